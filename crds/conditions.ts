@@ -1,0 +1,64 @@
+/** Condition types and reasons of an AIApp. `Reconciling` and `Stalled` are present only while True (kstatus). */
+
+export const conditionTypes = [
+  /** Serving what it should. Stays True while a newer candidate fails and the stable release serves. */
+  "Ready",
+  /** Some replica serves. */
+  "Available",
+  /** The newest pair is out. */
+  "Released",
+  /** Both polls work. */
+  "SourcesReady",
+  "Reconciling",
+  "Stalled",
+] as const;
+export type ConditionType = (typeof conditionTypes)[number];
+
+export const reasons = [
+  // what goes well
+  "Released",
+  "Serving",
+  "Polled",
+  "MinimumReplicasAvailable",
+  "RollingOut",
+  "Progressing",
+  "Suspended",
+  "WaitingForSources",
+  "NoReplicas",
+  "MinimumReplicasUnavailable",
+  // the registry
+  "ImageNotFound",
+  "RegistryAuthFailed",
+  "RegistryThrottled",
+  "RegistryUnavailable",
+  "RegistryBadAnswer",
+  // the store
+  "ModelNotFound",
+  "ModelIncomplete",
+  "ModelMutated",
+  "StorageAuthFailed",
+  "StorageThrottled",
+  "StorageUnavailable",
+  "StorageBadAnswer",
+  "AmbiguousVersions",
+  "BadManifest",
+  // either
+  "SecretNotFound",
+  "SecretInvalid",
+  "HostNotAllowed",
+  "CredentialsMissing",
+  // the pods
+  "ImagePullFailed",
+  "ModelPullFailed",
+  "ModelChecksumMismatch",
+  "ModelLoadFailed",
+  "PodUnschedulable",
+  "PodOutOfMemory",
+  "PodCrashing",
+  "PodNotReady",
+  // the cluster
+  "NameConflict",
+  "ApplyRefused",
+  "InvalidSpec",
+] as const;
+export type Reason = (typeof reasons)[number];

@@ -1,0 +1,38 @@
+/** Names of the API and everything derived from an AIApp's name: deterministic, so that a stale cache is harmless. */
+
+export const GROUP = "aiapp.dev";
+export const VERSION = "v1alpha1";
+export const API_VERSION = `${GROUP}/${VERSION}`;
+export const KIND = "AIApp";
+export const PLURAL = "aiapps";
+
+/** The field manager of every server-side apply, and the value of the managed-by label. */
+export const MANAGER = "aiapp-operator";
+
+export const labels = {
+  name: "app.kubernetes.io/name",
+  managedBy: "app.kubernetes.io/managed-by",
+  /** On every owned object and pod: the AIApp's name. Selects the pods of an app. */
+  app: `${GROUP}/app`,
+  /** On every pod: the id of the release that made it. */
+  release: `${GROUP}/release`,
+  /** On every pod: `stable` receives traffic; a candidate under test does not. */
+  role: `${GROUP}/role`,
+} as const;
+
+export const annotations = {
+  /** Any new value means "poll and reconcile now"; handled values are echoed in `status.lastHandledReconcileAt`. */
+  requestedAt: `${GROUP}/requestedAt`,
+} as const;
+
+/** A Service name is a DNS-1035 label; `-<release id>` (11) is the longest suffix that we add to one. */
+export const MAX_NAME_LENGTH = 52;
+
+export const MODEL_MOUNT_PATH = "/models";
+
+export const containers = { server: "server", pull: "model-pull" } as const;
+
+/** The ControllerRevision that records a release. */
+export function revisionName(app: string, releaseId: string): string {
+  return `${app}-${releaseId}`;
+}
