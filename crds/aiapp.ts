@@ -1,0 +1,415 @@
+import { z } from "zod";
+
+import { conditionTypes } from "./conditions.ts";
+import { API_VERSION, KIND, MAX_NAME_LENGTH } from "./names.ts";
+
+/**
+ * The AIApp resource: the zod source of the CRD (`generate.ts`) and of what the operator reads.
+ * What the API server can refuse is refused here, by schema or CEL, with a message that says the mend.
+ * CEL rules ride in `.meta()` beside the field that they guard.
+ */
+
+interface CelRule {
+  readonly rule: string;
+  readonly message: string;
+  readonly fieldPath?: string;
+}
+
+function cel(...rules: readonly CelRule[]): { "x-kubernetes-validations": readonly CelRule[] } {
+  return { "x-kubernetes-validations": rules };
+}
+
+function listMap(...keys: readonly string[]): Record<string, unknown> {
+  return { "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys };
+}
+
+const preserveUnknown = { "x-kubernetes-preserve-unknown-fields": true } as const;
+
+/** A DNS-1123 label or subdomain, as names of Secrets and ServiceAccounts are. */
+const ObjectName = z
+  .string()
+  .min(1)
+  .max(253)
+  .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/);
+
+/** A duration as Flux and the Gateway API write it: `30s`, `5m`, `1h30m`. */
+export const Duration = z
+  .string()
+  .max(32)
+  .regex(/^([0-9]{1,5}(h|m|s|ms)){1,4}$/);
+
+const Port = z.int32().min(1).max(65_535);
+
+export const Model = z.object({
+  store: z
+    .string()
+    .min(1)
+    .max(1024)
+    .regex(/^https?:\/\/[^/?#@\s]+\/[^?#\s]+$/)
+    .meta(
+      cel({
+        rule: "!self.endsWith('/')",
+        message:
+          "store must not end in '/': write https://<account>.blob.core.windows.net/<container>",
+      }),
+    )
+    .describe(
+      "The Blob container that holds the models: https://<account>.blob.core.windows.net/<container>. A SAS token belongs in the Secret named by credentials.storage, not in the URL.",
+    ),
+  name: z
+    .string()
+    .min(1)
+    .max(253)
+    .regex(
+      /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)*$/,
+    )
+    .describe("The model's folder in the store: versions live at <store>/<name>/<version>/."),
+  order: z
+    .enum(["Auto", "Numeric", "SemVer", "Date"])
+    .default("Auto")
+    .describe(
+      "How versions compare for latest and ranges. Auto tries dates first, then semantic versions with 7 read as 7.0.0.",
+    ),
+  requireManifest: z
+    .boolean()
+    .optional()
+    .describe(
+      "Count only versions whose manifest.json is there. Defaults to true for latest and ranges, to false for a version named exactly.",
+    ),
+  files: z
+    .array(
+      z.object({
+        name: z
+          .string()
+          .min(1)
+          .max(512)
+          .regex(/^[A-Za-z0-9_.@+=,-]+(\/[A-Za-z0-9_.@+=,-]+)*$/)
+          .meta(
+            cel({
+              rule: "!self.split('/').exists(s, s == '.' || s == '..')",
+              message: "name must be a path inside the bundle, without '.' or '..'",
+            }),
+          )
+          .describe("A file of the bundle."),
+        mountPath: z
+          .string()
+          .min(2)
+          .max(512)
+          .regex(/^\/[^:]+$/)
+          .describe("Where the code image expects it: an absolute path."),
+      }),
+    )
+    .max(32)
+    .optional()
+    .meta(listMap("mountPath"))
+    .describe("Single files mounted where a code image of your own expects them."),
+});
+export type Model = z.infer<typeof Model>;
+
+export const Autoscaling = z
+  .object({
+    minReplicas: z.int32().min(1).max(1000).default(1),
+    maxReplicas: z.int32().min(1).max(1000),
+    targetCPUUtilization: z
+      .int32()
+      .min(1)
+      .max(1000)
+      .default(70)
+      .describe("Percent of the CPU request, averaged over the pods."),
+  })
+  .meta(
+    cel({
+      rule: "self.minReplicas <= self.maxReplicas",
+      message: "minReplicas must not be above maxReplicas",
+    }),
+  );
+export type Autoscaling = z.infer<typeof Autoscaling>;
+
+const Quantity = z
+  .union([z.int32(), z.string().max(64)])
+  .meta({ "x-kubernetes-int-or-string": true });
+
+export const AIAppSpec = z
+  .object({
+    image: z
+      .string()
+      .min(1)
+      .max(1024)
+      .meta(
+        cel(
+          {
+            rule: "self.matches('^[A-Za-z0-9.-]+(:[0-9]+)?/[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$')",
+            message:
+              "image must name a registry, a repository and a tag or digest: <registry>/<repository>:<tag>, such as contoso.azurecr.io/cats:1.4",
+          },
+          {
+            rule: "self.matches('(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$')",
+            message: "image must end in a tag (:1.4) or a digest (@sha256:…)",
+          },
+        ),
+      )
+      .describe("The code image. A tag is followed by digest; name@sha256:… is pinned."),
+    modelVersion: z
+      .union([z.int32(), z.string().max(128)])
+      .meta({
+        "x-kubernetes-int-or-string": true,
+        ...cel({
+          rule: "type(self) == int ? self >= 0 : (type(self) == string && self.matches('^[A-Za-z0-9<>=^~*|][A-Za-z0-9<>=^~*|._+ -]{0,127}$'))",
+          message:
+            'modelVersion must be a version folder (7, 1.4.0, 2026-03-01), latest, or a range (">=7 <8")',
+        }),
+      })
+      .describe('A version folder, latest, or a range such as ">=7 <8".'),
+    model: Model,
+    interval: Duration.default("1m")
+      .meta(
+        cel({
+          rule: "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
+          message: "interval must be between 1s and 24h",
+        }),
+      )
+      .describe("How often registry and store are polled (5 % jitter)."),
+    suspend: z
+      .boolean()
+      .default(false)
+      .describe("Stop acting: what runs goes on running, nothing new is released."),
+    release: z
+      .object({
+        historyLimit: z
+          .int32()
+          .min(1)
+          .max(50)
+          .default(10)
+          .describe("How many past releases are kept, in status and as ControllerRevisions."),
+      })
+      .optional(),
+    rollout: z
+      .object({
+        strategy: z
+          .enum(["Rolling"])
+          .default("Rolling")
+          .describe("Rolling: new pods first, old pods leave when the new ones are ready."),
+      })
+      .optional(),
+    credentials: z
+      .object({
+        storage: ObjectName.optional().describe(
+          "A Secret in this namespace with accountName and accountKey, or sasToken.",
+        ),
+        registry: ObjectName.optional().describe(
+          "A Secret in this namespace of type kubernetes.io/dockerconfigjson; the pods pull with it too.",
+        ),
+        anonymous: z
+          .array(z.enum(["Registry", "Storage"]))
+          .max(2)
+          .optional()
+          .meta({ "x-kubernetes-list-type": "set" })
+          .describe("What is read without any identity. Nothing is, unless said here."),
+      })
+      .meta(
+        cel(
+          {
+            rule: "!(has(self.storage) && has(self.anonymous) && 'Storage' in self.anonymous)",
+            message: "credentials.storage and anonymous Storage exclude each other: remove one",
+          },
+          {
+            rule: "!(has(self.registry) && has(self.anonymous) && 'Registry' in self.anonymous)",
+            message: "credentials.registry and anonymous Registry exclude each other: remove one",
+          },
+        ),
+      )
+      .optional()
+      .describe("For when workload identity does not serve."),
+    replicas: z
+      .int32()
+      .min(0)
+      .max(1000)
+      .optional()
+      .describe("How many pods serve. 1 when neither this nor autoscaling is set."),
+    autoscaling: Autoscaling.optional(),
+    resources: z
+      .object({
+        requests: z.record(z.string(), Quantity).optional(),
+        limits: z.record(z.string(), Quantity).optional(),
+      })
+      .optional()
+      .describe("Resources of the server container."),
+    env: z
+      .array(
+        z.object({
+          name: z
+            .string()
+            .min(1)
+            .max(253)
+            .regex(/^[-._A-Za-z][-._A-Za-z0-9]*$/),
+          value: z.string().max(32_768).optional(),
+          valueFrom: z.looseObject({}).optional().meta(preserveUnknown),
+        }),
+      )
+      .max(256)
+      .optional()
+      .meta(listMap("name"))
+      .describe("Environment of the server container, as in a Pod."),
+    serviceAccountName: ObjectName.optional().describe(
+      "The pods' ServiceAccount. One named after the app is made when this is empty.",
+    ),
+    imagePullSecrets: z
+      .array(z.object({ name: ObjectName }))
+      .max(16)
+      .optional()
+      .meta(listMap("name")),
+    nodeSelector: z.record(z.string(), z.string().max(63)).optional(),
+    tolerations: z
+      .array(z.looseObject({}).meta(preserveUnknown))
+      .max(64)
+      .optional()
+      .meta({ "x-kubernetes-list-type": "atomic" }),
+    podTemplate: z
+      .looseObject({})
+      .optional()
+      .meta(preserveUnknown)
+      .describe(
+        "A partial PodTemplateSpec, merged strategically over the one that the operator makes. The server container is named server.",
+      ),
+    server: z
+      .object({
+        port: Port.default(8080),
+        readinessPath: z.string().max(512).regex(/^\//).default("/v2/health/ready"),
+        livenessPath: z.string().max(512).regex(/^\//).default("/v2/health/live"),
+      })
+      .optional()
+      .describe("For code images that are not our model server."),
+    service: z
+      .object({
+        type: z.enum(["LoadBalancer", "ClusterIP", "NodePort"]).default("LoadBalancer"),
+        port: Port.default(80),
+        annotations: z.record(z.string(), z.string().max(4096)).optional(),
+        host: z
+          .string()
+          .max(253)
+          .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$/)
+          .optional()
+          .describe("The DNS name, set through external-dns."),
+        azureDNSLabel: z
+          .string()
+          .max(63)
+          .regex(/^[a-z][-a-z0-9]*[a-z0-9]$/)
+          .optional()
+          .describe("On AKS: <label>.<region>.cloudapp.azure.com, with nothing else to install."),
+      })
+      .optional(),
+  })
+  .meta(
+    cel({
+      rule: "!(has(self.replicas) && has(self.autoscaling))",
+      message: "replicas and autoscaling exclude each other: remove one",
+    }),
+  );
+export type AIAppSpec = z.infer<typeof AIAppSpec>;
+
+export const Condition = z.object({
+  type: z.enum(conditionTypes),
+  status: z.enum(["True", "False", "Unknown"]),
+  observedGeneration: z.number().int().optional(),
+  lastTransitionTime: z.string(),
+  reason: z.string().min(1).max(1024),
+  message: z.string().max(32_768),
+});
+export type Condition = z.infer<typeof Condition>;
+
+/** `Settling → (Composing) → Verifying → AwaitingApproval → Scheduled → RollingOut → Released`, or `Failed`, or `Superseded`. */
+export const phases = [
+  "Settling",
+  "Composing",
+  "Verifying",
+  "AwaitingApproval",
+  "Scheduled",
+  "RollingOut",
+  "Released",
+  "Failed",
+  "Superseded",
+] as const;
+export type Phase = (typeof phases)[number];
+
+export const ReleaseStatus = z.object({
+  id: z.string().max(10),
+  image: z.string(),
+  imageDigest: z.string(),
+  modelVersion: z.string(),
+  modelDigest: z.string(),
+  /** RFC 3339: when the phase began. */
+  since: z.string(),
+  phase: z.enum(phases),
+});
+export type ReleaseStatus = z.infer<typeof ReleaseStatus>;
+
+export const SourceStatus = z.object({
+  reference: z.string(),
+  /** What was seen last: a tag or a version, and the digest. */
+  seen: z.string().optional(),
+  digest: z.string().optional(),
+  lastCheckedAt: z.string().optional(),
+  nextCheckAt: z.string().optional(),
+  lastError: z.string().optional(),
+});
+export type SourceStatus = z.infer<typeof SourceStatus>;
+
+export const AIAppStatus = z.object({
+  observedGeneration: z.number().int(),
+  conditions: z.array(Condition).max(16).optional().meta(listMap("type")),
+  url: z.string().optional(),
+  replicas: z.number().int().optional(),
+  readyReplicas: z.number().int().optional(),
+  selector: z.string().optional(),
+  current: ReleaseStatus.optional(),
+  candidate: ReleaseStatus.optional(),
+  previous: ReleaseStatus.optional(),
+  quarantined: z
+    .array(z.object({ id: z.string(), reason: z.string(), message: z.string(), since: z.string() }))
+    .max(50)
+    .optional()
+    .meta(listMap("id")),
+  history: z.array(ReleaseStatus).max(50).optional().meta(listMap("id")),
+  sources: z.object({ image: SourceStatus.optional(), model: SourceStatus.optional() }).optional(),
+  nextReleaseTime: z.string().optional(),
+  lastHandledReconcileAt: z.string().optional(),
+});
+export type AIAppStatus = z.infer<typeof AIAppStatus>;
+
+/** What the API server gives us of `metadata`; the rest passes through. */
+export const ObjectMeta = z.looseObject({
+  name: z.string(),
+  namespace: z.string(),
+  uid: z.string(),
+  resourceVersion: z.string().optional(),
+  generation: z.number().int(),
+  deletionTimestamp: z.string().optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
+
+/** An AIApp as read from the API server. Every field of it is untrusted. */
+export const AIApp = z.object({
+  apiVersion: z.literal(API_VERSION),
+  kind: z.literal(KIND),
+  metadata: ObjectMeta,
+  spec: AIAppSpec,
+  status: AIAppStatus.optional(),
+});
+export type AIApp = z.infer<typeof AIApp>;
+
+/** Rules over the whole object: names are too long or ambiguous for what is derived from them. */
+export const rootRules: readonly CelRule[] = [
+  {
+    rule: `size(self.metadata.name) <= ${MAX_NAME_LENGTH}`,
+    message: `name must have at most ${MAX_NAME_LENGTH} characters: objects named <name>-<release id> are derived from it`,
+  },
+  {
+    rule: "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    message:
+      "name must be lower-case letters, digits and '-', begin with a letter and hold no dot: a Service is named after it",
+  },
+  {
+    rule: "!self.metadata.name.endsWith('-candidate')",
+    message: "name must not end in -candidate: that is the name of another app's candidate",
+  },
+];
