@@ -1,0 +1,69 @@
+#!/usr/bin/env node
+// `node setup.mjs SCRIPT [ARGUMENT…]`: installs what package-lock.json names, unless it is there, and runs
+// the script on the Node.js of the project's own dependencies. Runs on Node.js 20 and later, without node_modules.
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
+import { delimiter, join } from "node:path";
+
+const root = import.meta.dirname ?? new URL(".", import.meta.url).pathname;
+const modules = join(root, "node_modules");
+const node = join(modules, ".bin", "node");
+
+function packages(lockfile) {
+  return existsSync(lockfile) ? JSON.parse(readFileSync(lockfile, "utf8")).packages : {};
+}
+
+/** npm keeps a lockfile of what it installed: compared by content, so that touching files reinstalls nothing. */
+function installed() {
+  const there = packages(join(modules, ".package-lock.json"));
+  return (
+    existsSync(node) &&
+    Object.entries(packages(join(root, "package-lock.json"))).every(
+      ([path, { version, link, optional }]) =>
+        !path.startsWith("node_modules/") || link || optional || there[path]?.version === version,
+    )
+  );
+}
+
+if (!installed()) {
+  const began = Date.now();
+  process.stderr.write("installing dependencies …\n");
+  const { status } = spawnSync("npm", ["ci", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if (status !== 0) {
+    process.stderr.write(
+      "npm ci failed (see above). Check that the npm registry can be reached, then try again.\n",
+    );
+    process.exit(1);
+  }
+  if (!existsSync(node)) {
+    process.stderr.write(
+      `No Node.js 24 binary is published for ${process.platform}-${process.arch}: this project's tests and demo need linux-x64.\n`,
+    );
+    process.exit(1);
+  }
+  process.stderr.write(`installed dependencies in ${((Date.now() - began) / 1000).toFixed(0)} s\n`);
+}
+
+const [script, ...rest] = process.argv.slice(2);
+if (script !== undefined) {
+  const child = spawn(node, [join(root, script), ...rest], {
+    stdio: "inherit",
+    env: {
+      ...process.env,
+      PATH: `${join(modules, ".bin")}${delimiter}${process.env.PATH ?? ""}`,
+    },
+  });
+  // A terminal signals the whole group; a signal sent to this process alone is passed on.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    process.on(signal, () => {
+      if (!process.stdin.isTTY || signal !== "SIGINT") child.kill(signal);
+    });
+  }
+  child.on("exit", (code, signal) => {
+    process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);
+  });
+}
