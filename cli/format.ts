@@ -1,0 +1,28 @@
+const units = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
+
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
+}
+
+/** Two units at most, as kubectl writes ages: `45s`, `3m12s`, `5h`, `2d4h`. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  const days = Math.floor(hours / 24);
+  if (seconds < 60) return `${seconds}s`;
+  if (minutes < 10) return join(`${minutes}m`, seconds % 60, "s");
+  if (minutes < 60) return `${minutes}m`;
+  if (hours < 24) return join(`${hours}h`, minutes % 60, "m");
+  return days < 10 ? join(`${days}d`, hours % 24, "h") : `${days}d`;
+}
+
+function join(first: string, rest: number, unit: string): string {
+  return rest === 0 ? first : `${first}${rest}${unit}`;
+}

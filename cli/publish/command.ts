@@ -1,0 +1,62 @@
+import { formatBytes, formatDuration } from "../format.ts";
+import type { Terminal } from "../terminal.ts";
+import { credentialFromEnvironment } from "./credential.ts";
+import { publishProgress } from "./progress.ts";
+import type { Published } from "./publish.ts";
+import { publish } from "./publish.ts";
+
+export interface PublishFlags {
+  readonly to: string;
+  readonly output: "text" | "json";
+  readonly parallel: number;
+  readonly allowHttp: boolean;
+}
+
+export async function publishCommand(
+  folder: string,
+  flags: PublishFlags,
+  terminal: Terminal,
+  env: Readonly<Record<string, string | undefined>>,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<void> {
+  const began = now();
+  const progress = publishProgress(terminal, now);
+  try {
+    const published = await publish(
+      {
+        folder,
+        to: flags.to,
+        parallel: flags.parallel,
+        allowHttp: flags.allowHttp,
+        credential: credentialFromEnvironment(env),
+        now,
+        report: progress.report,
+      },
+      signal,
+    );
+    progress.end();
+    terminal.out(
+      flags.output === "json"
+        ? `${JSON.stringify(published, null, 2)}\n`
+        : publishedText(published, now() - began),
+    );
+  } finally {
+    progress.end();
+  }
+}
+
+export function publishedText(published: Published, tookMs: number): string {
+  const { store, name, version, digest, files, bytes, uploaded } = published;
+  const resumed = uploaded < files ? `, ${files - uploaded} of them there already` : "";
+  return [
+    `Published ${name} ${version}: ${files} files${resumed}, ${formatBytes(bytes)}, in ${formatDuration(tookMs)}`,
+    `  store   ${store}`,
+    `  digest  ${digest}`,
+    "",
+    "Release it (an AIApp that follows latest finds it by itself):",
+    `  kubectl patch aiapp <app> --type merge --patch '{"spec":{"modelVersion":"${version}"}}'`,
+    "  kubectl aiapp status <app> --watch",
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,97 @@
+import { ContainerClient, StorageSharedKeyCredential } from "@azure/storage-blob";
+
+import { CliError } from "../errors.ts";
+import type { Destination } from "./destination.ts";
+
+export type StorageCredential =
+  | { readonly kind: "AccountKey"; readonly accountName?: string; readonly accountKey: string }
+  | { readonly kind: "SasToken"; readonly sasToken: string }
+  /** `az login`, workload identity, managed identity or a service principal's environment. */
+  | { readonly kind: "Identity" };
+
+/** Azure's own Blob hosts. An Azure token is sent nowhere else, where it could be harvested. */
+const azureSuffixes = [
+  ".blob.core.windows.net",
+  ".blob.storage.azure.net",
+  ".blob.core.chinacloudapi.cn",
+  ".blob.core.usgovcloudapi.net",
+];
+
+const ways =
+  "Run az login (the account needs the role Storage Blob Data Contributor), or set AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_KEY or AZURE_STORAGE_CONNECTION_STRING.";
+
+/** The same variables that the `az storage` commands read. */
+export function credentialFromEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+): StorageCredential {
+  const connection = env["AZURE_STORAGE_CONNECTION_STRING"];
+  if (connection) return fromConnectionString(connection);
+  const accountKey = env["AZURE_STORAGE_KEY"];
+  const accountName = env["AZURE_STORAGE_ACCOUNT"];
+  if (accountKey) {
+    return { kind: "AccountKey", accountKey, ...(accountName ? { accountName } : {}) };
+  }
+  const sasToken = env["AZURE_STORAGE_SAS_TOKEN"];
+  if (sasToken) return { kind: "SasToken", sasToken };
+  return { kind: "Identity" };
+}
+
+function fromConnectionString(connection: string): StorageCredential {
+  const parts = new Map(
+    connection.split(";").map((part): [string, string] => {
+      const at = part.indexOf("=");
+      return [part.slice(0, at).trim(), part.slice(at + 1).trim()];
+    }),
+  );
+  const accountKey = parts.get("AccountKey");
+  const accountName = parts.get("AccountName");
+  if (accountKey) {
+    return { kind: "AccountKey", accountKey, ...(accountName ? { accountName } : {}) };
+  }
+  const sasToken = parts.get("SharedAccessSignature");
+  if (sasToken) return { kind: "SasToken", sasToken };
+  throw new CliError(
+    "CredentialsInvalid",
+    "AZURE_STORAGE_CONNECTION_STRING holds neither AccountKey nor SharedAccessSignature",
+    "Copy it again: az storage account show-connection-string --name <account>.",
+  );
+}
+
+/** The SDK's own retries are off: `request` decides what is tried again, and notices a stall. */
+const options = { retryOptions: { maxTries: 1 } };
+
+export async function openContainer(
+  destination: Destination,
+  credential: StorageCredential,
+): Promise<ContainerClient> {
+  const { store, account, host } = destination;
+  if (credential.kind === "AccountKey") {
+    const { accountKey, accountName = account } = credential;
+    if (accountName !== account) {
+      throw new CliError(
+        "CredentialsInvalid",
+        `The storage key in the environment is of the account ${accountName}, but --to names ${account}`,
+        "Unset AZURE_STORAGE_KEY and AZURE_STORAGE_CONNECTION_STRING to use az login, or set the key of the right account.",
+      );
+    }
+    return new ContainerClient(store, new StorageSharedKeyCredential(account, accountKey), options);
+  }
+  if (credential.kind === "SasToken") {
+    const query = credential.sasToken.replace(/^\?/, "");
+    return new ContainerClient(`${store}?${query}`, undefined, options);
+  }
+  if (!azureSuffixes.some((suffix) => host.endsWith(suffix))) {
+    throw new CliError(
+      "CredentialsMissing",
+      `${host} is not an Azure Blob host, so no Azure identity is sent to it`,
+      "Set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN.",
+    );
+  }
+  // Half a second of imports that a key or a SAS token does without.
+  const { DefaultAzureCredential } = await import("@azure/identity");
+  return new ContainerClient(store, new DefaultAzureCredential(), options);
+}
+
+export function noIdentity(cause: unknown): CliError {
+  return new CliError("CredentialsMissing", "No Azure identity was found", ways, cause);
+}

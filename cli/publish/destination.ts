@@ -1,0 +1,98 @@
+import { isIP } from "node:net";
+
+import { Model } from "../../crds/aiapp.ts";
+import { CliError } from "../errors.ts";
+
+/** Where a version is published to, taken apart. */
+export interface Destination {
+  /** The container's URL, as `spec.model.store` has it. */
+  readonly store: string;
+  readonly host: string;
+  readonly account: string;
+  readonly container: string;
+  readonly name: string;
+  readonly version: string;
+  /** Blob names of this version begin with it; it ends in a slash, so that `7` never matches `70`. */
+  readonly prefix: string;
+}
+
+const form = "https://<account>.blob.core.windows.net/<container>/<name>/<version>";
+
+export function parseDestination(to: string, allowHttp: boolean): Destination {
+  const url = URL.parse(to);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw usage(`--to ${to} is not a Blob URL`, `Write it as ${form}.`);
+  }
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    throw usage(
+      `--to ${url.origin}${url.pathname} carries a query, a fragment or a password`,
+      "Give the plain URL; a SAS token belongs in AZURE_STORAGE_SAS_TOKEN, where no process list shows it.",
+    );
+  }
+  if (url.protocol === "http:" && !allowHttp && !isLoopback(url.hostname)) {
+    throw usage(
+      `--to ${to} is plain http, and ${url.hostname} is another machine`,
+      "Use https://, or --allow-http when the network between is trusted.",
+    );
+  }
+  // The URL class resolves '..' in silence: take the path as it was written.
+  const path = to.slice(to.indexOf("://") + 3).replace(/^[^/]*\/?/, "");
+  const segments = path.replace(/\/$/, "").split("/");
+  const account = isPathStyle(url.hostname) ? segments.shift() : url.hostname.split(".")[0];
+  const [container, ...folders] = segments;
+  const version = folders.pop();
+  if (!account || !container || version === undefined || folders.length === 0) {
+    throw usage(`--to ${to} names no container, model and version`, `Write it as ${form}.`);
+  }
+  if (!/^(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(container)) {
+    throw usage(
+      `'${container}' in --to ${to} cannot be a container`,
+      "A container's name has 3 to 63 lower-case letters, digits and single hyphens.",
+    );
+  }
+  const name = folders.join("/");
+  if (!Model.shape.name.safeParse(name).success) {
+    throw usage(
+      `'${name}' in --to ${to} cannot be a model's name`,
+      "Use letters, digits, '.', '_' and '-', with '/' between folders.",
+    );
+  }
+  checkVersion(version, to);
+  return {
+    store: [url.origin, ...(isPathStyle(url.hostname) ? [account] : []), container].join("/"),
+    host: url.hostname,
+    account,
+    container,
+    name,
+    version,
+    prefix: `${name}/${version}/`,
+  };
+}
+
+function checkVersion(version: string, to: string): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/.test(version)) {
+    throw usage(
+      `'${version}' in --to ${to} cannot be a version`,
+      "Use a number (7), a semantic version (1.4.0) or a date (2026-03-01).",
+    );
+  }
+  if (/^(latest|(\d+\.)*[xX](\.[xX])*)$/i.test(version)) {
+    throw usage(
+      `'${version}' in --to ${to} would be read as a choice among versions`,
+      "Publish under a version of its own, such as 7 or 1.4.0; AIApps that follow latest find it.",
+    );
+  }
+}
+
+/** Azurite and other stand-ins on an address put the account into the path. */
+function isPathStyle(hostname: string): boolean {
+  return hostname === "localhost" || isIP(hostname.replace(/^\[|\]$/g, "")) !== 0;
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
+}
+
+function usage(what: string, mend: string): CliError {
+  return new CliError("Usage", what, mend);
+}

@@ -1,0 +1,78 @@
+import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
+
+import { CliError } from "../errors.ts";
+import type { LocalFile } from "./folder.ts";
+
+export interface Block {
+  readonly offset: number;
+  readonly length: number;
+  readonly sha256: string;
+}
+
+export interface DigestedFile extends LocalFile {
+  readonly sha256: string;
+  /** What is uploaded in one request each. A file of one block (or none) is one Put Blob. */
+  readonly blocks: readonly Block[];
+}
+
+const MIB = 1024 * 1024;
+
+/** Azure takes at most 50,000 blocks a blob. */
+export function blockSizeOf(size: number): number {
+  return Math.max(8 * MIB, Math.ceil(size / 49_000 / MIB) * MIB);
+}
+
+/** One streamed pass: the file's sha256 for the manifest, and each block's to notice a change while uploading. */
+export async function digestFile(
+  file: LocalFile,
+  onBytes: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<DigestedFile> {
+  await using handle = await open(file.location);
+  const whole = createHash("sha256");
+  const blocks: Block[] = [];
+  const blockSize = blockSizeOf(file.size);
+  const buffer = Buffer.allocUnsafe(Math.min(blockSize, MIB));
+  let offset = 0;
+  while (offset < file.size) {
+    const length = Math.min(blockSize, file.size - offset);
+    const part = createHash("sha256");
+    for (let done = 0; done < length;) {
+      signal.throwIfAborted();
+      const want = Math.min(buffer.length, length - done);
+      const { bytesRead } = await handle.read(buffer, 0, want, offset + done);
+      if (bytesRead === 0) throw changed(file);
+      const bytes = buffer.subarray(0, bytesRead);
+      whole.update(bytes);
+      part.update(bytes);
+      done += bytesRead;
+      onBytes(bytesRead);
+    }
+    blocks.push({ offset, length, sha256: part.digest("hex") });
+    offset += length;
+  }
+  if ((await handle.stat()).size !== file.size) throw changed(file);
+  return { ...file, sha256: whole.digest("hex"), blocks };
+}
+
+export async function readBlock(file: LocalFile, block: Block): Promise<Buffer> {
+  await using handle = await open(file.location);
+  const buffer = Buffer.allocUnsafe(block.length);
+  let done = 0;
+  while (done < block.length) {
+    const { bytesRead } = await handle.read(buffer, done, block.length - done, block.offset + done);
+    if (bytesRead === 0) throw changed(file);
+    done += bytesRead;
+  }
+  if (createHash("sha256").update(buffer).digest("hex") !== block.sha256) throw changed(file);
+  return buffer;
+}
+
+function changed(file: LocalFile): CliError {
+  return new CliError(
+    "FileChanged",
+    `${file.path} changed while it was being published`,
+    "Let whatever writes it finish, then publish under a version that was never begun.",
+  );
+}

@@ -1,0 +1,91 @@
+import { formatBytes, formatDuration } from "../format.ts";
+import type { Terminal } from "../terminal.ts";
+import { printable } from "../terminal.ts";
+import type { PublishEvent } from "./publish.ts";
+
+export interface ProgressReport {
+  readonly report: (event: PublishEvent) => void;
+  /** Takes the bar away. */
+  readonly end: () => void;
+}
+
+const REDRAW_MS = 100;
+const LINE_MS = 10_000;
+const verbs = { Digesting: "Checking", Uploading: "Uploading" } as const;
+
+/** A bar that is drawn over on a terminal; elsewhere a line a file, and one every ten seconds of a long one. */
+export function publishProgress(terminal: Terminal, now: () => number): ProgressReport {
+  let verb = "";
+  let total = 0;
+  let done = 0;
+  let began = 0;
+  let shownAt = 0;
+  let drawn = false;
+
+  function clear(): void {
+    if (drawn) terminal.err("\r\u001b[K");
+    drawn = false;
+  }
+
+  function line(text: string): void {
+    clear();
+    terminal.err(`${printable(text)}\n`);
+    shownAt = now();
+  }
+
+  function show(): void {
+    const elapsed = now() - began;
+    if (terminal.interactive) {
+      if (now() - shownAt < REDRAW_MS) return;
+      clear();
+      terminal.err(bar(verb, done, total, elapsed, terminal.columns));
+      drawn = true;
+      shownAt = now();
+    } else if (now() - shownAt >= LINE_MS) {
+      line(`${verb}: ${formatBytes(done)} of ${formatBytes(total)}`);
+    }
+  }
+
+  function report(event: PublishEvent): void {
+    switch (event.kind) {
+      case "warning":
+        return line(`${terminal.style.notice("warning:")} ${event.message}`);
+      case "phase":
+        verb = verbs[event.phase];
+        total = event.bytes;
+        done = 0;
+        began = now();
+        return line(`${verb} ${event.files} files, ${formatBytes(event.bytes)}`);
+      case "bytes":
+        done += event.bytes;
+        return show();
+      case "file":
+        return line(
+          `  ${event.path} ${formatBytes(event.size)}${event.how === "present" ? ", there already" : ""}`,
+        );
+      case "retry":
+        return line(
+          `  ${event.what}: ${event.why}; trying again in ${formatDuration(event.pauseMs)}`,
+        );
+    }
+  }
+
+  return { report, end: clear };
+}
+
+export function bar(
+  verb: string,
+  done: number,
+  total: number,
+  elapsedMs: number,
+  columns: number,
+): string {
+  const share = total === 0 ? 1 : Math.min(1, done / total);
+  const rate = elapsedMs > 0 ? (done / elapsedMs) * 1000 : 0;
+  const left = rate > 0 ? `, ${formatDuration(((total - done) / rate) * 1000)} left` : "";
+  const text = ` ${Math.floor(share * 100)}% ${formatBytes(done)} of ${formatBytes(total)}, ${formatBytes(Math.round(rate))}/s${left}`;
+  const width = Math.min(30, columns - verb.length - text.length - 2);
+  if (width < 5) return `${verb}${text}`.slice(0, columns - 1);
+  const filled = Math.round(share * width);
+  return `${verb} ${"█".repeat(filled)}${"░".repeat(width - filled)}${text}`;
+}

@@ -1,0 +1,154 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { RestError } from "@azure/storage-blob";
+
+import { CliError, reasonOf } from "../errors.ts";
+import { noIdentity } from "./credential.ts";
+import type { Destination } from "./destination.ts";
+
+export interface RequestLimits {
+  /** A request on which nothing moves for this long is given up. */
+  readonly stallMs: number;
+  readonly attempts: number;
+  /** The first pause before another attempt; doubled each time. */
+  readonly pauseMs: number;
+}
+
+export interface Attempt {
+  readonly abortSignal: AbortSignal;
+  /** To be called whenever bytes move. */
+  readonly onProgress: () => void;
+}
+
+export type Request = <T>(
+  what: string,
+  run: (attempt: Attempt) => Promise<T>,
+  signal: AbortSignal,
+) => Promise<T>;
+
+/** Makes requests to one destination: what stalls or may pass is tried again, the rest is told in words. */
+export function requestsTo(
+  destination: Destination,
+  limits: RequestLimits,
+  onRetry: (what: string, why: string, pauseMs: number) => void,
+): Request {
+  return async function request(what, run, signal) {
+    for (let attempt = 1; ; attempt += 1) {
+      const stalled = new AbortController();
+      const timer = setTimeout(() => stalled.abort(), limits.stallMs);
+      let failure: unknown;
+      try {
+        return await run({
+          abortSignal: AbortSignal.any([signal, stalled.signal]),
+          onProgress: () => timer.refresh(),
+        });
+      } catch (error) {
+        failure = error;
+      } finally {
+        clearTimeout(timer);
+      }
+      signal.throwIfAborted();
+      const why = stalled.signal.aborted
+        ? `nothing moved for ${limits.stallMs / 1000} s`
+        : reasonOf(failure);
+      const retry = stalled.signal.aborted || mayPass(failure);
+      if (!retry) throw storageError(failure, destination);
+      if (attempt >= limits.attempts) throw unavailable(what, why, attempt, destination, failure);
+      const pauseMs = retryAfterMs(failure) ?? limits.pauseMs * 2 ** (attempt - 1);
+      onRetry(what, why, pauseMs);
+      await sleep(pauseMs, undefined, { signal });
+    }
+  };
+}
+
+/** Azure's error code: for a HEAD it is only in the headers. */
+function storageCode(error: unknown): string | undefined {
+  if (!(error instanceof RestError)) return undefined;
+  return error.response?.headers.get("x-ms-error-code") ?? error.code;
+}
+
+export function isStatus(error: unknown, ...statuses: readonly number[]): boolean {
+  return (
+    error instanceof RestError &&
+    error.statusCode !== undefined &&
+    statuses.includes(error.statusCode)
+  );
+}
+
+/** The blob is there already; committing it away under our staged blocks reads as an invalid list. */
+export function isConflict(error: unknown): boolean {
+  return isStatus(error, 409, 412) || storageCode(error) === "InvalidBlockList";
+}
+
+function mayPass(error: unknown): boolean {
+  if (!(error instanceof RestError)) return false;
+  if (error.statusCode === undefined) return error.code !== "ENOTFOUND";
+  return [408, 429, 500, 502, 503, 504].includes(error.statusCode);
+}
+
+/** At most a minute, whatever the server says. */
+function retryAfterMs(error: unknown): number | undefined {
+  if (!(error instanceof RestError)) return undefined;
+  const seconds = Number(error.response?.headers.get("retry-after") ?? Number.NaN);
+  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 60) * 1000 : undefined;
+}
+
+function unavailable(
+  what: string,
+  why: string,
+  attempts: number,
+  { host }: Destination,
+  cause: unknown,
+): CliError {
+  return new CliError(
+    "StorageUnavailable",
+    `${what}: ${host} failed ${attempts} times, last: ${why}`,
+    "Run the same command again when storage answers: what was uploaded is not sent twice.",
+    cause,
+  );
+}
+
+function storageError(error: unknown, destination: Destination): unknown {
+  if (error instanceof CliError) return error;
+  if (
+    error instanceof Error &&
+    /^(CredentialUnavailable|AggregateAuthentication|Authentication)/.test(error.name)
+  ) {
+    return noIdentity(error);
+  }
+  if (!(error instanceof RestError)) return error;
+  const { account, container, host } = destination;
+  const code = storageCode(error) ?? "";
+  if (code === "ContainerNotFound") {
+    return new CliError(
+      "ContainerNotFound",
+      `The storage account ${account} has no container named ${container}`,
+      `Create it: az storage container create --account-name ${account} --name ${container} --auth-mode login.`,
+      error,
+    );
+  }
+  if (isStatus(error, 401, 403)) {
+    return new CliError(
+      "StorageAuthFailed",
+      `${host} refused access to the container ${container} (${code || error.statusCode})`,
+      mendAccess(code),
+      error,
+    );
+  }
+  const why = error.statusCode === undefined ? reasonOf(error) : `${error.statusCode} ${code}`;
+  return new CliError(
+    "StorageUnavailable",
+    `${host} could not do it: ${why}`,
+    error.code === "ENOTFOUND"
+      ? "Check the account's name in --to, and the network's DNS."
+      : "Check the URL in --to; --verbose shows the whole answer.",
+    error,
+  );
+}
+
+function mendAccess(code: string): string {
+  if (/PermissionMismatch|InsufficientAccountPermissions|AuthorizationFailure/.test(code)) {
+    return "Grant the role Storage Blob Data Contributor on the container (a new grant takes minutes to work), or use a SAS token with read, create, write and list; check the account's network rules too.";
+  }
+  return "Check AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN: wrong, expired, or of another account.";
+}

@@ -1,0 +1,193 @@
+import { createHash } from "node:crypto";
+import { extname } from "node:path";
+import { Readable } from "node:stream";
+
+import type { BlobHTTPHeaders, BlockBlobClient, ContainerClient } from "@azure/storage-blob";
+
+import { CliError } from "../errors.ts";
+import { mapBounded } from "./bounded.ts";
+import type { Destination } from "./destination.ts";
+import type { Block, DigestedFile } from "./digest.ts";
+import { readBlock } from "./digest.ts";
+import type { RemoteFile } from "./remote.ts";
+import { statFile } from "./remote.ts";
+import type { Request } from "./request.ts";
+import { isConflict, isStatus } from "./request.ts";
+
+export interface UploadContext {
+  readonly container: ContainerClient;
+  readonly destination: Destination;
+  readonly request: Request;
+  /** Bounds the requests in flight, and so the blocks in memory, over all files. */
+  readonly inSlot: <T>(task: () => Promise<T>) => Promise<T>;
+  readonly onBytes: (bytes: number) => void;
+}
+
+const MAX_BLOCKS_AT_ONCE = 16;
+const contentTypes: Readonly<Record<string, string>> = {
+  ".json": "application/json",
+  ".txt": "text/plain; charset=utf-8",
+};
+
+/** Uploads one file unless it is there; never over another. Says whether it was sent. */
+export async function uploadFile(
+  context: UploadContext,
+  file: DigestedFile,
+  signal: AbortSignal,
+): Promise<"uploaded" | "present"> {
+  const blob = context.container.getBlockBlobClient(context.destination.prefix + file.path);
+  try {
+    if (file.blocks.length <= 1) await putWhole(context, blob, file, signal);
+    else await putBlocks(context, blob, file, signal);
+    return "uploaded";
+  } catch (error) {
+    if (!(error instanceof CliError) || !isConflict(error.cause)) throw error;
+    // Another publisher was first, or our own answer was lost on the way: both are fine when the bytes are ours.
+    const there = await statFile(context.container, blob.name, context.request, signal);
+    if (!there) throw error;
+    refuseOther(context.destination, file, there);
+    return "present";
+  }
+}
+
+/** Throws unless the blob holds the file's bytes. */
+export function refuseOther(destination: Destination, file: DigestedFile, there: RemoteFile): void {
+  if (there.size === file.size && there.sha256 === file.sha256) return;
+  const difference =
+    there.size !== file.size
+      ? `it has ${there.size} bytes there and ${file.size} here`
+      : there.sha256 === undefined
+        ? "it was not written by aiapp publish, so its sha256 is not known"
+        : `its sha256 is ${there.sha256.slice(0, 12)}… there and ${file.sha256.slice(0, 12)}… here`;
+  throw new CliError(
+    "PublishConflict",
+    `${destination.store}/${destination.prefix}${file.path} is there with other content: ${difference}`,
+    startOver(destination),
+  );
+}
+
+export function startOver({ account, container, prefix }: Destination): string {
+  return `Publish under another version, or, if nobody uses this unfinished one, delete it first: az storage blob delete-batch --account-name ${account} --source ${container} --pattern '${prefix}*' --auth-mode login.`;
+}
+
+function headers(
+  file: DigestedFile,
+  blobContentMD5?: Buffer,
+): { metadata: Record<string, string>; blobHTTPHeaders: BlobHTTPHeaders } {
+  return {
+    metadata: { sha256: file.sha256 },
+    blobHTTPHeaders: {
+      blobContentType: contentTypes[extname(file.path)] ?? "application/octet-stream",
+      ...(blobContentMD5 ? { blobContentMD5 } : {}),
+    },
+  };
+}
+
+async function putWhole(
+  { inSlot, request, onBytes }: UploadContext,
+  blob: BlockBlobClient,
+  file: DigestedFile,
+  signal: AbortSignal,
+): Promise<void> {
+  await inSlot(async () => {
+    signal.throwIfAborted();
+    const [block] = file.blocks;
+    const bytes = block ? await readBlock(file, block) : Buffer.alloc(0);
+    await request(
+      `uploading ${file.path}`,
+      async (attempt) => {
+        await blob.upload(() => stream(bytes), bytes.length, {
+          ...attempt,
+          ...headers(file, md5(bytes)),
+          conditions: { ifNoneMatch: "*" },
+        });
+      },
+      signal,
+    );
+    onBytes(bytes.length);
+  });
+}
+
+async function putBlocks(
+  { inSlot, request, onBytes }: UploadContext,
+  blob: BlockBlobClient,
+  file: DigestedFile,
+  signal: AbortSignal,
+): Promise<void> {
+  const staged = await stagedBlocks(blob, file, request, signal);
+  async function stage(block: Block, signal: AbortSignal): Promise<string> {
+    const id = blockId(block);
+    if (!staged.has(id)) {
+      await inSlot(async () => {
+        signal.throwIfAborted();
+        const bytes = await readBlock(file, block);
+        const transactionalContentMD5 = md5(bytes);
+        await request(
+          `uploading ${file.path} at ${block.offset}`,
+          async (attempt) => {
+            await blob.stageBlock(id, () => stream(bytes), bytes.length, {
+              ...attempt,
+              transactionalContentMD5,
+            });
+          },
+          signal,
+        );
+      });
+    }
+    onBytes(block.length);
+    return id;
+  }
+  const ids = await mapBounded(file.blocks, MAX_BLOCKS_AT_ONCE, stage, signal);
+  await request(
+    `committing ${file.path}`,
+    async ({ abortSignal }) => {
+      await blob.commitBlockList(ids, {
+        abortSignal,
+        ...headers(file),
+        conditions: { ifNoneMatch: "*" },
+      });
+    },
+    signal,
+  );
+}
+
+/** Blocks that an interrupted run left: their ids name their content, so that they need not be sent again. */
+async function stagedBlocks(
+  blob: BlockBlobClient,
+  file: DigestedFile,
+  request: Request,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  return request(
+    `looking for blocks of ${file.path}`,
+    async ({ abortSignal }) => {
+      try {
+        const list = await blob.getBlockList("uncommitted", { abortSignal });
+        return new Set((list.uncommittedBlocks ?? []).map((block) => block.name));
+      } catch (error) {
+        if (isStatus(error, 404)) return new Set<string>();
+        throw error;
+      }
+    },
+    signal,
+  );
+}
+
+/** All ids of a blob must have one length, at most 64 bytes. */
+function blockId({ offset, sha256 }: Block): string {
+  return Buffer.from(`${String(offset).padStart(16, "0")}-${sha256.slice(0, 40)}`).toString(
+    "base64",
+  );
+}
+
+function md5(bytes: Buffer): Buffer {
+  return createHash("md5").update(bytes).digest();
+}
+
+/** In small pieces, so that a slow line shows progress and only a dead one stalls. */
+function stream(bytes: Buffer): Readable {
+  function* pieces(): Generator<Buffer> {
+    for (let at = 0; at < bytes.length; at += 65_536) yield bytes.subarray(at, at + 65_536);
+  }
+  return Readable.from(pieces(), { objectMode: false, highWaterMark: 65_536 });
+}

@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { AIApp } from "../../crds/aiapp.ts";
+import { CliError, exitCodes } from "../errors.ts";
+import type { AppReader, KubeTarget } from "../kube.ts";
+import { openCluster } from "../kube.ts";
+import type { Terminal } from "../terminal.ts";
+import { hintFor } from "./hints.ts";
+import { isCurrent, isReady, isWrong } from "./judge.ts";
+import { renderStatus } from "./render.ts";
+
+export interface StatusFlags extends KubeTarget {
+  readonly watch: boolean;
+  readonly output: "text" | "json";
+}
+
+const WATCH_MS = 2_000;
+
+/** @returns the exit code: 0 when the app is ready, 3 when it is not. */
+export async function statusCommand(
+  name: string,
+  flags: StatusFlags,
+  terminal: Terminal,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<number> {
+  const cluster = await openCluster(flags);
+  if (flags.watch) return watch(name, cluster, flags, terminal, now, signal);
+  const app = await readApp(name, cluster, signal);
+  terminal.out(
+    flags.output === "json" ? `${json(app)}\n` : renderStatus(app, now(), terminal.style),
+  );
+  return isReady(app) ? exitCodes.ok : exitCodes.notReady;
+}
+
+/**
+ * Reads again every two seconds: for one person at one object that is lighter than it sounds,
+ * it keeps ages and countdowns moving, and it survives whatever happens to the API server between two reads.
+ */
+async function watch(
+  name: string,
+  cluster: AppReader,
+  flags: StatusFlags,
+  terminal: Terminal,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<number> {
+  let last = "";
+  for (let first = true; ; first = false) {
+    let text: string;
+    let key: string;
+    try {
+      const app = await readApp(name, cluster, signal);
+      text = flags.output === "json" ? `${json(app)}\n` : renderStatus(app, now(), terminal.style);
+      key = JSON.stringify([
+        app.spec,
+        app.metadata.generation,
+        app.status?.conditions,
+        app.status?.current,
+        app.status?.candidate,
+      ]);
+    } catch (error) {
+      // Only what may pass is waited for, and only once it has worked.
+      if (first || !(error instanceof CliError) || error.code !== "ClusterUnavailable") throw error;
+      text = `${terminal.style.bad(error.message)}\n`;
+      key = text;
+    }
+    if (terminal.interactive && flags.output === "text") {
+      terminal.out(`\u001b[H\u001b[2J${text}`);
+    } else if (key !== last) {
+      terminal.out(
+        flags.output === "json" ? text : `--- ${new Date(now()).toISOString()}\n${text}`,
+      );
+    }
+    last = key;
+    await sleep(WATCH_MS, undefined, { signal });
+  }
+}
+
+async function readApp(name: string, cluster: AppReader, signal: AbortSignal): Promise<AIApp> {
+  const read = AIApp.safeParse(await cluster.read(name, signal));
+  if (read.success) return read.data;
+  const issue = read.error.issues[0];
+  throw new CliError(
+    "AppUnreadable",
+    `The AIApp ${name} in ${cluster.namespace} is not of a form that this aiapp knows: ${issue?.path.join(".")} ${issue?.message}`,
+    "The operator is likely newer: use the aiapp of the same version, or kubectl describe aiapp.",
+    read.error,
+  );
+}
+
+function json(app: AIApp): string {
+  const { metadata, status } = app;
+  const problems = (status?.conditions ?? []).filter(isWrong).map((condition) => ({
+    ...condition,
+    hint: hintFor(condition, app),
+  }));
+  return JSON.stringify(
+    {
+      name: metadata.name,
+      namespace: metadata.namespace,
+      ready: isReady(app),
+      upToDate: isCurrent(app),
+      problems,
+      ...status,
+    },
+    null,
+    2,
+  );
+}
