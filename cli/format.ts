@@ -26,3 +26,7 @@ export function formatDuration(ms: number): string {
 function join(first: string, rest: number, unit: string): string {
   return rest === 0 ? first : `${first}${rest}${unit}`;
 }
+
+export function formatCount(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}

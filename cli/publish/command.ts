@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration } from "../format.ts";
+import { formatBytes, formatCount, formatDuration } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 import { credentialFromEnvironment } from "./credential.ts";
 import { publishProgress } from "./progress.ts";
@@ -50,7 +50,7 @@ export function publishedText(published: Published, tookMs: number): string {
   const { store, name, version, digest, files, bytes, uploaded } = published;
   const resumed = uploaded < files ? `, ${files - uploaded} of them there already` : "";
   return [
-    `Published ${name} ${version}: ${files} files${resumed}, ${formatBytes(bytes)}, in ${formatDuration(tookMs)}`,
+    `Published ${name} ${version}: ${formatCount(files, "file")}${resumed}, ${formatBytes(bytes)}, in ${formatDuration(tookMs)}`,
     `  store   ${store}`,
     `  digest  ${digest}`,
     "",

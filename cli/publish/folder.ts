@@ -15,8 +15,13 @@ export interface Folder {
   /** Sorted by path. */
   readonly files: readonly LocalFile[];
   /** A manifest that lies in the folder already: the files must agree with it. */
-  readonly manifest: Manifest | undefined;
+  readonly manifest: OwnManifest | undefined;
   readonly warnings: readonly string[];
+}
+
+export interface OwnManifest {
+  readonly content: Manifest;
+  readonly bytes: Buffer;
 }
 
 const MAX_FILES = 10_000;
@@ -112,7 +117,7 @@ async function rootOf(folder: string): Promise<string> {
   );
 }
 
-async function readManifest(folder: string, location: string): Promise<Manifest | undefined> {
+async function readManifest(folder: string, location: string): Promise<OwnManifest | undefined> {
   const size = await stat(location).then(
     (found) => found.size,
     () => undefined,
@@ -120,7 +125,8 @@ async function readManifest(folder: string, location: string): Promise<Manifest 
   if (size === undefined) return undefined;
   try {
     if (size > MAX_MANIFEST_BYTES) throw new Error(`it has ${size} bytes`);
-    return Manifest.parse(JSON.parse(await readFile(location, "utf8")));
+    const bytes = await readFile(location);
+    return { content: Manifest.parse(JSON.parse(bytes.toString("utf8"))), bytes };
   } catch (error) {
     throw new CliError(
       "BundleInvalid",

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration } from "../format.ts";
+import { formatBytes, formatCount, formatDuration } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 import { printable } from "../terminal.ts";
 import type { PublishEvent } from "./publish.ts";
@@ -55,7 +55,7 @@ export function publishProgress(terminal: Terminal, now: () => number): Progress
         total = event.bytes;
         done = 0;
         began = now();
-        return line(`${verb} ${event.files} files, ${formatBytes(event.bytes)}`);
+        return line(`${verb} ${formatCount(event.files, "file")}, ${formatBytes(event.bytes)}`);
       case "bytes":
         done += event.bytes;
         return show();

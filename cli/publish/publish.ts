@@ -124,7 +124,7 @@ export async function publish(options: PublishOptions, signal: AbortSignal): Pro
   );
   await verifyFiles(container, destination, files, request, signal);
 
-  const manifest = manifestOf(destination, files, options.now());
+  const manifest = manifestOf(destination, folder, files, options.now());
   await putManifest(container, destination, manifest, files, request, signal);
   return {
     store: destination.store,
@@ -137,7 +137,17 @@ export async function publish(options: PublishOptions, signal: AbortSignal): Pro
   };
 }
 
-function manifestOf(destination: Destination, files: readonly DigestedFile[], now: number): Buffer {
+/** A bundle that is published to a second store with the manifest of the first keeps its digest. */
+function manifestOf(
+  destination: Destination,
+  folder: Folder,
+  files: readonly DigestedFile[],
+  now: number,
+): Buffer {
+  const own = folder.manifest;
+  if (own?.content.name === destination.name && own.content.version === destination.version) {
+    return own.bytes;
+  }
   const manifest = Manifest.parse({
     formatVersion: 1,
     name: destination.name,
@@ -164,7 +174,7 @@ function checkOwnManifest(
 ): void {
   if (!manifest) return;
   const here = new Map(files.map((file) => [file.path, file.sha256]));
-  const listed = new Map(manifest.files.map((file) => [file.path, file.sha256]));
+  const listed = new Map(manifest.content.files.map((file) => [file.path, file.sha256]));
   const wrong = [...new Set([...here.keys(), ...listed.keys()])].filter(
     (path) => here.get(path) !== listed.get(path),
   );

@@ -75,7 +75,7 @@ export async function statFile(
   );
 }
 
-/** The exact bytes of the manifest that is there. */
+/** The exact bytes of the manifest that is there; of one that is too long, the beginning. */
 export async function readManifestBytes(
   container: ContainerClient,
   { prefix }: Destination,
@@ -84,10 +84,20 @@ export async function readManifestBytes(
 ): Promise<Buffer> {
   return request(
     `reading ${prefix}${MANIFEST}`,
-    async ({ abortSignal, onProgress }) =>
-      container
-        .getBlobClient(prefix + MANIFEST)
-        .downloadToBuffer(0, MAX_MANIFEST_BYTES, { abortSignal, onProgress }),
+    async ({ abortSignal, onProgress }) => {
+      const blob = container.getBlobClient(prefix + MANIFEST);
+      const { readableStreamBody } = await blob.download(0, undefined, { abortSignal });
+      const chunks: Buffer[] = [];
+      let length = 0;
+      for await (const chunk of readableStreamBody ?? []) {
+        const bytes = Buffer.from(chunk);
+        chunks.push(bytes);
+        length += bytes.length;
+        onProgress();
+        if (length > MAX_MANIFEST_BYTES) break;
+      }
+      return Buffer.concat(chunks);
+    },
     signal,
   );
 }

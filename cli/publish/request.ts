@@ -81,9 +81,15 @@ export function isConflict(error: unknown): boolean {
 }
 
 function mayPass(error: unknown): boolean {
-  if (!(error instanceof RestError)) return false;
+  // What breaks in the middle of an answer is the socket's own error.
+  if (!(error instanceof RestError)) return isSocketError(error);
   if (error.statusCode === undefined) return error.code !== "ENOTFOUND";
   return [408, 429, 500, 502, 503, 504].includes(error.statusCode);
+}
+
+function isSocketError(error: unknown): boolean {
+  if (!(error instanceof Error) || !("code" in error)) return false;
+  return /^(ECONNRESET|EPIPE|ETIMEDOUT|ERR_STREAM_PREMATURE_CLOSE)$/.test(String(error.code));
 }
 
 /** At most a minute, whatever the server says. */
