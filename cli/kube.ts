@@ -68,7 +68,7 @@ export async function openCluster(target: KubeTarget): Promise<AppReader> {
       if (error instanceof ApiException) throw refused(error.code, error.body, name, error);
       throw new CliError(
         "ClusterUnavailable",
-        `The API server ${server} does not answer: ${reasonOf(either.aborted ? "no answer in 15 s" : error)}`,
+        `The API server ${server} could not be asked: ${reasonOf(either.aborted ? "no answer in 15 s" : error)}`,
         "Check the network or VPN, and the context: kubectl config get-contexts.",
         error,
       );

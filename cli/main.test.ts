@@ -1,0 +1,72 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { execa } from "execa";
+import { describe, expect, test } from "vitest";
+
+import { errorCodes } from "./errors.ts";
+
+const bin = join(import.meta.dirname, "bin.js");
+
+async function aiapp(...args: readonly string[]) {
+  return execa(process.execPath, [bin, ...args], {
+    reject: false,
+    extendEnv: false,
+    env: { PATH: "/usr/bin:/bin", HOME: "/nonexistent", KUBECONFIG: "/nonexistent/config" },
+  });
+}
+
+describe("the command line", () => {
+  test("shows its version and its help, and ends well", async () => {
+    const shown = await aiapp("--version");
+    expect(shown).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+$/) });
+    const help = await aiapp("publish", "--help");
+    expect(help.exitCode).toBe(0);
+    expect(help.stdout).toContain("Examples:");
+  });
+
+  test.each([
+    ["no command", []],
+    ["an unknown command", ["frobnicate"]],
+    ["a missing argument", ["status"]],
+    ["a missing option", ["publish", "."]],
+    ["a destination that is none", ["publish", ".", "--to", "models/digits/1"]],
+    ["a bound out of range", ["publish", ".", "--to", "https://x", "--parallel", "0"]],
+  ])("ends with 2 for %s", async (_what, args) => {
+    expect((await aiapp(...args)).exitCode).toBe(2);
+  });
+
+  test("says what failed and what to do, without a stack trace unless asked", async () => {
+    const plain = await aiapp("status", "digits");
+    expect(plain.exitCode).toBe(1);
+    expect(plain.stderr).toMatch(/^error KubeconfigInvalid: .*\n {2}→ Set KUBECONFIG/);
+    expect(plain.stderr).not.toContain("    at ");
+    expect(plain.stdout).toBe("");
+    expect((await aiapp("status", "digits", "--verbose")).stderr).toContain("    at ");
+  });
+
+  test("imports neither the Kubernetes client nor the Azure SDK for its help", async () => {
+    const trace = await execa(
+      process.execPath,
+      [
+        "--input-type=module",
+        "-e",
+        `
+        import { registerHooks } from "node:module";
+        registerHooks({ resolve: (name, context, next) => { const found = next(name, context); if (/@kubernetes|@azure/.test(found.url)) console.log(found.url); return found; } });
+        process.argv[2] = "--help";
+        await import(${JSON.stringify(join(import.meta.dirname, "main.ts"))});`,
+        "aiapp",
+      ],
+      { reject: false },
+    );
+    expect(trace.stdout).not.toContain("node_modules");
+    expect(trace.stdout).toContain("Usage:");
+  });
+});
+
+test("docs/cli.md tells every error, and no other", async () => {
+  const text = await readFile(join(import.meta.dirname, "../docs/cli.md"), "utf8");
+  const told = [...text.matchAll(/^\| `([A-Z][A-Za-z]+)` /gm)].map(([, code]) => code);
+  expect(new Set(told)).toEqual(new Set(errorCodes));
+});
