@@ -13,7 +13,8 @@ const terminal: Terminal = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   interactive: process.stderr.isTTY && process.env["TERM"] !== "dumb",
-  columns: process.stderr.columns ?? 80,
+  // 0 is what a terminal without a size says.
+  columns: process.stderr.columns || 80,
   style: styleFor(wantsColours(process.stdout.isTTY && process.stderr.isTTY, process.env)),
 };
 

@@ -24,6 +24,11 @@ export interface UploadContext {
 }
 
 const MAX_BLOCKS_AT_ONCE = 16;
+const emptyBlock: Block = {
+  offset: 0,
+  length: 0,
+  sha256: createHash("sha256").digest("hex"),
+};
 const contentTypes: Readonly<Record<string, string>> = {
   ".json": "application/json",
   ".txt": "text/plain; charset=utf-8",
@@ -84,57 +89,40 @@ function headers(
 }
 
 async function putWhole(
-  { inSlot, request, onBytes }: UploadContext,
+  context: UploadContext,
   blob: BlockBlobClient,
   file: DigestedFile,
   signal: AbortSignal,
 ): Promise<void> {
-  await inSlot(async () => {
-    signal.throwIfAborted();
-    const [block] = file.blocks;
-    const bytes = block ? await readBlock(file, block) : Buffer.alloc(0);
-    await request(
-      `uploading ${file.path}`,
-      async (attempt) => {
-        await blob.upload(() => stream(bytes), bytes.length, {
-          ...attempt,
-          ...headers(file, md5(bytes)),
-          conditions: { ifNoneMatch: "*" },
-        });
-      },
-      signal,
-    );
-    onBytes(bytes.length);
-  });
+  const put = async (bytes: Buffer, progress: Progress): Promise<void> => {
+    await blob.upload(() => stream(bytes), bytes.length, {
+      ...progress,
+      ...headers(file, md5(bytes)),
+      conditions: { ifNoneMatch: "*" },
+    });
+  };
+  await send(context, file, file.blocks[0] ?? emptyBlock, put, signal);
 }
 
 async function putBlocks(
-  { inSlot, request, onBytes }: UploadContext,
+  context: UploadContext,
   blob: BlockBlobClient,
   file: DigestedFile,
   signal: AbortSignal,
 ): Promise<void> {
+  const { request, onBytes } = context;
   const staged = await stagedBlocks(blob, file, request, signal);
   async function stage(block: Block, signal: AbortSignal): Promise<string> {
     const id = blockId(block);
-    if (!staged.has(id)) {
-      await inSlot(async () => {
-        signal.throwIfAborted();
-        const bytes = await readBlock(file, block);
-        const transactionalContentMD5 = md5(bytes);
-        await request(
-          `uploading ${file.path} at ${block.offset}`,
-          async (attempt) => {
-            await blob.stageBlock(id, () => stream(bytes), bytes.length, {
-              ...attempt,
-              transactionalContentMD5,
-            });
-          },
-          signal,
-        );
+    const put = async (bytes: Buffer, progress: Progress): Promise<void> => {
+      const transactionalContentMD5 = md5(bytes);
+      await blob.stageBlock(id, () => stream(bytes), bytes.length, {
+        ...progress,
+        transactionalContentMD5,
       });
-    }
-    onBytes(block.length);
+    };
+    if (staged.has(id)) onBytes(block.length);
+    else await send(context, file, block, put, signal);
     return id;
   }
   const ids = await mapBounded(file.blocks, MAX_BLOCKS_AT_ONCE, stage, signal);
@@ -149,6 +137,45 @@ async function putBlocks(
     },
     signal,
   );
+}
+
+interface Progress {
+  readonly abortSignal: AbortSignal;
+  readonly onProgress: (progress: { readonly loadedBytes: number }) => void;
+}
+
+/** Sends one block in one request, and tells of its bytes as they leave. */
+async function send(
+  { inSlot, request, onBytes }: UploadContext,
+  file: DigestedFile,
+  block: Block,
+  put: (bytes: Buffer, progress: Progress) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  await inSlot(async () => {
+    signal.throwIfAborted();
+    const bytes = await readBlock(file, block);
+    let told = 0;
+    function tell(loadedBytes: number): void {
+      onBytes(loadedBytes - told);
+      told = loadedBytes;
+    }
+    await request(
+      `uploading ${file.path}`,
+      async ({ abortSignal, onProgress }) => {
+        tell(0);
+        await put(bytes, {
+          abortSignal,
+          onProgress: ({ loadedBytes }) => {
+            onProgress();
+            tell(loadedBytes);
+          },
+        });
+      },
+      signal,
+    );
+    tell(block.length);
+  });
 }
 
 /** Blocks that an interrupted run left: their ids name their content, so that they need not be sent again. */
