@@ -118,6 +118,12 @@ describe("publishing a folder", () => {
     }
   });
 
+  test("takes empty files and every character that a bundle path may have", async () => {
+    await writeFile(join(folder, "empty_.@+=,-1"), "");
+    await publish(options(store.origin), idle);
+    expect(await stored("empty_.@+=,-1")).toHaveLength(0);
+  });
+
   test("refuses to overwrite a published version, and says that it holds other files", async () => {
     const { digest } = await publish(options(store.origin), idle);
     await writeFile(join(folder, "model.onnx"), "other weights");
