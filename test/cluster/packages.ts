@@ -1,0 +1,36 @@
+import { execa } from "execa";
+
+/** Debian packages that the cluster runs on. */
+// prettier-ignore
+const packages = [
+  "containerd", "runc", "containernetworking-plugins", "iptables", "ipset", "conntrack", "iproute2",
+  "buildah", "skopeo", "docker-registry", "debootstrap", "ca-certificates",
+] as const;
+
+async function missing(): Promise<string[]> {
+  const { stdout } = await execa(
+    "dpkg-query",
+    ["--show", "--showformat=${Package} ${db:Status-Status}\n", ...packages],
+    { reject: false },
+  );
+  const there = new Set(
+    stdout.split("\n").flatMap((line) => {
+      const [name, status] = line.split(" ");
+      return name !== undefined && status === "installed" ? [name] : [];
+    }),
+  );
+  return packages.filter((name) => !there.has(name));
+}
+
+/** Installs what is not there yet. Services that the packages would start stay off: we run our own. */
+export async function ensurePackages(signal?: AbortSignal): Promise<readonly string[]> {
+  const wanted = await missing();
+  if (wanted.length === 0) return [];
+  const options = {
+    env: { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" },
+    ...(signal && { cancelSignal: signal }),
+  };
+  await execa("apt-get", ["update", "-qq"], options);
+  await execa("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...wanted], options);
+  return wanted;
+}

@@ -1,0 +1,102 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { execa } from "execa";
+
+import { ensureBinaries } from "./cluster/binaries.ts";
+import { preflight } from "./cluster/preflight.ts";
+import { noCounts, readReport, total, type Counts } from "./report.ts";
+
+/**
+ * `npm test [-- TIER | FILE …]`: runs the tiers one after the other and closes with `N passed, N failed`.
+ * Where no cluster can run, the tiers that need one are counted as skipped; with CI set that is a failure.
+ */
+
+const root = join(import.meta.dirname, "..");
+const tiers = ["unit", "contract", "integration", "e2e"] as const;
+type Tier = (typeof tiers)[number];
+
+/** Integration tests run a real API server, e2e tests a whole cluster: both need what preflight checks. */
+const needsCluster: ReadonlySet<Tier> = new Set(["integration", "e2e"]);
+
+function isTier(word: string): word is Tier {
+  return tiers.some((tier) => tier === word);
+}
+
+function tierOf(file: string): Tier {
+  return tiers.find((tier) => file.includes(`test/${tier}/`)) ?? "unit";
+}
+
+/** Which tiers to run, each with the files asked for (none: the whole tier). */
+function selection(words: readonly string[]): Map<Tier, readonly string[]> {
+  const files = words.filter((word) => !isTier(word));
+  const named = tiers.filter((tier) => words.includes(tier));
+  if (files.length > 0 && named.length === 0) {
+    return new Map(
+      tiers.flatMap((tier) => {
+        const own = files.filter((file) => tierOf(file) === tier);
+        return own.length > 0 ? [[tier, own] as const] : [];
+      }),
+    );
+  }
+  return new Map((named.length > 0 ? named : tiers).map((tier) => [tier, files]));
+}
+
+async function runTier(
+  tier: Tier,
+  files: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  folder: string,
+): Promise<Counts> {
+  const report = join(folder, `${tier}.json`);
+  process.stdout.write(`\n${tier}\n`);
+  const { exitCode } = await execa(
+    "vitest",
+    [
+      "run",
+      "--project",
+      tier,
+      "--reporter=default",
+      "--reporter=json",
+      `--outputFile.json=${report}`,
+      ...files,
+    ],
+    { cwd: root, preferLocal: true, stdio: "inherit", reject: false, env: environment },
+  );
+  return readReport(await readFile(report, "utf8").catch(() => undefined), exitCode ?? 1);
+}
+
+async function main(): Promise<void> {
+  const { positionals } = parseArgs({ allowPositionals: true });
+  const selected = selection(positionals);
+  const folder = await mkdtemp(join(tmpdir(), "aiapp-test-"));
+  const counts: Counts[] = [];
+  try {
+    const wantsCluster = [...selected.keys()].some((tier) => needsCluster.has(tier));
+    const missing = wantsCluster ? await preflight() : [];
+    const environment: Record<string, string> = {};
+    if (wantsCluster && missing.length === 0)
+      environment["KUBE_BINARY"] = (await ensureBinaries()).kube;
+    for (const [tier, files] of selected) {
+      if (needsCluster.has(tier) && missing.length > 0) {
+        process.stdout.write(
+          `\n${tier}: left out, this machine cannot run a cluster: ${missing.map((lack) => lack.what).join("; ")}\n`,
+        );
+        counts.push({ ...noCounts, ...(process.env["CI"] ? { failed: 1 } : { skipped: 1 }) });
+        continue;
+      }
+      counts.push(await runTier(tier, files, environment, folder));
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  const { passed, failed, skipped } = total(counts);
+  process.stdout.write(
+    `\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`,
+  );
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+}
+
+await main();
