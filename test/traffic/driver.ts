@@ -87,17 +87,26 @@ export async function drive(
     }
   }
 
-  const free: Connection[] = [];
+  let free: Connection[] = [];
+  let busy = 0;
+
+  /** All sockets take turns, also when one would do: they lead to different pods. */
+  function takeKept(): Connection {
+    free = free.filter((connection) => connection.idle());
+    const rested = free.length + busy < load.sockets ? undefined : free.shift();
+    return rested ?? openConnection(host, port);
+  }
 
   async function keepAlive(): Promise<void> {
-    // The one that has rested longest. What was closed meanwhile is left; what looks open is used, as a client would.
-    let connection = free.shift();
-    while (connection && !connection.idle()) connection = free.shift();
-    const used = connection ?? openConnection(host, port);
+    const connection = takeKept();
     const { picture, kept } = nextRequest();
-    await measure("keepAlive", picture, used.uses() + 1, () => used.exchange(kept, load.timeoutMs));
-    if (used.idle() && free.length < load.sockets) free.push(used);
-    else used.end();
+    busy += 1;
+    await measure("keepAlive", picture, connection.uses() + 1, () =>
+      connection.exchange(kept, load.timeoutMs),
+    );
+    busy -= 1;
+    if (connection.idle() && free.length < load.sockets) free.push(connection);
+    else connection.end();
   }
 
   async function fresh(): Promise<void> {
