@@ -240,7 +240,7 @@ export function createKube({ config, requestTimeoutMs, onAnswer }: KubeSettings)
           `${method} ${path}: the answer is larger than ${MAX_BODY_BYTES} bytes`,
         );
       }
-      // The API server is the one party whose answers are typed by its own schema.
+      // The API server checks its objects by their schema.
       return (await response.json()) as T;
     } catch (error) {
       if (error instanceof OperatorError) throw error;

@@ -128,7 +128,7 @@ async function cgroupParents(): Promise<string[]> {
   return unified
     ? [CGROUPS]
     : entries
-        .filter((entry) => entry.isDirectory() && entry.name !== "unified")
+        .filter((entry) => entry.isDirectory())
         .map(({ name }) => join(CGROUPS, name));
 }
 
