@@ -1,0 +1,89 @@
+import dns from "node:dns";
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
+import { BlockList, isIP, type LookupFunction } from "node:net";
+
+import { OperatorError } from "../errors.ts";
+
+/**
+ * Which hosts may be asked. An AIApp names hosts, and whoever writes one must not make the operator talk to itself, to
+ * the node or to a cloud's metadata service: addresses are checked when a connection is made, after the name resolved.
+ */
+export interface HostPolicy {
+  /** Hosts (with port, when not the default) that are asked over plain http. */
+  readonly insecureHosts: ReadonlySet<string>;
+  /** Only where registries and stores run on the very machine, as in tests. */
+  readonly allowLoopback: boolean;
+}
+
+function blocked(allowLoopback: boolean): BlockList {
+  const list = new BlockList();
+  if (!allowLoopback) {
+    list.addSubnet("127.0.0.0", 8, "ipv4");
+    list.addAddress("::1", "ipv6");
+  }
+  list.addSubnet("0.0.0.0", 8, "ipv4");
+  list.addSubnet("169.254.0.0", 16, "ipv4");
+  // Azure's wire server: metadata and host agent.
+  list.addAddress("168.63.129.16", "ipv4");
+  list.addSubnet("224.0.0.0", 4, "ipv4");
+  list.addSubnet("fe80::", 10, "ipv6");
+  list.addAddress("::", "ipv6");
+  return list;
+}
+
+function refuse(host: string, address: string): OperatorError {
+  return new OperatorError(
+    "HOST_NOT_ALLOWED",
+    `${host} is ${address}, a loopback, link-local or metadata address: name a registry or store outside this node`,
+  );
+}
+
+/** The scheme that a host is asked by. */
+export function schemeOf(host: string, policy: HostPolicy): "http" | "https" {
+  return policy.insecureHosts.has(host) ? "http" : "https";
+}
+
+export interface Agents {
+  readonly http: HttpAgent;
+  readonly https: HttpsAgent;
+  readonly lookup: LookupFunction;
+  /** @throws HOST_NOT_ALLOWED for a literal address, which is never looked up */
+  readonly check: (hostname: string) => void;
+}
+
+export function createAgents(policy: HostPolicy): Agents {
+  const list = blocked(policy.allowLoopback);
+
+  function isBlocked(address: string): boolean {
+    const family = isIP(address);
+    // An IPv4 address in IPv6 clothes is judged as what it is.
+    const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+    if (mapped !== undefined) return list.check(mapped, "ipv4");
+    return list.check(address, family === 6 ? "ipv6" : "ipv4");
+  }
+
+  const lookup: LookupFunction = (hostname, options, callback) => {
+    dns.lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) {
+        callback(error, "");
+        return;
+      }
+      const bad = addresses.find(({ address }) => isBlocked(address));
+      const [first] = addresses;
+      if (bad !== undefined) callback(refuse(hostname, bad.address), "");
+      else if (options.all === true) callback(null, addresses);
+      else callback(null, first?.address ?? "", first?.family ?? 4);
+    });
+  };
+  const options = { keepAlive: true, maxSockets: 16, lookup } as const;
+  return {
+    http: new HttpAgent(options),
+    https: new HttpsAgent(options),
+    lookup,
+    check: (hostname) => {
+      const bare = hostname.replace(/^\[|\]$/g, "");
+      if (isIP(bare) !== 0 && isBlocked(bare)) throw refuse(hostname, bare);
+    },
+  };
+}

@@ -1,0 +1,106 @@
+import { createHash } from "node:crypto";
+
+import { z } from "zod";
+
+import { OperatorError } from "../errors.ts";
+
+/** As whom a source is read. Holds secrets: never logged, never put in a message. */
+export type Identity =
+  | { readonly kind: "anonymous" }
+  | {
+      readonly kind: "workload";
+      readonly namespace: string;
+      readonly serviceAccount: string;
+      readonly clientId: string;
+      readonly tenantId: string;
+    }
+  | { readonly kind: "accountKey"; readonly accountName: string; readonly accountKey: string }
+  | { readonly kind: "sas"; readonly sasToken: string }
+  | { readonly kind: "basic"; readonly username: string; readonly password: string };
+
+/** Tells identities apart without telling what they are. */
+export function identityKey(identity: Identity): string {
+  return createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 16);
+}
+
+export interface SecretData {
+  readonly namespace: string;
+  readonly name: string;
+  /** Decoded values by key. */
+  readonly data: Readonly<Record<string, string>>;
+}
+
+/** @throws SECRET_INVALID naming the Secret and the keys that it should have */
+export function storageIdentity({ namespace, name, data }: SecretData): Identity {
+  const { accountName, accountKey, sasToken } = data;
+  if (sasToken) return { kind: "sas", sasToken: sasToken.trim().replace(/^\?/, "") };
+  if (accountName && accountKey) {
+    if (!/^[A-Za-z0-9+/]+=*$/.test(accountKey.trim())) {
+      throw new OperatorError(
+        "SECRET_INVALID",
+        `Secret ${namespace}/${name}: accountKey is not base64; copy the key as the portal shows it`,
+      );
+    }
+    return { kind: "accountKey", accountName: accountName.trim(), accountKey: accountKey.trim() };
+  }
+  throw new OperatorError(
+    "SECRET_INVALID",
+    `Secret ${namespace}/${name} has neither sasToken nor accountName and accountKey: add one of them`,
+  );
+}
+
+const DockerConfig = z.object({
+  auths: z.record(
+    z.string(),
+    z.object({
+      username: z.string().optional(),
+      password: z.string().optional(),
+      auth: z.string().optional(),
+    }),
+  ),
+});
+
+/** The login of `host` in a Secret of type kubernetes.io/dockerconfigjson. */
+export function registryIdentity({ namespace, name, data }: SecretData, host: string): Identity {
+  const where = `Secret ${namespace}/${name}`;
+  const text = data[".dockerconfigjson"];
+  if (text === undefined) {
+    throw new OperatorError(
+      "SECRET_INVALID",
+      `${where} has no .dockerconfigjson: create it with kubectl create secret docker-registry`,
+    );
+  }
+  const parsed = DockerConfig.safeParse(jsonOrUndefined(text));
+  if (!parsed.success) {
+    throw new OperatorError(
+      "SECRET_INVALID",
+      `${where}: .dockerconfigjson is not a Docker config file`,
+    );
+  }
+  const entry = Object.entries(parsed.data.auths).find(
+    ([registry]) => registry.replace(/^https?:\/\//, "").replace(/\/.*$/, "") === host,
+  )?.[1];
+  if (entry === undefined) {
+    throw new OperatorError("SECRET_INVALID", `${where} has no login for ${host}: add one`);
+  }
+  if (entry.username !== undefined && entry.password !== undefined) {
+    return { kind: "basic", username: entry.username, password: entry.password };
+  }
+  const decoded = Buffer.from(entry.auth ?? "", "base64").toString("utf8");
+  const colon = decoded.indexOf(":");
+  if (colon <= 0) {
+    throw new OperatorError(
+      "SECRET_INVALID",
+      `${where}: the login for ${host} has no user and password`,
+    );
+  }
+  return { kind: "basic", username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
+}
+
+function jsonOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

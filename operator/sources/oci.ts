@@ -1,0 +1,185 @@
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+
+import { z } from "zod";
+
+import { OperatorError } from "../errors.ts";
+import { schemeOf } from "./hosts.ts";
+import { identityKey, type Identity } from "./identity.ts";
+import { apiHost, type ImageReference } from "./reference.ts";
+import { MANIFEST_TYPES, type ImageRegistry, type RegistryOptions } from "./image.ts";
+import { digestOf, errorOf, refused, unreachable } from "./registry-answer.ts";
+
+/** The OCI distribution API, with the token flow that registries share (distribution's "token authentication"). */
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  readonly text: string;
+}
+
+const MAX_BODY_BYTES = 64 * 1024;
+const MAX_TOKENS = 1000;
+const Token = z.object({
+  token: z.string().optional(),
+  access_token: z.string().optional(),
+  expires_in: z.number().optional(),
+});
+
+/** `Bearer realm="…",service="…",scope="…"` (RFC 9110, 11.6.1). */
+function parseChallenge(header: string): { scheme: string; parameters: Map<string, string> } {
+  const [scheme = ""] = header.trim().split(/\s/, 1);
+  const parameters = new Map<string, string>();
+  for (const match of header.slice(scheme.length).matchAll(/([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"/g)) {
+    parameters.set((match[1] ?? "").toLowerCase(), match[2] ?? "");
+  }
+  return { scheme: scheme.toLowerCase(), parameters };
+}
+
+/** The last two labels: `auth.docker.io` and `registry-1.docker.io` belong together. */
+function site(host: string): string {
+  return host.replace(/:\d+$/, "").split(".").slice(-2).join(".");
+}
+
+export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
+  const tokens = new Map<string, { readonly value: string; readonly until: number }>();
+
+  async function send(
+    method: "GET" | "HEAD",
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    agents.check(url.hostname);
+    const insecure = url.protocol === "http:";
+    return new Promise((resolve, reject) => {
+      const request = (insecure ? httpRequest : httpsRequest)(
+        url,
+        { method, headers, signal, agent: insecure ? agents.http : agents.https },
+        (response) => {
+          let text = "";
+          response.setEncoding("utf8");
+          response.on("data", (chunk: string) => {
+            text += chunk;
+            if (text.length > MAX_BODY_BYTES)
+              response.destroy(new Error("the answer is too large"));
+          });
+          response.on("error", reject);
+          response.on("end", () =>
+            resolve({ status: response.statusCode ?? 0, headers: response.headers, text }),
+          );
+        },
+      );
+      request.on("error", reject);
+      request.end();
+    });
+  }
+
+  /** Where a token may be asked for: never where a registry could send somebody's password by a forged challenge. */
+  function realmOf(challenge: Map<string, string>, registry: string): URL {
+    const realm = URL.parse(challenge.get("realm") ?? "");
+    const allowed =
+      realm !== null &&
+      (realm.protocol === "https:" ||
+        (realm.protocol === "http:" && policy.insecureHosts.has(registry))) &&
+      (realm.host === registry || site(realm.host) === site(apiHost(registry)));
+    if (!allowed) {
+      throw new OperatorError(
+        "REGISTRY_BAD_ANSWER",
+        `${registry} sends logins to ${challenge.get("realm") ?? "nowhere"}, which is not a site of its own: no credentials were sent`,
+      );
+    }
+    return realm;
+  }
+
+  async function authorize(
+    header: string,
+    reference: ImageReference,
+    identity: Identity,
+    signal: AbortSignal,
+  ): Promise<{ value: string; until: number }> {
+    const basic =
+      identity.kind === "basic"
+        ? `Basic ${Buffer.from(`${identity.username}:${identity.password}`).toString("base64")}`
+        : undefined;
+    const { scheme, parameters } = parseChallenge(header);
+    if (scheme === "basic" && basic !== undefined)
+      return { value: basic, until: Number.POSITIVE_INFINITY };
+    if (scheme !== "bearer") throw refused(reference, identity, 401);
+    const realm = realmOf(parameters, reference.registry);
+    const service = parameters.get("service");
+    if (service !== undefined) realm.searchParams.set("service", service);
+    realm.searchParams.set("scope", `repository:${reference.repository}:pull`);
+    const answer = await send(
+      "GET",
+      realm,
+      basic === undefined ? {} : { authorization: basic },
+      signal,
+    );
+    if (answer.status !== 200) throw errorOf(answer, reference, identity);
+    const parsed = Token.safeParse(jsonOf(answer.text));
+    const token = parsed.data?.token ?? parsed.data?.access_token;
+    if (token === undefined) {
+      throw new OperatorError(
+        "REGISTRY_BAD_ANSWER",
+        `${realm.host} gave no token for ${reference.repository}`,
+      );
+    }
+    const seconds = Math.min(Math.max(parsed.data?.expires_in ?? 60, 60), 3600);
+    return { value: `Bearer ${token}`, until: performance.now() + (seconds - 20) * 1000 };
+  }
+
+  async function head(
+    reference: ImageReference,
+    identity: Identity,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const { registry, repository, tag, digest } = reference;
+    const url = new URL(
+      `${schemeOf(registry, policy)}://${apiHost(registry)}/v2/${repository}/manifests/${digest ?? tag ?? ""}`,
+    );
+    const key = `${registry}/${repository} ${identityKey(identity)}`;
+    const present = tokens.get(key);
+    const fresh = present !== undefined && present.until > performance.now() ? present : undefined;
+    const headers = { accept: MANIFEST_TYPES };
+    const answer = await send(
+      "HEAD",
+      url,
+      { ...headers, ...(fresh && { authorization: fresh.value }) },
+      signal,
+    );
+    const challenge = answer.headers["www-authenticate"];
+    if (answer.status !== 401 || challenge === undefined) return answer;
+    tokens.delete(key);
+    const token = await authorize(challenge, reference, identity, signal);
+    if (tokens.size >= MAX_TOKENS) tokens.delete(tokens.keys().next().value ?? "");
+    tokens.set(key, token);
+    return send("HEAD", url, { ...headers, authorization: token.value }, signal);
+  }
+
+  return {
+    resolve: async (reference, identity, signal) => {
+      let answer: Answer;
+      try {
+        answer = await head(reference, identity, signal);
+      } catch (error) {
+        throw unreachable(reference, error);
+      }
+      return digestOf(
+        reference,
+        identity,
+        answer.status,
+        answer.headers["docker-content-digest"],
+        answer.headers["retry-after"],
+      );
+    },
+  };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

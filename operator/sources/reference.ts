@@ -1,0 +1,41 @@
+import { OperatorError } from "../errors.ts";
+
+/** An image reference that names its registry: `host[:port]/repository[:tag][@digest]` (OCI distribution spec). */
+export interface ImageReference {
+  readonly registry: string;
+  readonly repository: string;
+  readonly tag: string | undefined;
+  readonly digest: string | undefined;
+}
+
+const REFERENCE =
+  /^(?<registry>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?)\/(?<repository>[a-z0-9]+(?:(?:\.|_|__|-+|\/)[a-z0-9]+)*)(?::(?<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?<digest>sha256:[0-9a-f]{64}))?$/;
+
+/** @throws IMAGE_REFERENCE_INVALID saying what is missing */
+export function parseReference(text: string): ImageReference {
+  const groups = text.length <= 1024 ? REFERENCE.exec(text)?.groups : undefined;
+  const { registry, repository, tag, digest } = groups ?? {};
+  if (registry === undefined || repository === undefined || !/[.:]|^localhost$/.test(registry)) {
+    throw new OperatorError(
+      "IMAGE_REFERENCE_INVALID",
+      `image ${JSON.stringify(text)} must name a registry, a repository and a tag or digest, such as contoso.azurecr.io/cats:1.4 (for Docker Hub: docker.io/library/NAME:TAG)`,
+    );
+  }
+  if (tag === undefined && digest === undefined) {
+    throw new OperatorError(
+      "IMAGE_REFERENCE_INVALID",
+      `image ${text} names no tag or digest: add one, such as :1.4`,
+    );
+  }
+  return { registry, repository, tag, digest };
+}
+
+/** What the pods run: the repository pinned by digest. */
+export function pinned({ registry, repository }: ImageReference, digest: string): string {
+  return `${registry}/${repository}@${digest}`;
+}
+
+/** Docker Hub's API answers under another name than its references carry. */
+export function apiHost(registry: string): string {
+  return registry === "docker.io" ? "registry-1.docker.io" : registry;
+}
