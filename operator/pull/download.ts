@@ -59,7 +59,7 @@ export async function download(
   signal: AbortSignal,
 ): Promise<void> {
   const target = join(folder, wanted.path);
-  const where = `${blob.url.replace(/\?.*$/, "")}`;
+  const where = blob.url.replace(/\?.*$/, "");
   if (await isFinished(target, wanted)) {
     onBytes(wanted.size);
     return;
