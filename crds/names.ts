@@ -23,6 +23,11 @@ export const labels = {
 export const annotations = {
   /** Any new value means "poll and reconcile now"; handled values are echoed in `status.lastHandledReconcileAt`. */
   requestedAt: `${GROUP}/requestedAt`,
+  /** On owned objects: a hash of what was applied, so that a field that is no longer wanted is noticed. */
+  applied: `${GROUP}/applied`,
+  /** On a release's record: when its rollout began, and when it was fully out. RFC 3339. */
+  startedAt: `${GROUP}/started-at`,
+  releasedAt: `${GROUP}/released-at`,
 } as const;
 
 /** A Service name is a DNS-1035 label; `-<release id>` (11) is the longest suffix that we add to one. */

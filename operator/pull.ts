@@ -32,6 +32,7 @@ const Environment = z.object({
   AZURE_STORAGE_SUFFIXES: list,
   INSECURE_HOSTS: list,
   ALLOW_LOOPBACK: z.stringbool().default(false),
+  CA_BUNDLE: z.string().optional(),
   STALL_SECONDS: z.coerce.number().min(1).max(600).default(30),
   TERMINATION_LOG: z.string().default("/dev/termination-log"),
 });
@@ -69,6 +70,7 @@ async function run(environment: Environment, signal: AbortSignal): Promise<void>
   const policy = {
     insecureHosts: new Set(environment.INSECURE_HOSTS),
     allowLoopback: environment.ALLOW_LOOPBACK,
+    caBundle: environment.CA_BUNDLE,
   };
   const open = createContainers({
     azureSuffixes: environment.AZURE_STORAGE_SUFFIXES,

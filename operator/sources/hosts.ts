@@ -2,6 +2,7 @@ import dns from "node:dns";
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { BlockList, isIP, type LookupFunction } from "node:net";
+import { getCACertificates } from "node:tls";
 
 import { OperatorError } from "../errors.ts";
 
@@ -14,6 +15,8 @@ export interface HostPolicy {
   readonly insecureHosts: ReadonlySet<string>;
   /** Only where registries and stores run on the very machine, as in tests. */
   readonly allowLoopback: boolean;
+  /** Authorities trusted beside the public ones, as PEM. */
+  readonly caBundle?: string | undefined;
 }
 
 function blocked(allowLoopback: boolean): BlockList {
@@ -77,9 +80,11 @@ export function createAgents(policy: HostPolicy): Agents {
     });
   };
   const options = { keepAlive: true, maxSockets: 16, lookup } as const;
+  const { caBundle } = policy;
+  const ca = caBundle === undefined ? {} : { ca: [...getCACertificates("default"), caBundle] };
   return {
     http: new HttpAgent(options),
-    https: new HttpsAgent(options),
+    https: new HttpsAgent({ ...options, ...ca }),
     lookup,
     check: (hostname) => {
       const bare = hostname.replace(/^\[|\]$/g, "");
