@@ -18,6 +18,7 @@ export const errors = {
   KUBE_GONE: { retry: "backoff", summary: "the watch is too old: list again" },
   KUBE_THROTTLED: { retry: "backoff", summary: "the API server asks us to slow down" },
   KUBE_UNAVAILABLE: { retry: "backoff", summary: "the API server does not answer" },
+  KUBE_TIMEOUT: { retry: "backoff", summary: "the API server does not answer in time" },
   KUBE_BAD_ANSWER: { retry: "backoff", summary: "the API server answered what it should not" },
   // The registry
   IMAGE_NOT_FOUND: {
@@ -159,6 +160,12 @@ export function isOperatorError(
 export function reasonOf(code: ErrorCode): Reason | undefined {
   const kind: ErrorKind = errors[code];
   return kind.reason;
+}
+
+/** How work that failed comes back: not before something changes, or with back-off, and not sooner than this. */
+export function retryOf(error: unknown): { readonly retry: boolean; readonly minimumMs: number } {
+  if (!isOperatorError(error)) return { retry: true, minimumMs: 0 };
+  return { retry: errors[error.code].retry === "backoff", minimumMs: error.retryAfterMs ?? 0 };
 }
 
 export function messageOf(error: unknown): string {

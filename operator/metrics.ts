@@ -11,7 +11,7 @@ export interface Metrics {
   readonly queueRetries: Counter<"name">;
   readonly queueWaitSeconds: Histogram<"name">;
   readonly queueWorkSeconds: Histogram<"name">;
-  readonly kubeRequests: Counter<"method" | "code">;
+  readonly kubeRequests: Counter<"method" | "code" | "host">;
   readonly leader: Gauge<"name">;
   readonly polls: Counter<"source" | "result">;
   readonly releases: Counter<"outcome">;
@@ -79,7 +79,7 @@ export function createMetrics(): Metrics {
     kubeRequests: new Counter({
       name: "rest_client_requests_total",
       help: "Requests to the Kubernetes API.",
-      labelNames: ["method", "code"],
+      labelNames: ["method", "code", "host"],
       registers,
     }),
     leader: new Gauge({

@@ -15,6 +15,7 @@ import type {
 export type {
   CoreV1Event,
   KubernetesObject,
+  V1Condition,
   V1Container,
   V1ContainerStatus,
   V1ControllerRevision,
@@ -33,6 +34,12 @@ export type {
   V1VolumeMount,
   V2HorizontalPodAutoscaler,
 } from "@kubernetes/client-node";
+
+export interface WatchEvent<T> {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
+  /** Of a BOOKMARK, nothing but its resourceVersion counts. */
+  readonly object: T;
+}
 
 /** Names a resource of the API; the type parameter is what its objects are. */
 export interface Kind<T extends KubernetesObject = KubernetesObject> {

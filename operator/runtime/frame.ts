@@ -28,7 +28,8 @@ export abstract class OperatorFrame extends k8sOperator.default {
     this.kube = createKube({
       config: this.kubeConfig,
       requestTimeoutMs: 30_000,
-      onAnswer: (method, code) => parts.metrics.kubeRequests.inc({ method, code: String(code) }),
+      onAnswer: (method, code, host) =>
+        parts.metrics.kubeRequests.inc({ method, code: String(code), host }),
     });
   }
 

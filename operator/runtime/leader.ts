@@ -55,7 +55,7 @@ export async function lead(
     const duration = (present.spec?.leaseDurationSeconds ?? options.leaseSeconds) * 1000;
     if (holder !== "" && holder !== identity && seen.at + duration > now) return false;
     // The resourceVersion makes this a compare-and-swap.
-    await kube.replace(kinds.lease, leaseOf(present, now), bounded);
+    await kube.replace(kinds.lease, leaseOf(present, now), {}, bounded);
     return true;
   }
 
@@ -119,7 +119,7 @@ export async function lead(
           ...present,
           spec: { ...present.spec, holderIdentity: "", leaseDurationSeconds: 1 },
         };
-        await kube.replace(kinds.lease, released, bounded);
+        await kube.replace(kinds.lease, released, {}, bounded);
       } catch (error) {
         log.warn({ lease: name, error }, "could not release the lease, it will expire");
       }

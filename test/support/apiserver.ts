@@ -140,18 +140,24 @@ export async function startApiServer(
   async function resume(): Promise<void> {
     apiServer = await start(file("apiserver.log"), kube, [
       "kube-apiserver",
-      ...["--etcd-servers", `http://${HOST}:${etcdPort}`],
-      ...["--bind-address", HOST, "--advertise-address", HOST, "--secure-port", String(port)],
+      `--etcd-servers=http://${HOST}:${etcdPort}`,
+      `--bind-address=${HOST}`,
+      `--advertise-address=${HOST}`,
+      `--secure-port=${port}`,
       // No Service of the API server's own: an endpoint must not be a loopback address.
-      ...["--endpoint-reconciler-type", "none", "--service-cluster-ip-range", "10.0.0.0/24"],
-      ...["--tls-cert-file", file("tls.crt"), "--tls-private-key-file", file("tls.key")],
-      ...["--cert-dir", folder, "--token-auth-file", file("tokens.csv")],
-      ...["--authorization-mode", "RBAC", "--allow-privileged"],
-      ...["--service-account-issuer", "https://kubernetes.default.svc"],
-      ...["--service-account-key-file", file("accounts.pub")],
-      ...["--service-account-signing-key-file", file("accounts.key")],
+      "--endpoint-reconciler-type=none",
+      "--service-cluster-ip-range=10.0.0.0/24",
+      `--tls-cert-file=${file("tls.crt")}`,
+      `--tls-private-key-file=${file("tls.key")}`,
+      `--cert-dir=${folder}`,
+      `--token-auth-file=${file("tokens.csv")}`,
+      "--authorization-mode=RBAC",
+      "--allow-privileged",
+      "--service-account-issuer=https://kubernetes.default.svc",
+      `--service-account-key-file=${file("accounts.pub")}`,
+      `--service-account-signing-key-file=${file("accounts.key")}`,
       // No controller makes ServiceAccounts here, and pods should be accepted all the same.
-      ...["--disable-admission-plugins", "ServiceAccount"],
+      "--disable-admission-plugins=ServiceAccount",
       ...(options.flags ?? []),
     ]);
     const child = apiServer;
@@ -174,10 +180,11 @@ export async function startApiServer(
   try {
     etcd = await start(file("etcd.log"), kube, [
       "etcd",
-      ...["--data-dir", file("etcd"), "--unsafe-no-fsync"],
-      ...["--listen-client-urls", `http://${HOST}:${etcdPort}`],
-      ...["--advertise-client-urls", `http://${HOST}:${etcdPort}`],
-      ...["--listen-peer-urls", `http://${HOST}:${peerPort}`],
+      `--data-dir=${file("etcd")}`,
+      "--unsafe-no-fsync",
+      `--listen-client-urls=http://${HOST}:${etcdPort}`,
+      `--advertise-client-urls=http://${HOST}:${etcdPort}`,
+      `--listen-peer-urls=http://${HOST}:${peerPort}`,
     ]);
     await resume();
   } catch (error) {

@@ -1,0 +1,101 @@
+import { OperatorError } from "../errors.ts";
+
+const MAX_MESSAGE = 2000;
+const MAX_RETRY_AFTER_SECONDS = 300;
+
+/** The project's error for an answer of the API server. */
+export function errorOf(
+  status: number,
+  method: string,
+  path: string,
+  message: string,
+  retryAfter: string | null = null,
+): OperatorError {
+  const what = `${method} ${path}: ${status} ${message}`.slice(0, MAX_MESSAGE);
+  const seconds = retryAfter === null ? undefined : Number(retryAfter) || 1;
+  const retryAfterMs =
+    seconds === undefined ? undefined : Math.min(seconds, MAX_RETRY_AFTER_SECONDS) * 1000;
+  switch (status) {
+    case 400:
+    case 422:
+      return new OperatorError("KUBE_INVALID", what);
+    case 401:
+    case 403:
+      return new OperatorError("KUBE_FORBIDDEN", what);
+    case 404:
+      return new OperatorError("KUBE_NOT_FOUND", what);
+    case 409:
+      return new OperatorError("KUBE_CONFLICT", what);
+    case 410:
+      return new OperatorError("KUBE_GONE", what);
+    case 429:
+      return new OperatorError("KUBE_THROTTLED", what, { retryAfterMs });
+    default:
+      return new OperatorError(status >= 500 ? "KUBE_UNAVAILABLE" : "KUBE_BAD_ANSWER", what, {
+        retryAfterMs,
+      });
+  }
+}
+
+/** The project's error for a request that came to no answer. */
+export function unavailable(method: string, path: string, cause: unknown): OperatorError {
+  // fetch says "fetch failed" and keeps the reason in the cause.
+  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+  if (inner instanceof Error && inner.name === "TimeoutError") {
+    return new OperatorError("KUBE_TIMEOUT", `${method} ${path}: no answer in time`, { cause });
+  }
+  // An address that refuses on IPv4 and IPv6 both gives an AggregateError without a message.
+  const detail =
+    inner instanceof Error
+      ? inner.message || ("code" in inner ? String(inner.code) : inner.name)
+      : String(inner);
+  return new OperatorError("KUBE_UNAVAILABLE", `${method} ${path}: ${detail}`, { cause });
+}
+
+/** The message of a `v1.Status`, or the start of whatever else came. */
+export function messageIn(text: string): string {
+  try {
+    const status: unknown = JSON.parse(text);
+    if (typeof status === "object" && status !== null && "message" in status)
+      return String(status.message);
+  } catch {
+    // Not JSON: a proxy answered.
+  }
+  return text.slice(0, 500);
+}
+
+/** The text of a body, read no further than `maxBytes`. */
+export async function readBounded(
+  body: AsyncIterable<Uint8Array> | null,
+  maxBytes: number,
+): Promise<{ readonly text: string; readonly whole: boolean }> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.byteLength;
+    if (size > maxBytes) {
+      return { text: Buffer.concat(chunks).toString("utf8"), whole: false };
+    }
+    chunks.push(chunk);
+  }
+  return { text: Buffer.concat(chunks).toString("utf8"), whole: true };
+}
+
+/** Splits a stream into lines, none longer than `maxLength` characters. */
+export async function* linesOf(
+  body: AsyncIterable<Uint8Array> | null,
+  maxLength: number,
+  where: string,
+): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of body ?? []) {
+    const parts = decoder.decode(chunk, { stream: true }).split("\n");
+    parts[0] = rest + (parts[0] ?? "");
+    rest = parts.pop() ?? "";
+    if (rest.length > maxLength) {
+      throw new OperatorError("KUBE_BAD_ANSWER", `${where}: an event is too large`);
+    }
+    for (const part of parts) if (part.length > 0) yield part;
+  }
+}
