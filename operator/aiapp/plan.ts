@@ -1,0 +1,74 @@
+import type { AIAppStatus } from "../../crds/aiapp.ts";
+import type { Kind, KubernetesObject } from "../kube/types.ts";
+import type { EventNote } from "../runtime/recorder.ts";
+import type { PullerSettings } from "./build/template.ts";
+import type { Observed } from "./observed.ts";
+import { buildStatus } from "./status.ts";
+import { eventsOf } from "./events.ts";
+import { decideTarget } from "./steps/target.ts";
+import { diagnose } from "./steps/diagnose.ts";
+import { findConflict } from "./steps/conflict.ts";
+import { findPair } from "./steps/pair.ts";
+import { ownObjects } from "./steps/objects.ts";
+import { judgeProgress } from "./steps/progress.ts";
+import { keepRecords } from "./steps/records.ts";
+
+/** What is to be done to the world, in order. Each is idempotent, and the process may end between any two. */
+export type Action =
+  /** See to it that a source is polled at or after a moment. */
+  | { readonly kind: "poll"; readonly key: string; readonly since: number }
+  | {
+      readonly kind: "apply";
+      readonly resource: Kind;
+      readonly object: KubernetesObject;
+      /** The object that is to be changed, and no other under its name; undefined to make a new one. */
+      readonly uid: string | undefined;
+      /** Another field manager: fields are handed over by it. */
+      readonly manager?: string;
+    }
+  | { readonly kind: "delete"; readonly resource: Kind; readonly object: KubernetesObject };
+
+export interface Plan {
+  readonly actions: readonly Action[];
+  readonly status: AIAppStatus;
+  readonly events: readonly EventNote[];
+  /** When to look again, if nothing happens. Milliseconds. */
+  readonly requeueAfterMs: number;
+}
+
+/** Rechecked even when nothing happens, in case that a watch has lost something. */
+const RESYNC_MS = 10 * 60_000;
+
+/**
+ * Decides, from the world as it was read and the time, all that is to be done about one AIApp. Pure: this list is the
+ * table of contents of the operator.
+ */
+export function plan(observed: Observed, puller: PullerSettings, now: number): Plan {
+  const pair = findPair(observed);
+  const conflict = findConflict(observed);
+  const target = decideTarget(observed, pair, puller);
+  const progress = judgeProgress(observed, target);
+  const records = keepRecords(observed, target, progress, now);
+  const trouble = diagnose(observed, progress);
+  const status = buildStatus({ observed, pair, conflict, target, progress, records, trouble, now });
+  const acts = observed.app.spec.suspend !== true && conflict === undefined;
+  return {
+    actions: [
+      ...pair.polls,
+      ...requestedPolls(observed, now),
+      ...(acts ? [...records.actions, ...ownObjects(observed, target), ...records.prune] : []),
+    ],
+    status,
+    events: eventsOf(observed.app.status, status),
+    requeueAfterMs: RESYNC_MS,
+  };
+}
+
+/** A new token in the annotation means "poll now"; it is handled once it stands in the status. */
+function requestedPolls({ app, image, model }: Observed, now: number): readonly Action[] {
+  const token = app.metadata.annotations?.["aiapp.dev/requestedAt"];
+  if (token === undefined || token === app.status?.lastHandledReconcileAt) return [];
+  return [image, model].flatMap(({ key }) =>
+    key === undefined ? [] : [{ kind: "poll", key, since: now } as const],
+  );
+}
