@@ -1,6 +1,9 @@
-import type { Condition } from "../../crds/aiapp.ts";
+import type { z } from "zod";
+
+import type { AIAppStatus, Condition } from "../../crds/aiapp.ts";
 import type { ConditionType, Reason } from "../../crds/conditions.ts";
 import { reasonOf } from "../errors.ts";
+import type { KubernetesObject } from "../kube/types.ts";
 import type { Observed } from "./observed.ts";
 import type { Conflict } from "./steps/conflict.ts";
 import type { Trouble } from "./steps/diagnose.ts";
@@ -167,7 +170,7 @@ function stalled(findings: Findings, ready: Verdict): Verdict | undefined {
 
 function reconciling(findings: Findings): Verdict | undefined {
   const { observed, trouble, pair, target, progress } = findings;
-  if (observed.app.spec.suspend === true) return undefined;
+  if (observed.app.spec.suspend) return undefined;
   if (pair.waiting?.reason === "WaitingForSources")
     return yes("WaitingForSources", pair.waiting.message);
   if (
@@ -208,4 +211,59 @@ export function buildConditions(findings: Findings): Condition[] {
       lastTransitionTime: old?.status === status ? old.lastTransitionTime : time,
     };
   });
+}
+
+/** An AIApp that does not fit the schema: it was stored under an older one. */
+export function invalidStatus(
+  object: KubernetesObject,
+  error: z.ZodError,
+  now: number,
+): AIAppStatus {
+  const [issue] = error.issues;
+  const message = `spec is not valid: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}; correct it and apply again`;
+  const generation: unknown = Reflect.get(object.metadata ?? {}, "generation");
+  return refusedStatus(
+    { observedGeneration: typeof generation === "number" ? generation : 0 },
+    message,
+    now,
+    "InvalidSpec",
+  );
+}
+
+/** The API server refuses what the spec asks for: nothing moves until the spec or the operator's rights change. */
+export function refusedStatus(
+  status: AIAppStatus,
+  message: string,
+  now: number,
+  reason: Reason = "ApplyRefused",
+): AIAppStatus {
+  const time = new Date(now).toISOString().replace(/\.\d+Z$/, "Z");
+  const kept = (status.conditions ?? []).filter(
+    ({ type }) => type !== "Reconciling" && type !== "Stalled" && type !== "Released",
+  );
+  const refusal = {
+    reason,
+    message: message.slice(0, 4096),
+    observedGeneration: status.observedGeneration,
+  };
+  const old = (type: ConditionType): Condition | undefined =>
+    status.conditions?.find((condition) => condition.type === type);
+  return {
+    ...status,
+    conditions: [
+      ...kept,
+      {
+        type: "Released",
+        status: "False",
+        lastTransitionTime: old("Released")?.lastTransitionTime ?? time,
+        ...refusal,
+      },
+      {
+        type: "Stalled",
+        status: "True",
+        lastTransitionTime: old("Stalled")?.lastTransitionTime ?? time,
+        ...refusal,
+      },
+    ],
+  };
 }

@@ -1,4 +1,5 @@
 import type { AIAppStatus } from "../../crds/aiapp.ts";
+import { annotations } from "../../crds/names.ts";
 import type { Kind, KubernetesObject } from "../kube/types.ts";
 import type { EventNote } from "../runtime/recorder.ts";
 import type { PullerSettings } from "./build/template.ts";
@@ -51,7 +52,7 @@ export function plan(observed: Observed, puller: PullerSettings, now: number): P
   const records = keepRecords(observed, target, progress, now);
   const trouble = diagnose(observed, progress);
   const status = buildStatus({ observed, pair, conflict, target, progress, records, trouble, now });
-  const acts = observed.app.spec.suspend !== true && conflict === undefined;
+  const acts = !observed.app.spec.suspend && conflict === undefined;
   return {
     actions: [
       ...pair.polls,
@@ -66,7 +67,7 @@ export function plan(observed: Observed, puller: PullerSettings, now: number): P
 
 /** A new token in the annotation means "poll now"; it is handled once it stands in the status. */
 function requestedPolls({ app, image, model }: Observed, now: number): readonly Action[] {
-  const token = app.metadata.annotations?.["aiapp.dev/requestedAt"];
+  const token = app.metadata.annotations?.[annotations.requestedAt];
   if (token === undefined || token === app.status?.lastHandledReconcileAt) return [];
   return [image, model].flatMap(({ key }) =>
     key === undefined ? [] : [{ kind: "poll", key, since: now } as const],

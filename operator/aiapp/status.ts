@@ -1,5 +1,5 @@
 import type { AIAppStatus, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
-import { labels } from "../../crds/names.ts";
+import { annotations, labels } from "../../crds/names.ts";
 import type { ModelSeen, Seen } from "../sources/source.ts";
 import { urlOf } from "./build/objects.ts";
 import { canonical } from "./canonical.ts";
@@ -16,7 +16,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
   const { app } = observed;
   const { candidate } = records;
   const url = urlOf(app, ours(observed.service));
-  const token = app.metadata.annotations?.["aiapp.dev/requestedAt"];
+  const token = app.metadata.annotations?.[annotations.requestedAt];
   const status: AIAppStatus = {
     observedGeneration: app.metadata.generation,
     conditions: buildConditions(findings),
@@ -81,7 +81,11 @@ function withOldTimes(old: AIAppStatus | undefined, status: AIAppStatus, now: nu
 }
 
 function timeless(status: AIAppStatus): unknown {
-  const strip = ({ lastCheckedAt: _, nextCheckAt: __, ...rest }: SourceStatus): unknown => rest;
+  const strip = (source: SourceStatus): unknown => ({
+    ...source,
+    lastCheckedAt: undefined,
+    nextCheckAt: undefined,
+  });
   const { image, model } = status.sources ?? {};
   return { ...status, sources: { image: image && strip(image), model: model && strip(model) } };
 }

@@ -9,7 +9,7 @@ export interface Source<V extends Seen = Seen> {
   /** What is limited and told to slow down together. */
   readonly host: string;
   /** One conditional look. Throws an OperatorError when nothing can be told. */
-  readonly poll: (previous: V | undefined, signal: AbortSignal) => Promise<V>;
+  poll(previous: V | undefined, signal: AbortSignal): Promise<V>;
 }
 
 /** What a poll saw. Two sights are the same when their digests are. */

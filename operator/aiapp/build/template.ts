@@ -215,7 +215,7 @@ function envVar({ name, value, valueFrom }: NonNullable<AIApp["spec"]["env"]>[nu
   return {
     name,
     ...(value !== undefined && { value }),
-    ...(valueFrom !== undefined && { valueFrom: valueFrom as NonNullable<V1EnvVar["valueFrom"]> }),
+    ...(valueFrom !== undefined && { valueFrom }),
   };
 }
 

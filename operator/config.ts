@@ -1,0 +1,97 @@
+import { readFileSync } from "node:fs";
+
+import { z } from "zod";
+
+import { OperatorError } from "./errors.ts";
+
+/** The operator's own configuration: environment variables, as the chart sets them. */
+const list = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text) =>
+      text
+        .split(",")
+        .map((part) => part.trim())
+        .filter(Boolean),
+    );
+
+const port = z.coerce.number().int().min(0).max(65_535);
+
+const Environment = z.object({
+  /** This image: it also pulls models, as the init container of every scoring pod. */
+  OPERATOR_IMAGE: z.string().min(1),
+  POD_NAME: z.string().min(1).default("aiapp-operator"),
+  POD_NAMESPACE: z.string().min(1).default("default"),
+  /** Empty: all. */
+  WATCH_NAMESPACES: list(""),
+  LEADER_ELECTION: z.stringbool().default(true),
+  LEASE_SECONDS: z.coerce.number().int().min(2).max(600).default(35),
+  WORKERS: z.coerce.number().int().min(1).max(64).default(4),
+  LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  HEALTH_PORT: port.default(8081),
+  METRICS_PORT: port.default(8080),
+  AZURE_REGISTRY_SUFFIXES: list(".azurecr.io,.azurecr.cn,.azurecr.us"),
+  AZURE_STORAGE_SUFFIXES: list(
+    ".blob.core.windows.net,.blob.core.chinacloudapi.cn,.blob.core.usgovcloudapi.net",
+  ),
+  AZURE_AUTHORITY_HOST: z.url().optional(),
+  AZURE_TENANT_ID: z.string().default(""),
+  INSECURE_HOSTS: list(""),
+  ALLOW_LOOPBACK: z.stringbool().default(false),
+  CA_BUNDLE_FILE: z.string().optional(),
+});
+
+export interface Config {
+  readonly operatorImage: string;
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly watchNamespaces: readonly string[];
+  readonly leaderElection: boolean;
+  readonly leaseSeconds: number;
+  readonly workers: number;
+  readonly logLevel: string;
+  readonly healthPort: number;
+  readonly metricsPort: number;
+  readonly azureRegistrySuffixes: readonly string[];
+  readonly azureStorageSuffixes: readonly string[];
+  readonly azureAuthorityHost: string | undefined;
+  readonly azureTenantId: string;
+  readonly insecureHosts: readonly string[];
+  readonly allowLoopback: boolean;
+  readonly caBundle: string | undefined;
+}
+
+/** @throws CONFIG_INVALID naming each variable that is wrong */
+export function readConfig(environment: NodeJS.ProcessEnv): Config {
+  const parsed = Environment.safeParse(environment);
+  if (!parsed.success) throw new OperatorError("CONFIG_INVALID", z.prettifyError(parsed.error));
+  const { data } = parsed;
+  return {
+    operatorImage: data.OPERATOR_IMAGE,
+    podName: data.POD_NAME,
+    podNamespace: data.POD_NAMESPACE,
+    watchNamespaces: data.WATCH_NAMESPACES,
+    leaderElection: data.LEADER_ELECTION,
+    leaseSeconds: data.LEASE_SECONDS,
+    workers: data.WORKERS,
+    logLevel: data.LOG_LEVEL,
+    healthPort: data.HEALTH_PORT,
+    metricsPort: data.METRICS_PORT,
+    azureRegistrySuffixes: data.AZURE_REGISTRY_SUFFIXES,
+    azureStorageSuffixes: data.AZURE_STORAGE_SUFFIXES,
+    azureAuthorityHost: data.AZURE_AUTHORITY_HOST,
+    azureTenantId: data.AZURE_TENANT_ID,
+    insecureHosts: data.INSECURE_HOSTS,
+    allowLoopback: data.ALLOW_LOOPBACK,
+    caBundle: data.CA_BUNDLE_FILE === undefined ? undefined : readBundle(data.CA_BUNDLE_FILE),
+  };
+}
+
+function readBundle(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new OperatorError("CONFIG_INVALID", `CA_BUNDLE_FILE ${file} cannot be read`, { cause });
+  }
+}
