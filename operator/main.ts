@@ -19,17 +19,20 @@ async function main(): Promise<number> {
     isHealthy: () => true,
     isReady: () => operator.isReady(),
   });
-  const stop = (): void => {
+  const ended = Promise.withResolvers<number>();
+  const asked = (): void => {
     log.info("stopping");
-    void operator.shutdown();
+    ended.resolve(0);
   };
-  process.once("SIGTERM", stop);
-  process.once("SIGINT", stop);
+  process.once("SIGTERM", asked);
+  process.once("SIGINT", asked);
+  operator.ended.addEventListener("abort", () => ended.resolve(2), { once: true });
   log.info({ namespaces: config.watchNamespaces, image: config.operatorImage }, "starting");
-  await operator.start();
-  const end = await operator.over.promise;
+  await Promise.race([operator.start(), ended.promise]);
+  const code = await ended.promise;
+  await operator.shutdown();
   await servers.close();
-  return end === "lost" ? 2 : 0;
+  return code;
 }
 
 try {

@@ -3,6 +3,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 /** Metrics under the names that controller dashboards know (controller-runtime, client-go), and ours as `aiapp_*`. */
 export interface Metrics {
   readonly registry: Registry;
+  /** Calls back before each scrape, for what is computed then; the returned function ends that. */
+  readonly observe: (callback: () => void) => () => void;
   readonly reconcileTotal: Counter<"controller" | "result">;
   readonly reconcileErrors: Counter<"controller">;
   readonly reconcileSeconds: Histogram<"controller">;
@@ -11,6 +13,8 @@ export interface Metrics {
   readonly queueRetries: Counter<"name">;
   readonly queueWaitSeconds: Histogram<"name">;
   readonly queueWorkSeconds: Histogram<"name">;
+  readonly queueUnfinishedSeconds: Gauge<"name">;
+  readonly queueLongestSeconds: Gauge<"name">;
   readonly kubeRequests: Counter<"method" | "code" | "host">;
   readonly leader: Gauge<"name">;
   readonly polls: Counter<"source" | "result">;
@@ -23,8 +27,15 @@ export function createMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  const observers = new Set<() => void>();
   return {
     registry,
+    observe: (callback) => {
+      observers.add(callback);
+      return () => {
+        observers.delete(callback);
+      };
+    },
     reconcileTotal: new Counter({
       name: "controller_runtime_reconcile_total",
       help: "Reconciles by result.",
@@ -74,6 +85,21 @@ export function createMetrics(): Metrics {
       help: "How long a key was worked on.",
       labelNames: ["name"],
       buckets: SECONDS,
+      registers,
+    }),
+    queueUnfinishedSeconds: new Gauge({
+      name: "workqueue_unfinished_work_seconds",
+      help: "How long the work under way has taken so far, in sum.",
+      labelNames: ["name"],
+      registers,
+      collect: () => {
+        for (const callback of observers) callback();
+      },
+    }),
+    queueLongestSeconds: new Gauge({
+      name: "workqueue_longest_running_processor_seconds",
+      help: "How long the longest work under way has taken so far.",
+      labelNames: ["name"],
       registers,
     }),
     kubeRequests: new Counter({

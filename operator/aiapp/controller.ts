@@ -105,7 +105,7 @@ export function createReconciler(
         await recorder.record(object, event, signal);
       }
     }
-    if (refused !== undefined) throw refused;
+    if (refused !== undefined && !isOperatorError(refused, "KUBE_INVALID")) throw refused;
     return { kind: "requeue", afterMs: requeueAfterMs };
   };
 }

@@ -1,13 +1,11 @@
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
-import { errors, isOperatorError } from "../errors.ts";
-import type { Kind, KubernetesObject } from "../kube/types.ts";
-import { kinds } from "../kube/types.ts";
+import { kinds, type Kind, type KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import { OperatorFrame } from "../runtime/frame.ts";
-import { lead, LEASE, type Leadership } from "../runtime/leader.ts";
-import { createQueue, type Queue } from "../runtime/queue.ts";
+import { keyOf } from "../runtime/controller.ts";
+import { OperatorFrame, type FrameParts } from "../runtime/frame.ts";
+import { LEASE } from "../runtime/leader.ts";
 import { createRecorder } from "../runtime/recorder.ts";
 import { createBlobStore, createContainers } from "../sources/blob.ts";
 import { createAgents } from "../sources/hosts.ts";
@@ -19,114 +17,32 @@ import { aiappKind, createReconciler } from "./controller.ts";
 import { createNamer } from "./sources.ts";
 
 const NAME = "aiapp";
+const RECONCILE_TIMEOUT_MS = 120_000;
 
-/** The operator: watches AIApps and what they own, and reconciles them while it leads. */
+/** The operator: once it leads, it watches AIApps and what they own, and reconciles them. */
 export class AIAppOperator extends OperatorFrame {
   readonly #config: Config;
-  #queue: Queue | undefined;
   #poller: Poller | undefined;
-  #leadership: Leadership | undefined;
-  #cache: Cache | undefined;
-  /** Resolves when leading is over, by loss or by `stop`. */
-  readonly over = Promise.withResolvers<"stopped" | "lost">();
 
   constructor(
     config: Config,
     parts: { readonly log: Logger; readonly clock: Clock; readonly metrics: Metrics },
   ) {
-    super(parts);
+    super({ ...parts, ...(config.leaderElection && { election: electionOf(config) }) });
     this.#config = config;
   }
 
-  protected override async init(): Promise<void> {
-    const cache = this.#watchAll();
-    this.#cache = cache;
-    const { signal } = this.running;
-    if (this.#config.leaderElection) {
-      this.#leadership = await lead(
-        {
-          kube: this.kube,
-          namespace: this.#config.podNamespace,
-          name: "aiapp-operator",
-          identity: this.#config.podName,
-          ...LEASE,
-          leaseSeconds: this.#config.leaseSeconds,
-          renewDeadlineSeconds: Math.min(LEASE.renewDeadlineSeconds, this.#config.leaseSeconds - 1),
-          retrySeconds: Math.min(LEASE.retrySeconds, this.#config.leaseSeconds / 3),
-          clock: this.clock,
-          log: this.log,
-        },
-        signal,
-      );
-      if (this.#leadership === undefined) return;
-      this.metrics.leader.set({ name: "aiapp-operator" }, 1);
-      this.#leadership.signal.addEventListener("abort", () => {
-        if (!signal.aborted) this.over.resolve("lost");
-      });
-    }
-    this.#control(cache, this.#leadership?.signal ?? signal);
-  }
-
-  #watchAll(): Cache {
-    const namespaces =
-      this.#config.watchNamespaces.length === 0 ? [undefined] : this.#config.watchNamespaces;
-    const enqueue = (object: KubernetesObject): void => {
-      const key = appKeyOf(object);
-      if (key !== undefined) this.#queue?.add(key);
-    };
-    const view = <T extends KubernetesObject>(kind: Kind<T>, labelSelector: string): View<T> =>
-      viewOf(
-        namespaces.map((namespace) =>
-          this.watch(kind, { namespace, labelSelector, indexBy: appKeyOf, onChange: enqueue }),
-        ),
-      );
-    const owned = new Map<string, View<KubernetesObject>>();
-    for (const kind of ownedKinds)
-      owned.set(kind.plural, view<KubernetesObject>(kind, OWNED_SELECTOR));
-    return {
-      apps: viewOf(
-        namespaces.map((namespace) =>
-          this.watch(aiappKind, { namespace, onChange: (app) => this.#queue?.add(keyOf(app)) }),
-        ),
-      ),
-      pods: view(kinds.pod, OWNED_SELECTOR),
-      of: <T extends KubernetesObject>(kind: Kind<T>) => {
-        const found = owned.get(kind.plural);
-        if (found === undefined) throw new TypeError(`${kind.plural} are not watched`);
-        // Filed under their kind above.
-        return found as View<T>;
-      },
-    };
-  }
-
-  #control(cache: Cache, signal: AbortSignal): void {
+  protected override init(): Promise<void> {
     const { kube, clock, log, metrics } = this;
     const config = this.#config;
-    const policy = {
-      insecureHosts: new Set(config.insecureHosts),
-      allowLoopback: config.allowLoopback,
-      caBundle: config.caBundle,
-    };
-    const agents = createAgents(policy);
-    const credentials = createTokenCredentials({
-      createToken: kube.createToken,
-      authorityHost: config.azureAuthorityHost,
-    });
-    const registry = createRegistry({
-      azureSuffixes: config.azureRegistrySuffixes,
-      policy,
-      agents,
-      credentials,
-    });
-    const models = createBlobStore(
-      createContainers({ azureSuffixes: config.azureStorageSuffixes, policy, agents, credentials }),
-    );
-    const poller = createPoller({ clock, log, metrics, onChange: (key) => this.#queue?.add(key) });
+    const cache: Cache = this.#watchAll((key) => queue.add(key));
+    const poller = createPoller({ clock, log, metrics, onChange: (key) => queue.add(key) });
+    this.#poller = poller;
     const reconcile = createReconciler({
       kube,
       cache,
       poller,
-      namer: createNamer({ kube, clock, registry, models, tenantId: config.azureTenantId }),
+      namer: this.#createNamer(),
       recorder: createRecorder({
         kube,
         component: "aiapp-operator",
@@ -144,56 +60,88 @@ export class AIAppOperator extends OperatorFrame {
       log,
       metrics,
     });
-    const queue = createQueue({
+    const queue = this.reconciler({
       name: NAME,
       workers: config.workers,
-      clock,
-      metrics,
-      work: async (key) => {
-        const end = metrics.reconcileSeconds.startTimer({ controller: NAME });
-        const outcome = await reconcile(
-          key,
-          AbortSignal.any([signal, AbortSignal.timeout(120_000)]),
-        );
-        end();
-        metrics.reconcileTotal.inc({ controller: NAME, result: "success" });
-        return outcome;
-      },
-      onError: (key, error) => {
-        metrics.reconcileTotal.inc({ controller: NAME, result: "error" });
-        metrics.reconcileErrors.inc({ controller: NAME });
-        // Somebody else wrote first: look again, quietly.
-        if (!isOperatorError(error, "KUBE_CONFLICT") && !signal.aborted)
-          log.warn({ app: key, error }, "reconcile failed");
-        const minimumMs = isOperatorError(error) ? (error.retryAfterMs ?? 0) : 0;
-        const terminal = isOperatorError(error) && errors[error.code].retry === "terminal";
-        return { retry: true, minimumMs: terminal ? Math.max(minimumMs, 30_000) : minimumMs };
-      },
+      reconcile: (key, signal) =>
+        reconcile(key, AbortSignal.any([signal, AbortSignal.timeout(RECONCILE_TIMEOUT_MS)])),
     });
-    this.#poller = poller;
-    void Promise.all(this.informersSynced()).then(() => {
-      if (signal.aborted) return;
-      this.#queue = queue;
-      for (const app of cache.apps.all()) queue.add(keyOf(app));
-      log.info({ workers: config.workers }, "reconciling");
-    });
+    return Promise.resolve();
   }
 
-  /** Ready to take over, or at work: caches are filled. */
-  isReady(): boolean {
-    return this.#cache !== undefined && this.isSynced();
+  #watchAll(add: (key: string) => void): Cache {
+    const { watchNamespaces } = this.#config;
+    const namespaces = watchNamespaces.length === 0 ? [undefined] : watchNamespaces;
+    const enqueue = (object: KubernetesObject): void => {
+      const key = appKeyOf(object);
+      if (key !== undefined) add(key);
+    };
+    const view = <T extends KubernetesObject>(kind: Kind<T>): View<T> =>
+      viewOf(
+        namespaces.map((namespace) =>
+          this.watch(kind, {
+            namespace,
+            labelSelector: OWNED_SELECTOR,
+            indexBy: appKeyOf,
+            onChange: enqueue,
+          }),
+        ),
+      );
+    const owned = new Map<string, View<KubernetesObject>>();
+    for (const kind of ownedKinds) owned.set(kind.plural, view<KubernetesObject>(kind));
+    return {
+      apps: viewOf(
+        namespaces.map((namespace) =>
+          this.watch(aiappKind, { namespace, onChange: (app) => add(keyOf(app)) }),
+        ),
+      ),
+      pods: view(kinds.pod),
+      of: <T extends KubernetesObject>(kind: Kind<T>) => {
+        const found = owned.get(kind.plural);
+        if (found === undefined) throw new TypeError(`${kind.plural} are not watched`);
+        // Filed under their kind above.
+        return found as View<T>;
+      },
+    };
   }
 
-  /** Ends everything; what is under way is finished first, the lease is given back last. */
-  async shutdown(): Promise<void> {
-    await this.#queue?.close();
+  #createNamer(): ReturnType<typeof createNamer> {
+    const { kube, clock } = this;
+    const config = this.#config;
+    const policy = {
+      insecureHosts: new Set(config.insecureHosts),
+      allowLoopback: config.allowLoopback,
+      caBundle: config.caBundle,
+    };
+    const agents = createAgents(policy);
+    const credentials = createTokenCredentials({
+      createToken: kube.createToken,
+      authorityHost: config.azureAuthorityHost,
+    });
+    const shared = { policy, agents, credentials };
+    const registry = createRegistry({ azureSuffixes: config.azureRegistrySuffixes, ...shared });
+    const models = createBlobStore(
+      createContainers({ azureSuffixes: config.azureStorageSuffixes, ...shared }),
+    );
+    return createNamer({ kube, clock, registry, models, tenantId: config.azureTenantId });
+  }
+
+  override async shutdown(): Promise<void> {
+    const stopping = super.shutdown();
     await this.#poller?.close();
-    await this.#leadership?.release();
-    this.stop();
-    this.over.resolve("stopped");
+    await stopping;
   }
 }
 
-function keyOf(object: KubernetesObject): string {
-  return `${object.metadata?.namespace ?? ""}/${object.metadata?.name ?? ""}`;
+/** Of several replicas one works; a short lease, for tests, is renewed as often in proportion. */
+function electionOf(config: Config): NonNullable<FrameParts["election"]> {
+  const { leaseSeconds } = config;
+  return {
+    namespace: config.podNamespace,
+    name: "aiapp-operator",
+    identity: config.podName,
+    leaseSeconds,
+    renewDeadlineSeconds: Math.min(LEASE.renewDeadlineSeconds, leaseSeconds * 0.85),
+    retrySeconds: Math.min(LEASE.retrySeconds, leaseSeconds / 5),
+  };
 }

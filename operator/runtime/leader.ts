@@ -3,6 +3,7 @@ import { isOperatorError } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
 import { kinds, type V1Lease } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
 
 /** Leader election by a Lease, as client-go does it: renewed by the holder, taken over once it has expired. */
 export interface ElectionOptions {
@@ -10,119 +11,169 @@ export interface ElectionOptions {
   readonly namespace: string;
   readonly name: string;
   readonly identity: string;
+  /** A Lease that has not been renewed for this long may be taken over. */
   readonly leaseSeconds: number;
-  /** Give up leading when no renewal has worked for this long. */
+  /** Give up leading when no renewal has worked for this long; less than `leaseSeconds`, so that never two lead. */
   readonly renewDeadlineSeconds: number;
   readonly retrySeconds: number;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics?: Metrics;
 }
 
 export const LEASE = { leaseSeconds: 35, renewDeadlineSeconds: 30, retrySeconds: 5 } as const;
 
-/** MicroTime, as the API wants it. */
-function microTime(ms: number): string {
-  return new Date(ms).toISOString().replace("Z", "000Z");
-}
-
 export interface Leadership {
-  /** Aborted when leading is over: lost, or given up. */
+  /** Aborted when leading is over: lost, given up, or the signal that `lead` was given. */
   readonly signal: AbortSignal;
-  /** Gives the Lease back, so that the next one need not wait for it to expire. */
+  /** Gives the Lease back, so that the next one need not wait for it to expire. Only when no work is under way. */
   readonly release: () => Promise<void>;
 }
+
+type Attempt = "held" | "other" | "failed";
 
 /** Waits until this process leads. Returns undefined when the signal is aborted before. */
 export async function lead(
   options: ElectionOptions,
   signal: AbortSignal,
 ): Promise<Leadership | undefined> {
-  const { kube, namespace, name, identity, clock, log } = options;
-  /** What was seen last and when: expiry is judged by our own clock, not by the holder's. */
-  let seen: { readonly version: string; readonly at: number } | undefined;
+  const { name, identity, clock, log, metrics } = options;
+  const attempt = createCandidate(options);
+  const retryMs = options.retrySeconds * 1000;
+  const jittered = (): number => retryMs * (0.9 + 0.2 * clock.random());
 
-  async function attempt(): Promise<boolean> {
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(options.retrySeconds * 1000)]);
-    const present = await kube.get(kinds.lease, namespace, name, bounded);
-    const now = clock.now();
-    if (present === undefined) {
-      await kube.create(kinds.lease, leaseOf(undefined, now), bounded);
-      return true;
-    }
-    const holder = present.spec?.holderIdentity ?? "";
-    const version = present.metadata?.resourceVersion ?? "";
-    if (seen?.version !== version) seen = { version, at: now };
-    const duration = (present.spec?.leaseDurationSeconds ?? options.leaseSeconds) * 1000;
-    if (holder !== "" && holder !== identity && seen.at + duration > now) return false;
-    // The resourceVersion makes this a compare-and-swap.
-    await kube.replace(kinds.lease, leaseOf(present, now), {}, bounded);
-    return true;
-  }
-
-  function leaseOf(present: V1Lease | undefined, now: number): V1Lease {
-    const mine = present?.spec?.holderIdentity === identity;
-    // The API takes times as strings; the client's types want Date objects of its own serialiser.
-    const spec: Record<string, unknown> = {
-      holderIdentity: identity,
-      leaseDurationSeconds: options.leaseSeconds,
-      acquireTime: mine ? present.spec?.acquireTime : microTime(now),
-      renewTime: microTime(now),
-      leaseTransitions:
-        (present?.spec?.leaseTransitions ?? 0) + (mine || present === undefined ? 0 : 1),
-    };
-    return { ...present, metadata: { ...present?.metadata, namespace, name }, spec };
-  }
-
-  async function tryOnce(): Promise<boolean> {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!signal.aborted && !isOperatorError(error, "KUBE_CONFLICT")) {
-        log.warn({ lease: name, error }, "could not reach the lease");
-      }
-      return false;
-    }
-  }
-
-  while (!(await tryOnce())) {
+  metrics?.leader.set({ name }, 0);
+  let askedAt = clock.now();
+  while ((await attempt(signal)) !== "held") {
+    await sleep(clock, jittered(), signal);
     if (signal.aborted) return undefined;
-    await sleep(clock, options.retrySeconds * 1000 * (0.9 + 0.2 * clock.random()), signal);
-    if (signal.aborted) return undefined;
+    askedAt = clock.now();
   }
   log.info({ lease: name, identity }, "leading");
+  metrics?.leader.set({ name }, 1);
 
   const over = new AbortController();
   const stop = AbortSignal.any([signal, over.signal]);
-  const renewing = (async () => {
-    let renewedAt = clock.now();
+  stop.addEventListener("abort", () => metrics?.leader.set({ name }, 0), { once: true });
+
+  /** Counted from before the request was sent: the others count from after it was answered. */
+  let cancelDeadline = (): void => {};
+  function renewed(askedAt: number): void {
+    cancelDeadline();
+    const left = askedAt + options.renewDeadlineSeconds * 1000 - clock.now();
+    cancelDeadline = clock.after(left, () => lose("the lease could not be renewed in time"));
+  }
+  function lose(reason: string): void {
+    if (stop.aborted) return;
+    log.error({ lease: name, identity, reason }, "leading no more");
+    over.abort();
+  }
+
+  async function renew(): Promise<void> {
     while (!stop.aborted) {
-      await sleep(clock, options.retrySeconds * 1000, stop);
-      if (stop.aborted) return;
-      if (await tryOnce()) renewedAt = clock.now();
-      else if (clock.now() - renewedAt > options.renewDeadlineSeconds * 1000) {
-        log.error({ lease: name, identity }, "lost the lease");
-        over.abort();
-      }
+      await sleep(clock, retryMs, stop);
+      if (stop.aborted) break;
+      const askedAt = clock.now();
+      const result = await attempt(stop);
+      if (result === "held") renewed(askedAt);
+      else if (result === "other") lose("somebody else holds the lease");
     }
-  })();
+    cancelDeadline();
+  }
+  renewed(askedAt);
+  const renewing = renew();
 
   return {
     signal: stop,
     release: async () => {
       over.abort();
       await renewing;
-      const bounded = AbortSignal.timeout(options.retrySeconds * 1000);
-      try {
-        const present = await kube.get(kinds.lease, namespace, name, bounded);
-        if (present?.spec?.holderIdentity !== identity) return;
-        const released: V1Lease = {
-          ...present,
-          spec: { ...present.spec, holderIdentity: "", leaseDurationSeconds: 1 },
-        };
-        await kube.replace(kinds.lease, released, {}, bounded);
-      } catch (error) {
-        log.warn({ lease: name, error }, "could not release the lease, it will expire");
-      }
+      await giveBack(options);
     },
   };
+}
+
+/** One try to get or renew the Lease. */
+function createCandidate(options: ElectionOptions): (signal: AbortSignal) => Promise<Attempt> {
+  const { kube, namespace, name, identity, clock, log } = options;
+  /**
+   * Expiry is judged by how long we have seen nothing new, not by the holder's clock; and by a timer, so that our own
+   * clock may be set, too.
+   */
+  let seen: { readonly version: string; expired: boolean; readonly cancel: () => void } | undefined;
+
+  function look(lease: V1Lease): boolean {
+    const version = lease.metadata?.resourceVersion ?? "";
+    if (seen?.version !== version) {
+      seen?.cancel();
+      const ms = (lease.spec?.leaseDurationSeconds ?? options.leaseSeconds) * 1000;
+      const cancel = clock.after(ms, () => {
+        if (seen?.version === version) seen.expired = true;
+      });
+      seen = { version, expired: false, cancel };
+    }
+    return seen.expired;
+  }
+
+  async function attempt(signal: AbortSignal): Promise<Attempt> {
+    const present = await kube.get(kinds.lease, namespace, name, signal);
+    if (present === undefined) {
+      await kube.create(kinds.lease, leaseOf(options, undefined), signal);
+      return "held";
+    }
+    const holder = present.spec?.holderIdentity ?? "";
+    if (holder !== "" && holder !== identity && !look(present)) return "other";
+    // The resourceVersion makes this a compare-and-swap.
+    await kube.replace(kinds.lease, leaseOf(options, present), {}, signal);
+    return "held";
+  }
+
+  return async (signal) => {
+    try {
+      const timeout = AbortSignal.timeout(options.retrySeconds * 1000);
+      return await attempt(AbortSignal.any([signal, timeout]));
+    } catch (error) {
+      if (!signal.aborted && !isOperatorError(error, "KUBE_CONFLICT")) {
+        log.warn({ lease: name, error }, "could not reach the lease");
+      }
+      return "failed";
+    }
+  };
+}
+
+/** MicroTime, as the API wants it. */
+function microTime(ms: number): string {
+  return new Date(ms).toISOString().replace("Z", "000Z");
+}
+
+function leaseOf(options: ElectionOptions, present: V1Lease | undefined): V1Lease {
+  const { namespace, name, identity, clock } = options;
+  const mine = present?.spec?.holderIdentity === identity;
+  const now = microTime(clock.now());
+  // The API takes times as strings; the client's types want Date objects of its own serialiser.
+  const spec: Record<string, unknown> = {
+    holderIdentity: identity,
+    leaseDurationSeconds: options.leaseSeconds,
+    acquireTime: mine ? present.spec?.acquireTime : now,
+    renewTime: now,
+    leaseTransitions:
+      (present?.spec?.leaseTransitions ?? 0) + (mine || present === undefined ? 0 : 1),
+  };
+  return { ...present, metadata: { ...present?.metadata, namespace, name }, spec };
+}
+
+async function giveBack(options: ElectionOptions): Promise<void> {
+  const { kube, namespace, name, identity, log } = options;
+  const bounded = AbortSignal.timeout(options.retrySeconds * 1000);
+  try {
+    const present = await kube.get(kinds.lease, namespace, name, bounded);
+    if (present?.spec?.holderIdentity !== identity) return;
+    const released: V1Lease = {
+      ...present,
+      spec: { ...present.spec, holderIdentity: "", leaseDurationSeconds: 1 },
+    };
+    await kube.replace(kinds.lease, released, {}, bounded);
+  } catch (error) {
+    log.warn({ lease: name, error }, "could not release the lease, it will expire");
+  }
 }

@@ -3,15 +3,14 @@ import type { Metrics } from "../metrics.ts";
 
 /**
  * A keyed queue: a key waits at most once, is worked on by one worker at a time, and a key added meanwhile is worked on
- * again after. Failures come back with back-off. Bounded by the number of distinct keys.
+ * again after. Failures come back with back-off. Work on a key answers every wish for it that was made before the work
+ * began, so that it is bounded by the number of distinct keys.
  */
 export interface Queue {
   /** Work on the key as soon as a worker is free. */
   readonly add: (key: string) => void;
   /** Work on the key in a while; of several wishes for one key the earliest counts. */
   readonly addAfter: (key: string, ms: number) => void;
-  /** Drop what is known of a key: its object is gone. */
-  readonly forget: (key: string) => void;
   /** Take no more work; resolves when the work under way is done. */
   readonly close: () => Promise<void>;
 }
@@ -39,12 +38,22 @@ export const BACKOFF = { baseMs: 750, maxMs: 15 * 60_000 } as const;
 export function createQueue({ name, workers, clock, metrics, work, onError }: QueueOptions): Queue {
   /** Keys that wait, with the time at which they came; Map keeps their order. */
   const waiting = new Map<string, number>();
-  const active = new Set<string>();
+  /** Keys that are worked on, with the time at which that began. */
+  const active = new Map<string, number>();
   const again = new Set<string>();
   const timers = new Map<string, { readonly at: number; readonly cancel: () => void }>();
   const failures = new Map<string, number>();
-  const idle: (() => void)[] = [];
+  const closers: (() => void)[] = [];
   let closed = false;
+
+  const unobserve = metrics.observe(() => {
+    const running = [...active.values()].map((began) => (clock.now() - began) / 1000);
+    metrics.queueUnfinishedSeconds.set(
+      { name },
+      running.reduce((sum, seconds) => sum + seconds, 0),
+    );
+    metrics.queueLongestSeconds.set({ name }, Math.max(0, ...running));
+  });
 
   function add(key: string): void {
     if (closed) return;
@@ -59,7 +68,7 @@ export function createQueue({ name, workers, clock, metrics, work, onError }: Qu
   }
 
   function addAfter(key: string, ms: number): void {
-    if (closed) return;
+    if (closed || waiting.has(key) || again.has(key)) return;
     const at = clock.now() + ms;
     const present = timers.get(key);
     if (present !== undefined && present.at <= at) return;
@@ -73,15 +82,15 @@ export function createQueue({ name, workers, clock, metrics, work, onError }: Qu
   }
 
   function pump(): void {
-    metrics.queueDepth.set({ name }, waiting.size);
     for (const [key, since] of waiting) {
       if (closed || active.size >= workers) break;
       waiting.delete(key);
-      active.add(key);
+      active.set(key, clock.now());
       metrics.queueWaitSeconds.observe({ name }, (clock.now() - since) / 1000);
       void run(key);
     }
-    if (closed && active.size === 0) for (const resolve of idle.splice(0)) resolve();
+    metrics.queueDepth.set({ name }, waiting.size);
+    if (closed && active.size === 0) for (const resolve of closers.splice(0)) resolve();
   }
 
   async function run(key: string): Promise<void> {
@@ -114,21 +123,16 @@ export function createQueue({ name, workers, clock, metrics, work, onError }: Qu
   return {
     add,
     addAfter,
-    forget: (key) => {
-      clearTimer(key);
-      failures.delete(key);
-      again.delete(key);
-      waiting.delete(key);
-    },
     close: () => {
       closed = true;
-      for (const key of timers.keys()) clearTimer(key);
+      for (const { cancel } of timers.values()) cancel();
+      timers.clear();
       waiting.clear();
       again.clear();
-      return new Promise((resolve) => {
-        idle.push(resolve);
+      return new Promise<void>((resolve) => {
+        closers.push(resolve);
         pump();
-      });
+      }).then(unobserve);
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { isOperatorError } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
 import { kinds, type Kind, type KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
@@ -15,32 +16,40 @@ export interface Recorder {
   readonly record: (about: KubernetesObject, note: EventNote, signal: AbortSignal) => Promise<void>;
 }
 
-interface Remembered {
-  readonly name: string;
-  readonly firstTimestamp: string;
-  readonly count: number;
-  readonly until: number;
-}
-
-const MAX_REMEMBERED = 1000;
-const WINDOW_MS = 10 * 60_000;
-const MAX_MESSAGE = 1024;
-
-/** The same note about the same object within ten minutes is counted, not written again. */
-export function createRecorder({
-  kube,
-  component,
-  instance,
-  clock,
-  log,
-}: {
+export interface RecorderOptions {
   readonly kube: Kube;
   readonly component: string;
   readonly instance: string;
   readonly clock: Clock;
   readonly log: Logger;
-}): Recorder {
-  const remembered = new Map<string, Remembered>();
+}
+
+/** Objects and notes of which something is remembered; the oldest are forgotten first. */
+const MAX_REMEMBERED = 1000;
+const WINDOW_MS = 10 * 60_000;
+const MAX_MESSAGE = 1024;
+const TIMEOUT_MS = 5000;
+/** So many events at once about one object, then one in so long: the Events of a cluster share one store. */
+const BURST = 25;
+const REFILL_MS = 60_000;
+/** Names end with a dot, the time and a random number. */
+const MAX_NAME = 253 - 32;
+
+/** The same note about the same object within ten minutes is counted, not written again. */
+export function createRecorder(options: RecorderOptions): Recorder {
+  const { kube, clock, log } = options;
+  const written = new Map<string, { readonly name: string; count: number; until: number }>();
+  const budgets = new Map<string, { tokens: number; at: number }>();
+
+  function allowed(uid: string): boolean {
+    const now = clock.now();
+    const { tokens, at } = budgets.get(uid) ?? { tokens: BURST, at: now };
+    const filled = Math.min(BURST, tokens + (now - at) / REFILL_MS);
+    budgets.delete(uid);
+    budgets.set(uid, { tokens: filled < 1 ? filled : filled - 1, at: now });
+    bound(budgets);
+    return filled >= 1;
+  }
 
   async function write(
     about: KubernetesObject,
@@ -49,63 +58,84 @@ export function createRecorder({
   ): Promise<void> {
     const namespace = about.metadata?.namespace ?? "default";
     const key = JSON.stringify([about.metadata?.uid, note]);
-    const now = clock.now();
-    const timestamp = new Date(now).toISOString().replace(/\.\d+Z$/, "Z");
-    const before = remembered.get(key);
-    remembered.delete(key);
-    if (before !== undefined && before.until > now) {
+    const before = written.get(key);
+    if (before !== undefined && before.until > clock.now()) {
       const count = before.count + 1;
-      remembered.set(key, { ...before, count, until: now + WINDOW_MS });
-      await kube.patch(
-        kinds.event,
-        namespace,
-        before.name,
-        { count, lastTimestamp: timestamp },
-        {},
-        signal,
-      );
-      return;
+      const patch = { count, lastTimestamp: secondsOf(clock.now()) };
+      try {
+        await kube.patch(kinds.event, namespace, before.name, patch, {}, signal);
+        before.count = count;
+        before.until = clock.now() + WINDOW_MS;
+        return;
+      } catch (error) {
+        // It has been removed: written again, then.
+        if (!isOperatorError(error, "KUBE_NOT_FOUND")) throw error;
+      }
     }
-    const name = `${about.metadata?.name ?? "unknown"}.${now.toString(16)}${Math.trunc(clock.random() * 0xff_ff_ff).toString(16)}`;
-    remembered.set(key, { name, firstTimestamp: timestamp, count: 1, until: now + WINDOW_MS });
-    for (const oldest of remembered.keys()) {
-      if (remembered.size <= MAX_REMEMBERED) break;
-      remembered.delete(oldest);
-    }
-    const event: Record<string, unknown> & { metadata: { namespace: string; name: string } } = {
-      metadata: { namespace, name },
-      involvedObject: {
-        apiVersion: about.apiVersion,
-        kind: about.kind,
-        namespace,
-        name: about.metadata?.name,
-        uid: about.metadata?.uid,
-        resourceVersion: about.metadata?.resourceVersion,
-      },
-      type: note.type,
-      reason: note.reason,
-      message: note.message.slice(0, MAX_MESSAGE),
-      count: 1,
-      firstTimestamp: timestamp,
-      lastTimestamp: timestamp,
-      source: { component },
-      reportingComponent: component,
-      reportingInstance: instance,
-    };
+    const event = eventOf(options, about, note, namespace);
     const kind: Kind = kinds.event;
     await kube.create(kind, event, signal);
+    written.delete(key);
+    written.set(key, { name: event.metadata.name, count: 1, until: clock.now() + WINDOW_MS });
+    bound(written);
   }
 
   return {
     record: async (about, note, signal) => {
+      const object = `${about.metadata?.namespace ?? ""}/${about.metadata?.name ?? ""}`;
+      if (!allowed(about.metadata?.uid ?? "")) {
+        log.debug({ object, reason: note.reason }, "too many events, one left out");
+        return;
+      }
+      const short = { ...note, message: note.message.slice(0, MAX_MESSAGE) };
       try {
-        await write(about, note, signal);
+        await write(about, short, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]));
       } catch (error) {
-        log.warn(
-          { object: about.metadata?.name, reason: note.reason, error },
-          "could not write an event",
-        );
+        log.warn({ object, reason: note.reason, error }, "could not write an event");
       }
     },
+  };
+}
+
+function bound(map: Map<string, unknown>): void {
+  for (const oldest of map.keys()) {
+    if (map.size <= MAX_REMEMBERED) break;
+    map.delete(oldest);
+  }
+}
+
+function secondsOf(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+/** A v1 Event; written as JSON, for the client's type wants Date objects of its own serialiser. */
+function eventOf(
+  { component, instance, clock }: RecorderOptions,
+  about: KubernetesObject,
+  note: EventNote,
+  namespace: string,
+): Record<string, unknown> & { readonly metadata: { readonly namespace: string; name: string } } {
+  const now = clock.now();
+  const stem = (about.metadata?.name ?? "unknown").slice(0, MAX_NAME);
+  const suffix = `${now.toString(16)}${Math.trunc(clock.random() * 0xff_ff_ff).toString(16)}`;
+  return {
+    metadata: { namespace, name: `${stem}.${suffix}` },
+    involvedObject: {
+      apiVersion: about.apiVersion,
+      kind: about.kind,
+      namespace: about.metadata?.namespace,
+      name: about.metadata?.name,
+      uid: about.metadata?.uid,
+      resourceVersion: about.metadata?.resourceVersion,
+    },
+    type: note.type,
+    reason: note.reason,
+    message: note.message,
+    count: 1,
+    firstTimestamp: secondsOf(now),
+    lastTimestamp: secondsOf(now),
+    source: { component },
+    reportingComponent: component,
+    reportingInstance: instance,
   };
 }

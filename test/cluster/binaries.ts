@@ -86,7 +86,7 @@ export async function ensureBinaries(
   try {
     const options = { cwd: source, ...(signal && { cancelSignal: signal }) };
     onProgress("downloading modules");
-    await execa("go", ["mod", "download", "all"], { ...options, reject: false });
+    await execa("go", ["mod", "download"], { ...options, reject: false });
     const version = await kubernetesVersion();
     const [major, minor] = version.slice(1).split(".");
     const stamp = "-X k8s.io/component-base/version";

@@ -94,6 +94,7 @@ async function run(): Promise<void> {
     case "exec":
       process.exitCode = await exec(await theCluster(), rest);
       return;
+    case undefined:
     default:
       console.error(USAGE);
       process.exitCode = 2;

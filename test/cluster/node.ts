@@ -127,9 +127,7 @@ async function cgroupParents(): Promise<string[]> {
   const unified = entries.some(({ name }) => name === "cgroup.controllers");
   return unified
     ? [CGROUPS]
-    : entries
-        .filter((entry) => entry.isDirectory())
-        .map(({ name }) => join(CGROUPS, name));
+    : entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(CGROUPS, name));
 }
 
 async function createCgroups(layout: Layout, index: number): Promise<void> {

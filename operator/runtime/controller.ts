@@ -1,0 +1,87 @@
+import type { Clock } from "../clock.ts";
+import { isOperatorError, retryOf } from "../errors.ts";
+import type { Kind, KubernetesObject } from "../kube/types.ts";
+import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import { createQueue, type Outcome, type Queue } from "./queue.ts";
+
+export interface Reconciler {
+  readonly name: string;
+  /** How many keys are worked on at once. */
+  readonly workers: number;
+  /** Makes the world right for one key; reads it anew each time. Throwing brings it back with back-off. */
+  readonly reconcile: (key: string, signal: AbortSignal) => Promise<Outcome>;
+}
+
+/** `namespace/name`, as queues know objects. */
+export function keyOf({ metadata }: KubernetesObject): string {
+  return `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}`;
+}
+
+export function splitKey(key: string): { readonly namespace: string; readonly name: string } {
+  const slash = key.indexOf("/");
+  return { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+}
+
+/** The key of the object of this kind that controls the given one (owner references stay within a namespace). */
+export function ownerKey(kind: Kind, { metadata }: KubernetesObject): string | undefined {
+  const owner = metadata?.ownerReferences?.find(
+    ({ controller, apiVersion, kind: name }) =>
+      controller === true && name === kind.kind && groupOf(apiVersion) === groupOf(kind.apiVersion),
+  );
+  return owner === undefined ? undefined : `${metadata?.namespace ?? ""}/${owner.name}`;
+}
+
+/** An owner reference outlives versions of its API. */
+function groupOf(apiVersion: string): string {
+  const slash = apiVersion.indexOf("/");
+  return slash === -1 ? "" : apiVersion.slice(0, slash);
+}
+
+/** A queue whose work is to reconcile: not before `ready`, no more once the signal is aborted, counted and logged. */
+export function startReconciler(
+  { name, workers, reconcile }: Reconciler,
+  {
+    clock,
+    log,
+    metrics,
+    ready,
+  }: {
+    readonly clock: Clock;
+    readonly log: Logger;
+    readonly metrics: Metrics;
+    readonly ready: () => Promise<unknown>;
+  },
+  signal: AbortSignal,
+): Queue {
+  const controller = name;
+
+  async function work(key: string): Promise<Outcome> {
+    await ready();
+    const began = clock.now();
+    try {
+      const outcome = await reconcile(key, signal);
+      const result = outcome.kind === "requeue" ? "requeue_after" : "success";
+      metrics.reconcileTotal.inc({ controller, result });
+      return outcome;
+    } catch (error) {
+      metrics.reconcileTotal.inc({ controller, result: "error" });
+      metrics.reconcileErrors.inc({ controller });
+      throw error;
+    } finally {
+      metrics.reconcileSeconds.observe({ controller }, (clock.now() - began) / 1000);
+    }
+  }
+
+  function onError(key: string, error: unknown): { retry: boolean; minimumMs?: number } {
+    if (signal.aborted) return { retry: false };
+    const { retry, minimumMs } = retryOf(error);
+    // Somebody was quicker: what they did is read next time.
+    if (isOperatorError(error, "KUBE_CONFLICT"))
+      log.debug({ controller, key, error }, "reconcile met a conflict");
+    else log.warn({ controller, key, error, retry }, "reconcile failed");
+    return { retry, minimumMs };
+  }
+
+  return createQueue({ name, workers, clock, metrics, work, onError });
+}
