@@ -1,0 +1,78 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** A service that runs as a process of its own, ended with the test. */
+export interface ServiceProcess {
+  readonly port: number;
+  readonly close: () => Promise<void>;
+}
+
+export async function freePort(host = "127.0.0.1"): Promise<number> {
+  const server = createServer().listen(0, host);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+const MAX_LOG = 20_000;
+
+/** Starts a server and waits until it answers HTTP at all. Its output is told when it does not. */
+export async function startService(
+  [command, ...args]: readonly [string, ...string[]],
+  { host, port }: { readonly host: string; readonly port: number },
+  environment: Readonly<Record<string, string>> = {},
+): Promise<ServiceProcess> {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...environment },
+  });
+  let log = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk: Buffer) => {
+      log = (log + chunk.toString()).slice(-MAX_LOG);
+    });
+  // Should we die, it must not stay.
+  const orphaned = (): void => void child.kill("SIGKILL");
+  process.once("exit", orphaned);
+  const close = async (): Promise<void> => {
+    process.off("exit", orphaned);
+    await end(child);
+  };
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
+  child.once("error", failed.reject);
+  child.once("exit", (code) => failed.reject(new Error(`${command} ended with ${code}: ${log}`)));
+  try {
+    await Promise.race([answers(host, port), failed.promise]);
+  } catch (error) {
+    await close();
+    throw new Error(`${command} did not start: ${log}`, { cause: error });
+  }
+  return { port, close };
+}
+
+async function answers(host: string, port: number): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    try {
+      await fetch(`http://${host}:${port}/`, { signal: AbortSignal.timeout(5000) });
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+    await delay(50);
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGTERM");
+  const insist = setTimeout(() => child.kill("SIGKILL"), 3000);
+  await exited;
+  clearTimeout(insist);
+}

@@ -1,0 +1,28 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { freePort, startService, type ServiceProcess } from "./process.ts";
+
+/** A real registry (Debian's docker-registry), its images in `folder`, its address free on loopback unless said. */
+export async function startRegistry(
+  folder: string,
+  { host = "127.0.0.1", port }: { readonly host?: string; readonly port?: number } = {},
+): Promise<ServiceProcess> {
+  const bound = port ?? (await freePort(host));
+  const config = join(folder, "config.yml");
+  await mkdir(folder, { recursive: true });
+  await writeFile(
+    config,
+    JSON.stringify({
+      version: 0.1,
+      log: { level: "warn", accesslog: { disabled: true } },
+      storage: {
+        filesystem: { rootdirectory: join(folder, "data") },
+        delete: { enabled: true },
+        maintenance: { uploadpurging: { enabled: false } },
+      },
+      http: { addr: `${host}:${bound}`, secret: "of the tests" },
+    }),
+  );
+  return startService(["docker-registry", "serve", config], { host, port: bound });
+}

@@ -1,0 +1,76 @@
+import { join } from "node:path";
+
+import { startAcr } from "./acr.ts";
+import { startAzurite } from "./azurite.ts";
+import { createFaults, type Faults } from "./faults.ts";
+import { forward, listenTls } from "./forward.ts";
+import { startRegistry } from "./registry.ts";
+import { issueCertificate, type Authority } from "./tls.ts";
+
+/** Everything beside the cluster that an AIApp speaks of: a storage account, an ACR, a plain registry. */
+export interface World {
+  readonly faults: Faults;
+  readonly blobPort: number;
+  readonly acrPort: number;
+  readonly registryPort: number;
+  readonly close: () => Promise<void>;
+}
+
+/** The login of the tests at the ACR stand-in. */
+export const login = { username: "contoso", password: "a password of the tests" } as const;
+
+export interface WorldOptions {
+  readonly authority: Pick<Authority, "certificate" | "key">;
+  /** Images are kept here; the storage account is in memory. */
+  readonly folder: string;
+  /** Addresses and ports to listen on; free ports of loopback unless said. */
+  readonly blob?: { readonly host: string; readonly port: number };
+  readonly acr?: { readonly host: string; readonly port: number; readonly name: string };
+  readonly registry?: { readonly host: string; readonly port: number };
+  readonly isEntraToken?: (token: string) => boolean;
+  readonly anonymousPull?: boolean;
+}
+
+export async function startWorld(options: WorldOptions): Promise<World> {
+  const closers: (() => Promise<void>)[] = [];
+  const started = <T extends { readonly close: () => Promise<void> }>(service: T): T => {
+    closers.push(service.close);
+    return service;
+  };
+  const close = async (): Promise<void> => {
+    for (const one of closers.splice(0).toReversed()) await one();
+  };
+  try {
+    const faults = createFaults();
+    const loopback = { host: "127.0.0.1", port: 0 };
+    const certificate = await issueCertificate(options.authority, {
+      hosts: ["127.0.0.1", "localhost", "*.azurecr.test", "*.blob.azure.test"],
+    });
+    const [azurite, behindAcr, registry] = await Promise.all([
+      startAzurite().then(started),
+      startRegistry(join(options.folder, "acr")).then(started),
+      startRegistry(join(options.folder, "registry"), options.registry).then(started),
+    ]);
+    const blob = started(
+      await listenTls(options.blob ?? loopback, certificate, (request, response) =>
+        forward({ service: "blob", faults, target: azurite.port }, request, response),
+      ),
+    );
+    const acr = started(
+      await startAcr({
+        listening: options.acr ?? loopback,
+        name: (port) => options.acr?.name ?? `127.0.0.1:${port}`,
+        certificate,
+        faults,
+        upstream: behindAcr.port,
+        logins: { [login.username]: login.password },
+        ...(options.isEntraToken && { isEntraToken: options.isEntraToken }),
+        ...(options.anonymousPull !== undefined && { anonymousPull: options.anonymousPull }),
+      }),
+    );
+    return { faults, blobPort: blob.port, acrPort: acr.port, registryPort: registry.port, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
