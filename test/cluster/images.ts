@@ -150,10 +150,12 @@ const contexts = [
   "crds",
   "operator",
   "model-server",
-  "cli",
+  "cli/package.json",
   "package.json",
   "package-lock.json",
   ".npmrc",
+  ".dockerignore",
+  "LICENSE",
 ];
 
 async function hashInto(hash: ReturnType<typeof createHash>, path: string): Promise<void> {
@@ -195,6 +197,9 @@ export async function buildImage(
       "--build-arg",
       `${key}=${value}`,
     ]);
+    // Where the machine trusts an authority of its own, the build has to, too.
+    const ca = process.env["NODE_EXTRA_CA_CERTS"];
+    if (ca !== undefined) args.push("--secret", `id=ca,src=${ca}`);
     await buildah(
       ["bud", "--layers", "--file", join(root, dockerfile), "--tag", tag, ...args, root],
       signal,

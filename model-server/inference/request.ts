@@ -1,0 +1,90 @@
+import { z } from "zod";
+
+import { ServerError } from "../errors.ts";
+
+/** What a request asks to be scored: pictures, or rows of numbers. */
+export type Asked =
+  | { readonly kind: "pictures"; readonly pictures: readonly Uint8Array[] }
+  | {
+      readonly kind: "numbers";
+      readonly data: Float32Array<ArrayBuffer>;
+      readonly dims: readonly number[];
+    };
+
+export const MAX_ROWS = 1024;
+const MAX_RANK = 8;
+
+/** The tutorial's form wraps the array in a string; a plain array is the same. */
+const Body = z.union([
+  z.object({ input: z.union([z.string(), z.array(z.unknown())]) }).transform(({ input }) => input),
+  z.array(z.unknown()),
+]);
+
+const FORM = `send {"input": ["<base64 of a picture>", …]}, {"input": [[1.5, 2.5, …], …]}, or a picture as the body`;
+
+function invalid(message: string): ServerError {
+  return new ServerError("REQUEST_INVALID", message);
+}
+
+/** Reads the JSON body of `POST /score`. @throws REQUEST_INVALID saying what form is right */
+export function readRequest(body: unknown): Asked {
+  const parsed = Body.safeParse(body);
+  if (!parsed.success) throw invalid(`the body is not understood: ${FORM}`);
+  const rows = typeof parsed.data === "string" ? unwrap(parsed.data) : parsed.data;
+  if (rows.length === 0) throw invalid(`nothing is to be scored: ${FORM}`);
+  if (rows.length > MAX_ROWS)
+    throw invalid(`${rows.length} at once are too many: send at most ${MAX_ROWS}`);
+  return typeof rows[0] === "string"
+    ? { kind: "pictures", pictures: rows.map(pictureOf) }
+    : numbersOf(rows);
+}
+
+function unwrap(text: string): readonly unknown[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalid(`input is a string that is not JSON: ${FORM}`);
+  }
+  if (!Array.isArray(value)) throw invalid(`input is a string that holds no array: ${FORM}`);
+  return value;
+}
+
+const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
+
+function pictureOf(value: unknown, index: number): Uint8Array {
+  if (typeof value !== "string")
+    throw invalid(`input[${index}] is no string: do not mix pictures and numbers`);
+  const text = value.replace(/^data:[^,]{0,100},/, "").replace(/\s/g, "");
+  if (!BASE64.test(text)) throw invalid(`input[${index}] is not base64 of a picture`);
+  return Buffer.from(text, "base64");
+}
+
+/** Nested arrays of numbers, all of one shape, as one flat tensor. */
+function numbersOf(rows: readonly unknown[]): Asked {
+  const dims: number[] = [];
+  for (let level: unknown = rows; Array.isArray(level); level = level[0]) {
+    dims.push(level.length);
+    if (dims.length > MAX_RANK) throw invalid(`input is nested deeper than ${MAX_RANK} levels`);
+  }
+  const data = new Float32Array(dims.reduce((product, dim) => product * dim, 1));
+  let filled = 0;
+  function fill(value: unknown, level: number): void {
+    if (level === dims.length) {
+      if (typeof value !== "number")
+        throw invalid(`input holds ${describe(value)} where a number should be`);
+      data[filled] = value;
+      filled += 1;
+      return;
+    }
+    if (!Array.isArray(value) || value.length !== dims[level])
+      throw invalid(`input is ragged: every row needs the same shape, here [${dims.join(", ")}]`);
+    for (const one of value) fill(one, level + 1);
+  }
+  fill(rows, 0);
+  return { kind: "numbers", data, dims };
+}
+
+function describe(value: unknown): string {
+  return value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
+}

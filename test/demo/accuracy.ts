@@ -1,0 +1,63 @@
+import { z } from "zod";
+
+/** A held-out picture and the digit that it shows. */
+export interface LabelledPicture {
+  readonly label: string;
+  readonly png: Uint8Array<ArrayBuffer>;
+}
+
+/** `POST /score`'s answer for one picture: the likeliest classes first. */
+const Answer = z.object({
+  result: z.tuple([z.array(z.array(z.tuple([z.string(), z.number()]))), z.string()]),
+});
+
+export interface Scored {
+  readonly label: string;
+  readonly percent: number;
+  readonly release: string;
+  readonly modelVersion: string;
+}
+
+/** Scores one picture through the address and says which release answered. */
+export async function score(
+  url: string,
+  png: Uint8Array<ArrayBuffer>,
+  signal: AbortSignal,
+): Promise<Scored> {
+  const response = await fetch(new URL("/score", url), {
+    method: "POST",
+    headers: { "content-type": "image/png" },
+    body: png,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(15_000)]),
+  });
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(`POST /score answered ${response.status}: ${text}`);
+  const best = Answer.parse(JSON.parse(text)).result[0][0]?.[0];
+  if (best === undefined) throw new Error(`POST /score named no class: ${text}`);
+  return {
+    label: best[0],
+    percent: best[1],
+    release: response.headers.get("aiapp-release") ?? "",
+    modelVersion: response.headers.get("aiapp-model-version") ?? "",
+  };
+}
+
+/** The share of pictures whose likeliest class is their label, as scored through the address. */
+export async function accuracy(
+  url: string,
+  pictures: readonly LabelledPicture[],
+  modelVersion: string,
+  signal: AbortSignal,
+): Promise<number> {
+  let right = 0;
+  for (const picture of pictures) {
+    const scored = await score(url, picture.png, signal);
+    if (scored.modelVersion !== modelVersion) {
+      throw new Error(
+        `asked for the accuracy of version ${modelVersion}, but version ${scored.modelVersion} answered`,
+      );
+    }
+    if (scored.label === picture.label) right += 1;
+  }
+  return right / pictures.length;
+}
