@@ -61,11 +61,12 @@ def main():
         "1": [(simple.coef_.T, simple.intercept_)],
         "2": list(zip(better.coefs_, better.intercepts_)),
     }
-    figures = {}
+    figures, winners = {}, {}
     for version, layers in versions.items():
         model = network(f"digits-{version}", layers, (1, 8, 8))
         session = onnxruntime.InferenceSession(model.SerializeToString())
         scored = session.run(None, {"input": inputs[test].reshape(-1, 1, 8, 8)})[0]
+        winners[version] = scored.argmax(axis=1)
         right = int((scored.argmax(axis=1) == digits.target[test]).sum())
         figures[version] = {"right": right, "of": len(test), "accuracy": round(right / len(test), 4)}
         print(f"version {version}: {right} of {len(test)} held-out pictures right, {right / len(test):.2%}")
@@ -75,7 +76,6 @@ def main():
             samples.append((f"{index + 1}", {"input": [picture]}, [top(scored[index], LABELS)]))
         write(here / "models" / version, model, LABELS, samples, PREPROCESSING)
 
-    (here / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     held_out = [
         {"label": LABELS[digits.target[i]], "png": base64.b64encode(png(pixels[i])).decode()} for i in test
     ]
@@ -83,9 +83,21 @@ def main():
     pictures = here / "pictures"
     pictures.mkdir(exist_ok=True)
     for digit in range(10):
-        # One that both know: the last version scored is the better one.
-        first = next(i for i, row in zip(test, scored) if digits.target[i] == digit == row.argmax())
-        (pictures / f"{digit}.png").write_bytes(png(pixels[first], 128))
+        # One that both versions know.
+        row, index = next(
+            (row, i)
+            for row, i in enumerate(test)
+            if all(digits.target[i] == digit == winners[version][row] for version in versions)
+        )
+        (pictures / f"{digit}.png").write_bytes(png(pixels[index], 128))
+    # And one that tells them apart: only version 2 knows what it is.
+    row, index = next(
+        (row, i) for row, i in enumerate(test) if winners["1"][row] != digits.target[i] == winners["2"][row]
+    )
+    (pictures / "hard.png").write_bytes(png(pixels[index], 128))
+    for version in versions:
+        figures[version]["hard"] = LABELS[winners[version][row]]
+    (here / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
 main()

@@ -1,5 +1,6 @@
 import type { AIAppStatus, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
 import { annotations, labels } from "../../crds/names.ts";
+import { parseReference } from "../sources/reference.ts";
 import type { ModelSeen, Seen } from "../sources/source.ts";
 import { urlOf } from "./build/objects.ts";
 import { canonical } from "./canonical.ts";
@@ -33,7 +34,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
     sources: {
       image: sourceStatus(
         observed.image,
-        observed.image.value === undefined ? undefined : app.spec.image,
+        observed.image.value === undefined ? undefined : tagOf(app.spec.image),
       ),
       model: sourceStatus(observed.model, versionOf(observed.model)),
     },
@@ -49,6 +50,12 @@ function released(record: ReleaseRecord): ReleaseStatus {
 function historical(record: ReleaseRecord, candidate: string | undefined): ReleaseStatus {
   if (record.releasedAt !== undefined) return released(record);
   return statusOf(record, record.id === candidate ? "RollingOut" : "Superseded", record.startedAt);
+}
+
+/** What people know an image by: its tag, or the digest that it is pinned to. */
+function tagOf(image: string): string {
+  const { tag, digest } = parseReference(image);
+  return tag ?? digest ?? image;
 }
 
 function versionOf({ value }: SourceView<ModelSeen>): string | undefined {

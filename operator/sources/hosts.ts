@@ -42,6 +42,19 @@ function refuse(host: string, address: string): OperatorError {
   );
 }
 
+/**
+ * The other side may have closed a kept connection a moment ago: what we ask only reads, so it is asked once more.
+ */
+export async function againWhenReset<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "ECONNRESET" && code !== "EPIPE") throw error;
+    return ask();
+  }
+}
+
 /** The scheme that a host is asked by. */
 export function schemeOf(host: string, policy: HostPolicy): "http" | "https" {
   return policy.insecureHosts.has(host) ? "http" : "https";

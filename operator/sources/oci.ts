@@ -4,7 +4,7 @@ import { request as httpsRequest } from "node:https";
 import { z } from "zod";
 
 import { OperatorError } from "../errors.ts";
-import { schemeOf } from "./hosts.ts";
+import { againWhenReset, schemeOf } from "./hosts.ts";
 import { identityKey, type Identity } from "./identity.ts";
 import { apiHost, type ImageReference } from "./reference.ts";
 import { MANIFEST_TYPES, type ImageRegistry, type RegistryOptions } from "./image.ts";
@@ -52,6 +52,16 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
   ): Promise<Answer> {
     agents.check(url.hostname);
     const insecure = url.protocol === "http:";
+    return againWhenReset(() => once(insecure, method, url, headers, signal));
+  }
+
+  function once(
+    insecure: boolean,
+    method: "GET" | "HEAD",
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const request = (insecure ? httpRequest : httpsRequest)(
         url,

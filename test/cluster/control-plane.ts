@@ -66,11 +66,18 @@ async function writeKeys(layout: Layout): Promise<void> {
       ...Object.keys(hosts),
     ],
   });
+  // For logs, exec and port-forward the API server asks the kubelet, as an administrator.
+  const kubeletClient = await issueCertificate(authority, {
+    hosts: ["kube-apiserver"],
+    subject: "CN=kube-apiserver,O=system:masters",
+  });
   const accounts = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const file = (name: string): string => join(layout.folder, name);
   await Promise.all([
     writeFile(file("apiserver.crt"), serving.cert),
     writeFile(file("apiserver.key"), serving.key, { mode: 0o600 }),
+    writeFile(file("kubelet-client.crt"), kubeletClient.cert),
+    writeFile(file("kubelet-client.key"), kubeletClient.key, { mode: 0o600 }),
     writeFile(file("accounts.pub"), accounts.publicKey.export({ type: "spki", format: "pem" })),
     writeFile(file("accounts.key"), accounts.privateKey.export({ type: "pkcs8", format: "pem" }), {
       mode: 0o600,
@@ -144,6 +151,10 @@ function apiServer(layout: Layout, { kube }: Binaries): [string, ...string[]] {
     "--allow-privileged",
     "--kubelet-preferred-address-types",
     "InternalIP",
+    "--kubelet-client-certificate",
+    file("kubelet-client.crt"),
+    "--kubelet-client-key",
+    file("kubelet-client.key"),
   ];
 }
 

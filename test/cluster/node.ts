@@ -69,7 +69,7 @@ state = "${node.folder}/state"
 `;
 }
 
-function kubeletConfig(node: NodeLayout, cgroupRoot: string): unknown {
+function kubeletConfig(node: NodeLayout, cgroupRoot: string, authorityFile: string): unknown {
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
@@ -83,7 +83,11 @@ function kubeletConfig(node: NodeLayout, cgroupRoot: string): unknown {
     port: 10_250 + (node.index - 1) * 110,
     healthzPort: 10_248 + (node.index - 1) * 111,
     readOnlyPort: 0,
-    authentication: { anonymous: { enabled: false }, webhook: { enabled: true } },
+    authentication: {
+      anonymous: { enabled: false },
+      webhook: { enabled: true },
+      x509: { clientCAFile: authorityFile },
+    },
     authorization: { mode: "Webhook" },
     evictionHard: {
       "memory.available": "100Mi",
@@ -200,7 +204,10 @@ export async function startNode(
   await writeRegistries(layout, node);
   await writeFile(join(node.folder, "cni", "10.conflist"), JSON.stringify(cniConfig(node)));
   await writeFile(join(node.folder, "containerd.toml"), containerdConfig(node));
-  await writeFile(join(node.folder, "kubelet.json"), JSON.stringify(kubeletConfig(node, root)));
+  await writeFile(
+    join(node.folder, "kubelet.json"),
+    JSON.stringify(kubeletConfig(node, root, join(layout.authority, "ca.crt"))),
+  );
   if (index > 1) {
     const [command, ...args] = sandbox.enter([
       "ip",

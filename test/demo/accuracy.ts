@@ -1,3 +1,7 @@
+import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
+
 import { z } from "zod";
 
 /** A held-out picture and the digit that it shows. */
@@ -18,27 +22,33 @@ export interface Scored {
   readonly modelVersion: string;
 }
 
-/** Scores one picture through the address and says which release answered. */
+/**
+ * Scores one picture through the address, on a connection of its own (a kept one may lead to a pod that is leaving), and
+ * says which release answered.
+ */
 export async function score(
   url: string,
   png: Uint8Array<ArrayBuffer>,
   signal: AbortSignal,
 ): Promise<Scored> {
-  const response = await fetch(new URL("/score", url), {
+  const request = httpRequest(new URL("/score", url), {
     method: "POST",
-    headers: { "content-type": "image/png" },
-    body: png,
+    headers: { "content-type": "image/png", "content-length": png.length },
+    agent: false,
     signal: AbortSignal.any([signal, AbortSignal.timeout(15_000)]),
   });
-  const text = await response.text();
-  if (response.status !== 200) throw new Error(`POST /score answered ${response.status}: ${text}`);
-  const best = Answer.parse(JSON.parse(text)).result[0][0]?.[0];
-  if (best === undefined) throw new Error(`POST /score named no class: ${text}`);
+  request.end(png);
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  const body = await text(response);
+  if (response.statusCode !== 200)
+    throw new Error(`POST /score answered ${response.statusCode}: ${body}`);
+  const best = Answer.parse(JSON.parse(body)).result[0][0]?.[0];
+  if (best === undefined) throw new Error(`POST /score named no class: ${body}`);
   return {
     label: best[0],
     percent: best[1],
-    release: response.headers.get("aiapp-release") ?? "",
-    modelVersion: response.headers.get("aiapp-model-version") ?? "",
+    release: String(response.headers["aiapp-release"]),
+    modelVersion: String(response.headers["aiapp-model-version"]),
   };
 }
 

@@ -1,5 +1,7 @@
 import { fileURLToPath } from "node:url";
 
+import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
+
 import { freePort, startService, type ServiceProcess } from "./process.ts";
 
 /** The storage account of the tests. The key opens nothing but this emulator. */
@@ -8,11 +10,20 @@ export const storageAccount = {
   key: Buffer.from("a key that opens nothing but the emulator of the tests").toString("base64"),
 } as const;
 
-/** A real Azurite in memory, Blob only, on loopback. It knows accounts by the first label of the Host header. */
+/** The account behind `port` on loopback, with full rights. */
+export function accountClient(port: number): BlobServiceClient {
+  const { name, key } = storageAccount;
+  return new BlobServiceClient(
+    `http://127.0.0.1:${port}/${name}`,
+    new StorageSharedKeyCredential(name, key),
+  );
+}
+
+/** A real Azurite in memory, Blob only, on loopback, with an empty container `models`. It knows accounts by the first label of the Host header. */
 export async function startAzurite(): Promise<ServiceProcess> {
   const port = await freePort();
   const host = "127.0.0.1";
-  return startService(
+  const service = await startService(
     [
       process.execPath,
       fileURLToPath(import.meta.resolve("azurite/dist/src/blob/main.js")),
@@ -28,4 +39,11 @@ export async function startAzurite(): Promise<ServiceProcess> {
     { host, port },
     { AZURITE_ACCOUNTS: `${storageAccount.name}:${storageAccount.key}` },
   );
+  try {
+    await accountClient(port).createContainer("models");
+  } catch (error) {
+    await service.close();
+    throw error;
+  }
+  return service;
 }

@@ -1,24 +1,29 @@
 import { createServer } from "node:http";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { parseArgs } from "node:util";
 
+import { hosts } from "../cluster/layout.ts";
 import { Fault } from "./faults.ts";
+import { CONTROL_URL } from "./platform.ts";
 import { startWorld } from "./world.ts";
 
 /**
  * Runs inside the cluster's network: the storage account, the ACR and the registry under the names that operator,
  * kubelet and tests share, and a control address for faults and counts.
- * `node test/support/main.ts --authority FOLDER --folder FOLDER`
+ * `node test/support/main.ts --authority FOLDER --folder FOLDER --ready FILE`, which is written once all of it answers.
  */
-export const CONTROL = { host: "10.244.0.13", port: 8099 } as const;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { authority: { type: "string" }, folder: { type: "string" } },
+    options: {
+      authority: { type: "string", default: "" },
+      folder: { type: "string", default: "" },
+      ready: { type: "string", default: "" },
+    },
   });
-  const { authority = "", folder = "" } = values;
+  const { authority, folder } = values;
   const [certificate, key] = await Promise.all([
     readFile(join(authority, "ca.crt"), "utf8"),
     readFile(join(authority, "ca.key"), "utf8"),
@@ -26,9 +31,9 @@ async function main(): Promise<void> {
   const { faults, close } = await startWorld({
     authority: { certificate, key },
     folder,
-    acr: { host: "10.244.0.11", port: 443, name: "contoso.azurecr.test" },
-    blob: { host: "10.244.0.12", port: 443 },
-    registry: { host: "10.244.0.13", port: 5000 },
+    acr: { host: hosts["contoso.azurecr.test"], port: 443, name: "contoso.azurecr.test" },
+    blob: { host: hosts["contoso.blob.azure.test"], port: 443 },
+    registry: { host: hosts["registry.aiapp.test"], port: 5000 },
   });
 
   const control = createServer((request, response) => {
@@ -41,7 +46,10 @@ async function main(): Promise<void> {
       response.end(route === "GET /requests" ? JSON.stringify(faults.requests()) : "{}");
     });
   });
-  control.listen(CONTROL.port, CONTROL.host);
+  await new Promise<void>((resolve) => {
+    control.listen(Number(new URL(CONTROL_URL).port), hosts["registry.aiapp.test"], resolve);
+  });
+  await writeFile(values.ready, "");
 
   process.once("SIGTERM", () => {
     control.closeAllConnections();

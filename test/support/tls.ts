@@ -70,10 +70,13 @@ export async function createAuthority(folder: string): Promise<Authority> {
   return { certificate: pem, key, certificateFile };
 }
 
-/** A server certificate for host names and addresses. */
+/** A certificate for host names and addresses, or for a client under the name `subject`. */
 export async function issueCertificate(
   authority: Pick<Authority, "certificate" | "key">,
-  { hosts }: { readonly hosts: readonly string[] },
+  {
+    hosts,
+    subject = `CN=${hosts[0] ?? "localhost"}`,
+  }: { readonly hosts: readonly string[]; readonly subject?: string },
 ): Promise<Certificate> {
   const issuer = new x509.X509Certificate(authority.certificate);
   const signingKey = await webcrypto.subtle.importKey(
@@ -86,14 +89,17 @@ export async function issueCertificate(
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
   const certificate = await x509.X509CertificateGenerator.create({
     ...validity(20),
-    subject: `CN=${hosts[0] ?? "localhost"}`,
+    subject,
     issuer: issuer.subject,
     publicKey: keys.publicKey,
     signingKey,
     signingAlgorithm: ALGORITHM,
     extensions: [
       new x509.BasicConstraintsExtension(false),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.ExtendedKeyUsageExtension([
+        x509.ExtendedKeyUsage.serverAuth,
+        x509.ExtendedKeyUsage.clientAuth,
+      ]),
       new x509.SubjectAlternativeNameExtension(
         hosts.map((host) => ({ type: isIP(host) === 0 ? "dns" : "ip", value: host })),
       ),

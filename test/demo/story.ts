@@ -1,0 +1,225 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseArgs } from "node:util";
+
+import type { AIApp } from "../../crds/aiapp.ts";
+import { isReleased, waitFor } from "../support/aiapp.ts";
+import {
+  connectPlatform,
+  createTenant,
+  installOperator,
+  type Platform,
+} from "../support/platform.ts";
+import { startTraffic, type Traffic } from "../traffic/start.ts";
+import type { Summary } from "../traffic/tally.ts";
+import { accuracy, score } from "./accuracy.ts";
+import { createNarrator } from "./narrate.ts";
+import { expectations, figures, heldOut, pictureFile, pictureFiles } from "./pictures.ts";
+
+/** The demo's story, told beside the cluster: one app, three releases, traffic all the while. */
+
+const NAMESPACE = "demo";
+const APP = { namespace: NAMESPACE, name: "digits" } as const;
+const RATE = 80;
+const MANIFEST = join(import.meta.dirname, "..", "..", "examples", "digits", "aiapp.yaml");
+const MODELS = join(import.meta.dirname, "..", "..", "examples", "digits", "models");
+
+const narrator = createNarrator(process.stdout, () => performance.now());
+const { step, say, heading } = narrator;
+
+async function released(
+  platform: Platform,
+  what: string,
+  check: (app: AIApp) => boolean,
+): Promise<AIApp> {
+  const app = await waitFor(platform, APP, what, (app) => isReleased(app) && check(app));
+  await answersBy(app);
+  return app;
+}
+
+/** The proxies of the nodes follow within a second or two: until new connections lead to this release only. */
+async function answersBy({ status }: AIApp): Promise<void> {
+  const png = Uint8Array.from(await readFile(pictureFile("3")));
+  const signal = AbortSignal.timeout(30_000);
+  for (let inRow = 0; inRow < 8;) {
+    const { release } = await score(status?.url ?? "", png, signal);
+    inRow = release === status?.current?.id ? inRow + 1 : 0;
+    await delay(50);
+  }
+}
+
+async function bump(platform: Platform, version: string): Promise<AIApp> {
+  const patch = JSON.stringify({ spec: { modelVersion: version } });
+  // prettier-ignore
+  await platform.kubectl(["patch", "aia", APP.name, "--namespace", NAMESPACE, "--type", "merge", "--patch", patch]);
+  return released(
+    platform,
+    `version ${version}`,
+    ({ status }) => status?.current?.modelVersion === version,
+  );
+}
+
+async function setUp(platform: Platform): Promise<string> {
+  const image = `${platform.registry}/digits:1`;
+  heading("A registry, a storage account, an operator");
+  // What an earlier run with --keep left.
+  await platform.kubectl([
+    "delete",
+    "namespace",
+    NAMESPACE,
+    "--ignore-not-found",
+    "--timeout=120s",
+  ]);
+  await step("create the namespace demo, with Secrets for storage and registry", () =>
+    createTenant(platform, NAMESPACE),
+  );
+  await step(`push the code image ${image}`, () => platform.push(platform.images.server, image));
+  await step("publish digits version 1: aiapp publish examples/digits/models/1", () =>
+    platform.aiapp(["publish", join(MODELS, "1"), "--to", `${platform.store}/digits/1`]),
+  );
+  await step("install the operator: helm install aiapp-operator charts/aiapp-operator", () =>
+    installOperator(platform, { tenants: [NAMESPACE] }),
+  );
+
+  heading("One resource, and it serves");
+  const app = await step(
+    "kubectl apply -f examples/digits/aiapp.yaml, until it serves",
+    async () => {
+      await platform.kubectl(["apply", "--namespace", NAMESPACE, "--filename", MANIFEST]);
+      return released(platform, "version 1", ({ status }) => status?.current?.modelVersion === "1");
+    },
+  );
+  const url = app.status?.url ?? "";
+  say(`${url}, release ${app.status?.current?.id}`);
+  const png = Uint8Array.from(await readFile(pictureFile("3")));
+  const scored = await step("score examples/digits/pictures/3.png through that address", () =>
+    score(url, png, AbortSignal.timeout(30_000)),
+  );
+  say(`it says ${scored.label}, ${scored.percent.toFixed(1)} %, by version ${scored.modelVersion}`);
+  return url;
+}
+
+interface Told {
+  readonly releases: ReadonlySet<string>;
+  readonly accuracies: readonly (readonly [version: string, share: number])[];
+}
+
+async function release(platform: Platform, url: string, first: string): Promise<Told> {
+  const pictures = await heldOut();
+  const releases = new Set<string>();
+  const measure = (version: string): Promise<number> =>
+    step(`score ${pictures.length} held-out pictures`, () =>
+      accuracy(url, pictures, version, AbortSignal.timeout(120_000)),
+    );
+  const tell = (app: AIApp): void => {
+    const id = app.status?.current?.id ?? "";
+    if (id !== first) releases.add(id);
+    say(
+      `release ${id}: image ${app.status?.current?.imageDigest.slice(0, 19)}, model ${app.status?.current?.modelVersion}`,
+    );
+  };
+
+  const one = await measure("1");
+  heading("A data scientist publishes a better model");
+  await step("publish digits version 2", () =>
+    platform.aiapp(["publish", join(MODELS, "2"), "--to", `${platform.store}/digits/2`]),
+  );
+  tell(await step("bump modelVersion to 2, until it is out", () => bump(platform, "2")));
+  const two = await measure("2");
+
+  heading("An app developer pushes new code under the same tag");
+  const image = `${platform.registry}/digits:1`;
+  const digest = await step(`push a newer build as ${image}`, () =>
+    platform.push(platform.images.serverNext, image),
+  );
+  tell(
+    await step("the operator notices, until it is out", () =>
+      released(
+        platform,
+        "the newer build",
+        ({ status }) => status?.current?.imageDigest === digest,
+      ),
+    ),
+  );
+
+  heading("And back");
+  tell(await step("bump modelVersion back to 1, until it is out", () => bump(platform, "1")));
+  return {
+    releases,
+    accuracies: [
+      ["1", one],
+      ["2", two],
+    ],
+  };
+}
+
+function describe(summary: Summary): void {
+  for (const [kind, { requests, connections, latencyMs }] of Object.entries(summary.kinds)) {
+    if (requests > 0)
+      say(
+        `${kind}: ${requests} requests on ${connections} connections, half within ${latencyMs.p50.toFixed(0)} ms, 99 % within ${latencyMs.p99.toFixed(0)} ms`,
+      );
+  }
+  for (const { kind, reason, detail } of summary.failures.slice(0, 5))
+    say(`failed: ${kind}, ${reason}: ${detail}`);
+}
+
+function tellHow(url: string): void {
+  heading("It stays up. To try by hand:");
+  say("npm run cluster -- exec -- kubectl get aia --namespace demo --watch");
+  say(
+    `npm run cluster -- exec -- curl -H 'Content-Type: image/png' --data-binary @examples/digits/pictures/7.png ${url}/score`,
+  );
+  say("npm run cluster -- exec -- kubectl edit aia digits --namespace demo");
+  say("npm run cluster -- down");
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { keep: { type: "boolean", default: false } } });
+  const platform = connectPlatform(process.env);
+  const url = await setUp(platform);
+  const first = (await waitFor(platform, APP, "a release", isReleased)).status?.current?.id ?? "";
+
+  heading(`Traffic: ${RATE} requests a second, with keep-alive and without`);
+  const traffic: Traffic = startTraffic({
+    url: `${url}/score`,
+    pictures: pictureFiles,
+    rate: RATE,
+    strict: true,
+    expectations: await expectations(),
+  });
+  let told: Told;
+  let summary: Summary;
+  try {
+    told = await release(platform, url, first);
+  } finally {
+    // Long enough for the pods of the last release to leave.
+    summary = await step("let the last pods leave, and stop the traffic", async () => {
+      await delay(8000);
+      return traffic.stop();
+    });
+  }
+  if (values.keep) tellHow(url);
+
+  heading("Summary");
+  describe(summary);
+  const trained = await figures();
+  const asTrained = told.accuracies.every(
+    ([version, share]) => Math.abs(share - (trained[version]?.accuracy ?? 0)) < 0.0001,
+  );
+  if (!asTrained) console.log("the accuracies differ from those of examples/digits/figures.json");
+  console.log(`releases: ${told.releases.size}`);
+  console.log(`requests: ${summary.requests}`);
+  console.log(`failed requests: ${summary.failed}`);
+  for (const [version, share] of told.accuracies)
+    console.log(`accuracy of version ${version}: ${(share * 100).toFixed(2)} %`);
+  const enough = summary.requests / summary.seconds >= 50 && summary.dropped === 0;
+  if (!enough)
+    console.log(
+      `the driver made too few requests: ${(summary.requests / summary.seconds).toFixed(1)} a second`,
+    );
+  return summary.failed === 0 && told.releases.size === 3 && asTrained && enough ? 0 : 1;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,64 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+import { AIApp } from "../../crds/aiapp.ts";
+import type { Platform } from "./platform.ts";
+
+/** An AIApp as tests and demo watch it. */
+export async function readApp(platform: Platform, namespace: string, name: string): Promise<AIApp> {
+  const text = await platform.kubectl([
+    "get",
+    "aia",
+    name,
+    "--namespace",
+    namespace,
+    "--output",
+    "json",
+  ]);
+  return AIApp.parse(JSON.parse(text));
+}
+
+export function condition(
+  app: AIApp,
+  type: string,
+): { readonly status: string; readonly reason: string; readonly message: string } | undefined {
+  return app.status?.conditions?.find((one) => one.type === type);
+}
+
+/** What the status says, on one line: for the message of a wait that was in vain. */
+export function summaryOf({ status, metadata }: AIApp): string {
+  const told = (status?.conditions ?? []).map(
+    ({ type, status: value, reason, message }) => `${type}=${value} ${reason}: ${message}`,
+  );
+  return `${metadata.namespace}/${metadata.name} current ${status?.current?.id ?? "none"}; ${told.join(" | ")}`;
+}
+
+/** Reads the app until `check` holds. @throws with the last status when that takes too long */
+export async function waitFor(
+  platform: Platform,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  what: string,
+  check: (app: AIApp) => boolean | Promise<boolean>,
+  withinMs = 120_000,
+): Promise<AIApp> {
+  const deadline = Date.now() + withinMs;
+  for (;;) {
+    const app = await readApp(platform, namespace, name);
+    if (await check(app)) return app;
+    if (Date.now() > deadline)
+      throw new Error(`waited ${withinMs / 1000} s for ${what}, in vain: ${summaryOf(app)}`);
+    await delay(200);
+  }
+}
+
+/** Whether the newest pair is out and everything says so, for the spec as it stands now. */
+export function isReleased(app: AIApp): boolean {
+  const { status, metadata } = app;
+  return (
+    status?.observedGeneration === metadata.generation &&
+    condition(app, "Ready")?.status === "True" &&
+    condition(app, "Released")?.status === "True" &&
+    condition(app, "Reconciling") === undefined &&
+    status.current !== undefined &&
+    status.url !== undefined
+  );
+}

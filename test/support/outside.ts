@@ -1,0 +1,159 @@
+import { spawn } from "node:child_process";
+import { rm, stat } from "node:fs/promises";
+import { constants } from "node:os";
+import { join } from "node:path";
+
+import { Listr, PRESET_TIMER, type ListrTask } from "listr2";
+
+import { ensureBinaries } from "../cluster/binaries.ts";
+import { up, type LocalCluster } from "../cluster/cluster.ts";
+import { buildImage, ensureBaseImage } from "../cluster/images.ts";
+import { ensurePackages } from "../cluster/packages.ts";
+import { eventually, forget, recorded, terminate } from "../cluster/process.ts";
+import { GIVEN, type Given } from "./platform.ts";
+
+/** Brings up what the demo, the e2e tests and the benchmarks need, and runs a program inside its network. */
+
+const WORLD = "world";
+
+interface Context {
+  cluster?: LocalCluster;
+  images: Partial<Given["images"]>;
+}
+
+export interface Prepared {
+  readonly cluster: LocalCluster;
+  readonly given: Given;
+}
+
+function prepareTasks(nodes: number, signal?: AbortSignal): ListrTask<Context>[] {
+  const image = (
+    title: string,
+    name: keyof Given["images"],
+    dockerfile: string,
+    build: string,
+  ): ListrTask<Context> => ({
+    title,
+    task: async ({ images }) => {
+      const buildArgs = { ...(build !== "" && { SERVER_BUILD: build }) };
+      images[name] = await buildImage({ dockerfile, buildArgs }, signal);
+    },
+  });
+  return [
+    { title: "Debian packages", task: async () => void (await ensurePackages(signal)) },
+    {
+      title: "Tools and images, minutes the first time",
+      task: (_, task) =>
+        task.newListr<Context>(
+          [
+            {
+              title: "Kubernetes, Helm, CoreDNS and MetalLB from source",
+              task: async (__, own) =>
+                void (await ensureBinaries(signal, (line) => {
+                  own.output = line;
+                })),
+            },
+            {
+              title: "Images",
+              task: (__, own) =>
+                own.newListr<Context>([
+                  { title: "base", task: async () => void (await ensureBaseImage(signal)) },
+                  image("operator", "operator", "Dockerfile.operator", ""),
+                  image("model server", "server", "Dockerfile.server", "1"),
+                  image("model server, a newer build", "serverNext", "Dockerfile.server", "2"),
+                ]),
+            },
+          ],
+          { concurrent: true },
+        ),
+    },
+    {
+      title: "Kubernetes",
+      task: async (context) => {
+        context.cluster = await up({ nodes, quiet: true, ...(signal && { signal }) });
+      },
+    },
+    {
+      title: "Storage account, ACR and registry",
+      task: async ({ cluster }) => startWorldIn(need(cluster)),
+    },
+  ];
+}
+
+function need<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("an earlier step did not finish");
+  return value;
+}
+
+/** Starts the services afresh: an empty storage account, no faults. */
+async function startWorldIn({ layout, sandbox }: LocalCluster): Promise<void> {
+  const old = (await recorded(layout.processes)).find(({ name }) => name === WORLD);
+  if (old !== undefined) await terminate(old);
+  await forget(layout.processes, WORLD);
+  const ready = join(layout.folder, "world.ready");
+  await rm(ready, { force: true });
+  await sandbox.spawn(WORLD, [
+    process.execPath,
+    join(import.meta.dirname, "main.ts"),
+    "--authority",
+    layout.authority,
+    "--folder",
+    join(layout.folder, WORLD),
+    "--ready",
+    ready,
+  ]);
+  await eventually(
+    "storage account and registries",
+    60_000,
+    async () => (await stat(ready).catch(() => undefined)) !== undefined,
+  );
+}
+
+/** Images built, cluster and services up, each step cached. */
+export async function prepare({
+  nodes = 1,
+  signal,
+}: { readonly nodes?: number; readonly signal?: AbortSignal } = {}): Promise<Prepared> {
+  const context: Context = { images: {} };
+  await new Listr<Context, "default", "verbose">(prepareTasks(nodes, signal), {
+    ctx: context,
+    rendererOptions: { collapseSubtasks: false, timer: PRESET_TIMER },
+    fallbackRenderer: "verbose",
+    fallbackRendererOptions: { timer: PRESET_TIMER },
+  }).run();
+  const cluster = need(context.cluster);
+  const { operator, server, serverNext } = context.images;
+  return {
+    cluster,
+    given: {
+      authority: cluster.layout.authority,
+      images: { operator: need(operator), server: need(server), serverNext: need(serverNext) },
+    },
+  };
+}
+
+/** Runs a command inside the cluster's network and gives its exit code. It ends with us. */
+export async function runInside(
+  { cluster, given }: Prepared,
+  command: readonly [string, ...string[]],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  const [file, ...args] = cluster.sandbox.enter(["env", `--chdir=${process.cwd()}`, ...command]);
+  const child = spawn(file, args, {
+    stdio: "inherit",
+    env: {
+      ...process.env,
+      ...environment,
+      [GIVEN]: JSON.stringify(given),
+      KUBECONFIG: cluster.layout.kubeconfig,
+      NODE_EXTRA_CA_CERTS: join(cluster.layout.authority, "ca.crt"),
+      PATH: `${cluster.binaries.folder}:${process.env["PATH"] ?? ""}`,
+    },
+  });
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) =>
+      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
+    );
+  });
+}

@@ -1,0 +1,169 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { execa } from "execa";
+import { z } from "zod";
+
+import { pushImage } from "../cluster/images.ts";
+import { storageAccount } from "./azurite.ts";
+import type { FaultInput, Recorded } from "./faults.ts";
+import { login } from "./world.ts";
+
+/**
+ * What demo, e2e tests and benchmarks stand on: a Kubernetes with a storage account and registries beside it, as seen
+ * from inside the cluster's network. `outside.ts` brings it up and says by environment where things are.
+ */
+
+/** Where faults are switched and requests are counted; answers inside the cluster's network only. */
+export const CONTROL_URL = "http://10.244.0.13:8099";
+
+const root = join(import.meta.dirname, "..", "..");
+
+/** Handed in from outside, as JSON. */
+export const Given = z.object({
+  /** PEM file of whom everything trusts. */
+  authority: z.string(),
+  /** Built images, as OCI layout folders. */
+  images: z.object({ operator: z.string(), server: z.string(), serverNext: z.string() }),
+});
+export type Given = z.infer<typeof Given>;
+export const GIVEN = "AIAPP_PLATFORM";
+
+export interface Platform {
+  readonly images: Given["images"];
+  readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;
+  readonly helm: (args: readonly string[]) => Promise<string>;
+  /** Pushes a built image and gives its digest. */
+  readonly push: (image: string, reference: string) => Promise<string>;
+  /** Runs the project's CLI; gives what it printed. */
+  readonly aiapp: (args: readonly string[]) => Promise<string>;
+  /** The container URL of the storage account that models live in. */
+  readonly store: string;
+  /** The host name of the private registry. */
+  readonly registry: string;
+  readonly addFault: (fault: FaultInput) => Promise<void>;
+  readonly clearFaults: () => Promise<void>;
+  readonly requests: () => Promise<readonly Recorded[]>;
+  readonly forgetRequests: () => Promise<void>;
+}
+
+const STORE_HOST = "contoso.blob.azure.test";
+const REGISTRY = "contoso.azurecr.test";
+const OPERATOR_IMAGE = "registry.aiapp.test:5000/aiapp-operator";
+
+/** @throws when this process was not started through `outside.ts` */
+export function connectPlatform(environment: NodeJS.ProcessEnv): Platform {
+  const text = environment[GIVEN];
+  if (text === undefined)
+    throw new Error(`${GIVEN} is not set: start this through npm test or npm run`);
+  const given = Given.parse(JSON.parse(text));
+
+  async function run(command: string, args: readonly string[], input?: string): Promise<string> {
+    const { stdout } = await execa(command, args, {
+      cwd: root,
+      ...(input !== undefined && { input }),
+    });
+    return stdout;
+  }
+  async function control(method: string, path: string, body?: unknown): Promise<unknown> {
+    const answer = await fetch(`${CONTROL_URL}${path}`, {
+      method,
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (!answer.ok) throw new Error(`${method} ${path} of the control answered ${answer.status}`);
+    return answer.json();
+  }
+
+  return {
+    images: given.images,
+    kubectl: (args, input) => run("kubectl", args, input),
+    helm: (args) => run("helm", args),
+    push: (image, reference) =>
+      pushImage(image, reference, {
+        authority: given.authority,
+        ...(reference.startsWith(REGISTRY) && {
+          credentials: `${login.username}:${login.password}`,
+        }),
+      }),
+    aiapp: async (args) => {
+      const { stdout } = await execa(process.execPath, [join(root, "cli", "main.ts"), ...args], {
+        env: { AZURE_STORAGE_ACCOUNT: storageAccount.name, AZURE_STORAGE_KEY: storageAccount.key },
+      });
+      return stdout;
+    },
+    store: `https://${STORE_HOST}/models`,
+    registry: REGISTRY,
+    addFault: async (fault) => void (await control("POST", "/faults", fault)),
+    clearFaults: async () => void (await control("DELETE", "/faults")),
+    requests: async () => (await control("GET", "/requests")) as readonly Recorded[],
+    forgetRequests: async () => void (await control("DELETE", "/requests")),
+  };
+}
+
+export interface InstallOptions {
+  readonly tenants: readonly string[];
+  readonly replicas?: number;
+  readonly leaseSeconds?: number;
+  readonly logLevel?: string;
+}
+
+/** Installs the operator by its chart, or upgrades it, and waits until it is ready. */
+export async function installOperator(
+  platform: Platform,
+  { tenants, replicas = 2, leaseSeconds = 6, logLevel = "info" }: InstallOptions,
+): Promise<void> {
+  const digest = await platform.push(platform.images.operator, `${OPERATOR_IMAGE}:0.1.0`);
+  const text = process.env[GIVEN] ?? "";
+  const values = {
+    image: { repository: OPERATOR_IMAGE, digest },
+    replicas,
+    leaseSeconds,
+    logLevel,
+    tenantNamespaces: tenants,
+    azure: { registrySuffixes: [".azurecr.test"], storageSuffixes: [".blob.azure.test"] },
+    insecureHosts: ["registry.aiapp.test:5000"],
+    caBundle: await readFile(join(Given.parse(JSON.parse(text)).authority, "ca.crt"), "utf8"),
+  };
+  await execa(
+    "helm",
+    [
+      "upgrade",
+      "--install",
+      "aiapp-operator",
+      join(root, "charts", "aiapp-operator"),
+      "--namespace",
+      "aiapp-system",
+      "--create-namespace",
+      "--wait",
+      "--timeout",
+      "3m",
+      "--values",
+      "-",
+    ],
+    { input: JSON.stringify(values) },
+  );
+}
+
+/** Creates a namespace with the Secrets that its apps name: `storage` and `registry`. */
+export async function createTenant(platform: Platform, namespace: string): Promise<void> {
+  const dockerConfig = { auths: { [REGISTRY]: login } };
+  const objects = [
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
+    {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "storage", namespace },
+      stringData: { accountName: storageAccount.name, accountKey: storageAccount.key },
+    },
+    {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "registry", namespace },
+      type: "kubernetes.io/dockerconfigjson",
+      stringData: { ".dockerconfigjson": JSON.stringify(dockerConfig) },
+    },
+  ];
+  for (const object of objects)
+    await platform.kubectl(["apply", "--filename", "-"], JSON.stringify(object));
+}
