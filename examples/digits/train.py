@@ -30,6 +30,7 @@ PREPROCESSING = {
     "width": 8,
     "height": 8,
     "fit": "fill",
+    "kernel": "nearest",
     "channels": "grey",
     "layout": "NCHW",
     "mean": [0],

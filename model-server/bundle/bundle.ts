@@ -17,6 +17,8 @@ export const Preprocessing = z.object({
   height: z.int().min(1).max(8192),
   /** `fill` stretches, `cover` crops the middle, `contain` adds black. */
   fit: z.enum(["fill", "cover", "contain"]).default("cover"),
+  /** How pixels are made fewer or more; `nearest` keeps drawings of squares exact. */
+  kernel: z.enum(["nearest", "linear", "cubic", "lanczos3"]).default("lanczos3"),
   channels: z.enum(["grey", "RGB", "BGR"]).default("RGB"),
   layout: z.enum(["NCHW", "NHWC"]).default("NCHW"),
   /** Per channel, of values from 0 to 255: (value - mean) / scale. One number serves all channels. */

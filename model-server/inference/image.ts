@@ -36,7 +36,11 @@ export async function pictureInto(
     const decoded = sharp(picture, { limitInputPixels: MAX_PIXELS, failOn: "error" })
       .rotate()
       .flatten({ background: "black" })
-      .resize(how.width, how.height, { fit: how.fit, background: "black" });
+      .resize(how.width, how.height, {
+        fit: how.fit,
+        kernel: how.kernel,
+        background: "black",
+      });
     pixels = await decoded
       .toColourspace(how.channels === "grey" ? "b-w" : "srgb")
       .raw({ depth: "uchar" })

@@ -185,6 +185,10 @@ export async function buildImage(
       "--build-arg",
       `${key}=${value}`,
     ]);
+    // buildah takes a layer from its cache although an argument in its ENV has changed: a label never is.
+    for (const [key, value] of Object.entries(buildArgs)) {
+      args.push("--env", `${key}=${value}`, "--label", `${key.toLowerCase()}=${value}`);
+    }
     // Where the machine trusts an authority of its own, the build has to, too.
     const ca = process.env["NODE_EXTRA_CA_CERTS"];
     if (ca !== undefined) args.push("--secret", `id=ca,src=${ca}`);
