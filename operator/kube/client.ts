@@ -107,8 +107,8 @@ export interface ApplyOptions {
 
 const PAGE = 500;
 const MAX_ITEMS = 100_000;
-/** Bookmarks come once a minute. */
-const SILENCE_MS = 90_000;
+/** Bookmarks come once a minute, give or take. */
+const SILENCE_MS = 150_000;
 const TOKEN_SECONDS = 3600;
 
 /** $KUBECONFIG, ~/.kube/config, or the ServiceAccount of the pod, in that order. */

@@ -33,7 +33,8 @@ const UNKNOWN: SourceState = {
 };
 
 const PER_HOST = 4;
-const POLL_TIMEOUT_MS = 60_000;
+/** A poll is a few small requests: one that takes longer is lost. */
+const POLL_TIMEOUT_MS = 20_000;
 const JITTER = 0.05;
 const MAX_BACKOFF_MS = 5 * 60_000;
 

@@ -94,7 +94,12 @@ export function errorOf(
 
 export function unreachable(reference: ImageReference, error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
-  const detail = error instanceof Error ? error.message : String(error);
+  const timedOut = error instanceof Error && error.name === "AbortError";
+  const detail = timedOut
+    ? "it did not answer in time"
+    : error instanceof Error
+      ? error.message
+      : String(error);
   const inner =
     error instanceof Error && error.cause instanceof OperatorError ? error.cause : undefined;
   return (

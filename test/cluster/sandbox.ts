@@ -29,7 +29,8 @@ mount --bind "$RESOLV_FILE" "$(readlink -f /etc/resolv.conf)"
 # The host's network namespaces are none of ours, and ours none of the host's.
 mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && mount --make-rshared /run/netns
 ip link set lo up
-ip link add cni0 type bridge
+# Without an address of its own a bridge takes that of a pod, and another when that pod goes: all would lose it for seconds.
+ip link add cni0 address 02:61:69:61:70:70 type bridge
 ip addr add ${NODE_ADDRESS}/16 dev cni0
 for address in ${Object.values(hosts).join(" ")}; do ip addr add $address/16 dev cni0; done
 ip link set cni0 up
