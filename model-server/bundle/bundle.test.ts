@@ -1,0 +1,306 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+import { MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
+import { readBundle } from "./bundle.ts";
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "aiapp-bundle-"));
+});
+afterEach(async () => rm(folder, { recursive: true }));
+
+async function put(path: string, content: unknown): Promise<void> {
+  const file = join(folder, path);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, typeof content === "string" ? content : JSON.stringify(content));
+}
+
+/** Writes the files and a manifest that describes them, but for what `lies` says of one. */
+async function publish(
+  files: Readonly<Record<string, string>>,
+  lies: Readonly<Record<string, object>> = {},
+): Promise<void> {
+  for (const [path, content] of Object.entries(files)) await put(path, content);
+  await put("manifest.json", {
+    formatVersion: 1,
+    name: "digits",
+    version: "1",
+    files: Object.entries(files).map(([path, content]) => ({
+      path,
+      size: Buffer.byteLength(content),
+      sha256: createHash("sha256").update(content).digest("hex"),
+      ...lies[path],
+    })),
+  });
+}
+
+async function refusal(): Promise<unknown> {
+  return readBundle(folder).then(
+    () => "accepted",
+    (error: unknown) => error,
+  );
+}
+
+function refused(code: string, message: RegExp): unknown {
+  return expect.objectContaining({
+    name: "ServerError",
+    status: 500,
+    code,
+    message: expect.stringMatching(message),
+  });
+}
+
+const PICTURES = { width: 8, height: 4 };
+
+describe("a bundle with a manifest", () => {
+  test("is read when each file is as the manifest says", async () => {
+    await publish({ "model.onnx": "weights", "labels.txt": "cat\ndog\n", "deep/er/notes.md": "" });
+    expect(await readBundle(folder)).toEqual({
+      modelFile: join(folder, "model.onnx"),
+      labels: ["cat", "dog"],
+      preprocessing: undefined,
+      samples: [],
+    });
+  });
+
+  test("may hold files that the manifest does not name", async () => {
+    await publish({ "model.onnx": "weights" });
+    await put("left-over.txt", "x");
+    expect(await readBundle(folder)).toMatchObject({ modelFile: join(folder, "model.onnx") });
+  });
+
+  test("is refused when a file was cut short", async () => {
+    await publish({ "model.onnx": "weights", "labels.txt": "cat\n" });
+    await truncate(join(folder, "model.onnx"), 3);
+    expect(await refusal()).toEqual(
+      refused("BUNDLE_CHECKSUM", /^model\.onnx has 3 bytes, its manifest says 7: publish/),
+    );
+  });
+
+  test("is refused when a file of the right size has another content", async () => {
+    await publish({ "model.onnx": "weights", "samples/1.json": "12" });
+    await put("samples/1.json", "21");
+    expect(await refusal()).toEqual(
+      refused("BUNDLE_CHECKSUM", /^samples\/1\.json differs from its manifest \(sha256\)/),
+    );
+  });
+
+  test("is refused when a file that the manifest names is missing", async () => {
+    await publish({ "model.onnx": "weights", "labels.txt": "cat\n" });
+    await rm(join(folder, "labels.txt"));
+    expect(await refusal()).toEqual(refused("BUNDLE_UNREADABLE", /has no labels\.txt/));
+  });
+
+  test("is checked before anything in it is read", async () => {
+    await publish(
+      { "model.onnx": "weights", "preprocessing.json": "{" },
+      { "preprocessing.json": { size: 2 } },
+    );
+    expect(await refusal()).toEqual(refused("BUNDLE_CHECKSUM", /^preprocessing\.json has 1 bytes/));
+  });
+
+  test.each([
+    ["is not JSON", "{", /manifest\.json of the bundle is not JSON/],
+    [
+      "has a format to come",
+      { formatVersion: 2 },
+      /manifest\.json of the bundle: .*formatVersion/s,
+    ],
+    [
+      "names a file outside the folder",
+      {
+        formatVersion: 1,
+        name: "digits",
+        version: "1",
+        files: [{ path: "../model.onnx", size: 1, sha256: "0".repeat(64) }],
+      },
+      /manifest\.json of the bundle: .*files\[0\]\.path/s,
+    ],
+  ])("is refused when the manifest %s", async (_, manifest, message) => {
+    await put("model.onnx", "weights");
+    await put("manifest.json", manifest);
+    expect(await refusal()).toEqual(refused("BUNDLE_INVALID", message));
+  });
+
+  test("is refused when the manifest is larger than any that we write", async () => {
+    await put("model.onnx", "weights");
+    await put("manifest.json", " ".repeat(MAX_MANIFEST_BYTES + 1));
+    expect(await refusal()).toEqual(
+      refused("BUNDLE_INVALID", /manifest\.json of the bundle is larger than/),
+    );
+  });
+});
+
+describe("a bundle without a manifest", () => {
+  test("needs no more than a model", async () => {
+    await put("model.onnx", "weights");
+    expect(await readBundle(folder)).toEqual({
+      modelFile: join(folder, "model.onnx"),
+      labels: undefined,
+      preprocessing: undefined,
+      samples: [],
+    });
+  });
+
+  test("is refused without model.onnx, and says what to do", async () => {
+    await put("labels.txt", "cat\n");
+    expect(await refusal()).toEqual(
+      refused("BUNDLE_UNREADABLE", /^the bundle has no model\.onnx: publish it with the model$/),
+    );
+  });
+
+  test("is refused when its folder is not there", async () => {
+    folder = join(folder, "nowhere");
+    expect(await refusal()).toEqual(refused("BUNDLE_UNREADABLE", /has no model\.onnx/));
+    folder = dirname(folder);
+  });
+
+  test("is refused when model.onnx is a folder", async () => {
+    await mkdir(join(folder, "model.onnx"));
+    expect(await refusal()).toEqual(refused("BUNDLE_UNREADABLE", /model\.onnx .* no plain file/));
+  });
+});
+
+describe("a link", () => {
+  test.each(["model.onnx", "labels.txt", "preprocessing.json", "samples/1.json"])(
+    "in the place of %s is refused, though what it leads to is fine",
+    async (path) => {
+      await put("model.onnx", "weights");
+      await put("labels.txt", "cat\n");
+      await put("preprocessing.json", PICTURES);
+      await put("samples/1.json", { request: [1], expected: [1] });
+      await rename(join(folder, path), join(folder, "behind"));
+      await symlink(join(folder, "behind"), join(folder, path));
+      expect(await refusal()).toEqual(
+        refused("BUNDLE_UNREADABLE", new RegExp(`^${path} of the bundle is no plain file$`)),
+      );
+    },
+  );
+
+  test("is refused also when the manifest has its content's checksum", async () => {
+    await publish({ "model.onnx": "weights", "notes.md": "x" });
+    await rename(join(folder, "notes.md"), join(folder, "behind"));
+    await symlink("behind", join(folder, "notes.md"));
+    expect(await refusal()).toEqual(refused("BUNDLE_UNREADABLE", /notes\.md .* no plain file/));
+  });
+});
+
+describe("labels", () => {
+  beforeEach(async () => put("model.onnx", "weights"));
+
+  test("are the lines of labels.txt, without the ends that Windows gives them", async () => {
+    await put("labels.txt", "tabby cat\r\nüber, dog\r\n\r\n");
+    expect((await readBundle(folder)).labels).toEqual(["tabby cat", "über, dog"]);
+  });
+
+  test("may be empty in the middle: a class without a name keeps its place", async () => {
+    await put("labels.txt", "\ncat\n\ndog");
+    expect((await readBundle(folder)).labels).toEqual(["", "cat", "", "dog"]);
+  });
+
+  test("are those of synset.txt when there is no labels.txt", async () => {
+    await put("synset.txt", "n02123045 tabby, tabby cat\nn02123159 tiger cat\n");
+    expect((await readBundle(folder)).labels).toEqual([
+      "n02123045 tabby, tabby cat",
+      "n02123159 tiger cat",
+    ]);
+    await put("labels.txt", "tabby\ntiger\n");
+    expect((await readBundle(folder)).labels).toEqual(["tabby", "tiger"]);
+  });
+});
+
+describe("preprocessing.json", () => {
+  beforeEach(async () => put("model.onnx", "weights"));
+
+  test("needs only the picture's size", async () => {
+    await put("preprocessing.json", PICTURES);
+    expect((await readBundle(folder)).preprocessing).toEqual({
+      width: 8,
+      height: 4,
+      fit: "cover",
+      kernel: "lanczos3",
+      channels: "RGB",
+      layout: "NCHW",
+      mean: [0],
+      scale: [255],
+    });
+  });
+
+  test.each([
+    ["width", { height: 4 }],
+    ["height", { ...PICTURES, height: 0 }],
+    ["width", { ...PICTURES, width: 8193 }],
+    ["fit", { ...PICTURES, fit: "inside" }],
+    ["kernel", { ...PICTURES, kernel: "mitchell" }],
+    ["channels", { ...PICTURES, channels: "rgb" }],
+    ["layout", { ...PICTURES, layout: "CHW" }],
+    ["mean", { ...PICTURES, mean: 127.5 }],
+    ["mean", { ...PICTURES, mean: [1, 2, 3, 4] }],
+    ["mean", { ...PICTURES, mean: [1, 2] }],
+    ["mean", { ...PICTURES, channels: "grey", mean: [1, 2, 3] }],
+    ["scale", { ...PICTURES, scale: [1, 2] }],
+    ["scale[1]", { ...PICTURES, scale: [255, 0, 255] }],
+  ])("that is wrong about %s is refused by that name: %j", async (field, content) => {
+    await put("preprocessing.json", content);
+    const error = await refusal();
+    expect(error).toEqual(refused("BUNDLE_INVALID", /^preprocessing\.json of the bundle: /));
+    expect(`${String(error)}\n`).toContain(`→ at ${field}\n`);
+  });
+
+  test("that is wrong about two fields is refused by both names", async () => {
+    await put("preprocessing.json", { width: "8", height: 4, layout: "CHW" });
+    expect(await refusal()).toEqual(refused("BUNDLE_INVALID", /width(.|\n)*layout/));
+  });
+
+  test("that is no JSON is refused", async () => {
+    await put("preprocessing.json", "width: 8");
+    expect(await refusal()).toEqual(
+      refused("BUNDLE_INVALID", /^preprocessing\.json of the bundle is not JSON$/),
+    );
+  });
+});
+
+describe("samples", () => {
+  beforeEach(async () => put("model.onnx", "weights"));
+
+  test("are read by name, with a tolerance of their own if they say one", async () => {
+    await put("samples/2.json", { request: [[1]], expected: [[2]], tolerance: 0 });
+    await put("samples/1.json", { request: { input: ["aa"] }, expected: [[["cat", 99.5]]] });
+    await put("samples/readme.md", "not a sample");
+    expect((await readBundle(folder)).samples).toEqual([
+      {
+        name: "samples/1.json",
+        request: { input: ["aa"] },
+        expected: [[["cat", 99.5]]],
+        tolerance: 0.01,
+      },
+      { name: "samples/2.json", request: [[1]], expected: [[2]], tolerance: 0 },
+    ]);
+  });
+
+  test("beyond sixteen are left alone: a start must not last for ever", async () => {
+    for (let index = 10; index < 30; index += 1)
+      await put(`samples/${index}.json`, { request: [index], expected: [] });
+    const { samples } = await readBundle(folder);
+    expect(samples.map(({ request }) => request)).toEqual(
+      Array.from({ length: 16 }, (_, index) => [index + 10]),
+    );
+  });
+
+  test.each([
+    ["an expectation", { request: [1] }, "expected"],
+    ["a request", { expected: [1] }, "request"],
+    ["a tolerance that can be met", { request: [1], expected: [1], tolerance: -1 }, "tolerance"],
+  ])("without %s are refused by file and field", async (_, content, field) => {
+    await put("samples/1.json", content);
+    expect(await refusal()).toEqual(
+      refused("BUNDLE_INVALID", new RegExp(`^samples/1\\.json of the bundle: .*${field}`, "s")),
+    );
+  });
+});
