@@ -6,8 +6,10 @@ import { parseArgs } from "node:util";
 import { execa } from "execa";
 
 import { ensureBinaries } from "./cluster/binaries.ts";
+import { down, findCluster } from "./cluster/cluster.ts";
 import { preflight } from "./cluster/preflight.ts";
 import { noCounts, readReport, total, type Counts } from "./report.ts";
+import { prepare, runInside } from "./support/outside.ts";
 
 /**
  * `npm test [-- TIER | FILE …]`: runs the tiers one after the other and closes with `N passed, N failed`.
@@ -44,28 +46,54 @@ function selection(words: readonly string[]): Map<Tier, readonly string[]> {
   return new Map((named.length > 0 ? named : tiers).map((tier) => [tier, files]));
 }
 
+/** Runs vitest on one tier; `run` gives its exit code. */
 async function runTier(
   tier: Tier,
   files: readonly string[],
-  environment: Readonly<Record<string, string>>,
   folder: string,
+  run: (command: readonly [string, ...string[]]) => Promise<number>,
 ): Promise<Counts> {
   const report = join(folder, `${tier}.json`);
   process.stdout.write(`\n${tier}\n`);
-  const { exitCode } = await execa(
-    "vitest",
-    [
-      "run",
-      "--project",
-      tier,
-      "--reporter=default",
-      "--reporter=json",
-      `--outputFile.json=${report}`,
-      ...files,
-    ],
-    { cwd: root, preferLocal: true, stdio: "inherit", reject: false, env: environment },
-  );
-  return readReport(await readFile(report, "utf8").catch(() => undefined), exitCode ?? 1);
+  const exitCode = await run([
+    join(root, "node_modules", ".bin", "vitest"),
+    "run",
+    "--root",
+    root,
+    "--project",
+    tier,
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${report}`,
+    ...files,
+  ]);
+  return readReport(await readFile(report, "utf8").catch(() => undefined), exitCode);
+}
+
+async function runHere(
+  [command, ...args]: readonly [string, ...string[]],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  const options = { cwd: root, stdio: "inherit", reject: false, env: environment } as const;
+  return (await execa(command, args, options)).exitCode ?? 1;
+}
+
+/** Unit and contract tests run as they are; the others need what the machine must be able to do. */
+async function runOne(tier: Tier, files: readonly string[], folder: string): Promise<Counts> {
+  if (tier === "integration") {
+    const { kube } = await ensureBinaries();
+    return runTier(tier, files, folder, (command) => runHere(command, { KUBE_BINARY: kube }));
+  }
+  if (tier !== "e2e") return runTier(tier, files, folder, runHere);
+  // Beside the cluster, in its network; two nodes, for there are drains.
+  const wasUp = (await findCluster()) !== undefined;
+  try {
+    const prepared = await prepare({ nodes: 2 });
+    return await runTier(tier, files, folder, (command) => runInside(prepared, command));
+  } finally {
+    // One that was up before is somebody's: it stays.
+    if (!wasUp) await down();
+  }
 }
 
 async function main(): Promise<void> {
@@ -76,9 +104,6 @@ async function main(): Promise<void> {
   try {
     const wantsCluster = [...selected.keys()].some((tier) => needsCluster.has(tier));
     const missing = wantsCluster ? await preflight() : [];
-    const environment: Record<string, string> = {};
-    if (wantsCluster && missing.length === 0)
-      environment["KUBE_BINARY"] = (await ensureBinaries()).kube;
     for (const [tier, files] of selected) {
       if (needsCluster.has(tier) && missing.length > 0) {
         process.stdout.write(
@@ -87,7 +112,7 @@ async function main(): Promise<void> {
         counts.push({ ...noCounts, ...(process.env["CI"] ? { failed: 1 } : { skipped: 1 }) });
         continue;
       }
-      counts.push(await runTier(tier, files, environment, folder));
+      counts.push(await runOne(tier, files, folder));
     }
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -83,6 +83,8 @@ export class AIAppOperator extends OperatorFrame {
             namespace,
             labelSelector: OWNED_SELECTOR,
             indexBy: appKeyOf,
+            // They tell whether `replicas` is still ours, before we let an autoscaler have it.
+            keepManagedFields: kind.plural === kinds.deployment.plural,
             onChange: enqueue,
           }),
         ),

@@ -28,6 +28,7 @@ export interface WatchSettings<T extends KubernetesObject> {
   readonly namespace?: string | undefined;
   readonly labelSelector?: string;
   readonly indexBy?: (object: T) => string | undefined;
+  readonly keepManagedFields?: boolean;
   readonly onChange: (object: T, change: Change<T>) => void;
 }
 

@@ -29,6 +29,8 @@ export interface InformerOptions<T extends KubernetesObject> {
   readonly labelSelector?: string | undefined;
   /** Files objects under a value, for `indexed`. */
   readonly indexBy?: (object: T) => string | undefined;
+  /** Who owns which field is half of an object's size: forgotten, unless somebody reads it. */
+  readonly keepManagedFields?: boolean;
   /** Told of every change, after the cache has it, with the object as it is now, or as it last was when it is gone. */
   readonly onChange: (object: T, change: Change<T>) => void;
   readonly clock: Clock;
@@ -137,7 +139,6 @@ function keyOf({ metadata }: KubernetesObject): string {
   return `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}`;
 }
 
-/** Who owns which field is half of an object's size, and nothing here reads it. */
 function slim<T extends KubernetesObject>(object: T): T {
   if (object.metadata?.managedFields === undefined) return object;
   const { managedFields: _, ...metadata } = object.metadata;
@@ -147,6 +148,7 @@ function slim<T extends KubernetesObject>(object: T): T {
 function createCache<T extends KubernetesObject>({
   kind,
   indexBy,
+  keepManagedFields = false,
   onChange,
   log,
 }: InformerOptions<T>): Cache<T> {
@@ -171,7 +173,7 @@ function createCache<T extends KubernetesObject>({
   }
 
   function put(raw: T): void {
-    const object = slim(raw);
+    const object = keepManagedFields ? raw : slim(raw);
     const key = keyOf(object);
     const previous = objects.get(key);
     if (previous !== undefined) unindex(key, previous);

@@ -158,13 +158,16 @@ function apiServer(layout: Layout, { kube }: Binaries): [string, ...string[]] {
   ];
 }
 
-/** Starts (again) the API server alone: tests take it away while others talk to it. */
-export async function startApiServer(
-  layout: Layout,
-  sandbox: Sandbox,
-  binaries: Binaries,
-): Promise<void> {
-  await sandbox.spawn("kube-apiserver", apiServer(layout, binaries));
+/** Starts the API server, again whenever it ends, as the kubelet does on real control planes: tests take it away. */
+async function startApiServer(layout: Layout, sandbox: Sandbox, binaries: Binaries): Promise<void> {
+  const forever = 'while :; do "$@"; sleep 0.2; done';
+  await sandbox.spawn("kube-apiserver", [
+    "sh",
+    "-c",
+    forever,
+    "sh",
+    ...apiServer(layout, binaries),
+  ]);
   const [command, ...args] = sandbox.enter([
     binaries.kubectl,
     "--kubeconfig",

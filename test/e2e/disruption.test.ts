@@ -1,0 +1,133 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+import { readApp, waitFor, isReleased } from "../support/aiapp.ts";
+import type { Platform } from "../support/platform.ts";
+import type { Traffic } from "../traffic/start.ts";
+import {
+  apply,
+  digits,
+  json,
+  patch,
+  publish,
+  serving,
+  setUp,
+  tearDown,
+  traffic,
+} from "./harness.ts";
+
+/** Pods that go: by rollouts, by the Eviction API, by drains of a node of two. With every way of asking at once. */
+
+const NAMESPACE = "e2e-disruption";
+let platform: Platform;
+
+beforeAll(async () => {
+  platform = await setUp(NAMESPACE);
+  await platform.push(platform.images.server, `${platform.registry}/${NAMESPACE}:1`);
+  await publish(platform, NAMESPACE, "1");
+  await publish(platform, NAMESPACE, "2");
+});
+afterAll(() => tearDown(platform, NAMESPACE));
+
+interface Pod {
+  readonly metadata: {
+    readonly name: string;
+    readonly uid: string;
+    readonly deletionTimestamp?: string;
+  };
+  readonly spec: { readonly nodeName: string };
+}
+
+async function podsOf(name: string): Promise<readonly Pod[]> {
+  // prettier-ignore
+  const { items } = await json<{ items: Pod[] }>(platform, ["get", "pods", "--namespace", NAMESPACE, "--selector", `aiapp.dev/app=${name}`]);
+  return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+}
+
+/** Asks as `kubectl drain` does: a budget may refuse. */
+async function evict({ metadata: { name } }: Pod): Promise<void> {
+  const eviction = {
+    apiVersion: "policy/v1",
+    kind: "Eviction",
+    metadata: { name, namespace: NAMESPACE },
+  };
+  // prettier-ignore
+  await platform.kubectl(["create", "--raw", `/api/v1/namespaces/${NAMESPACE}/pods/${name}/eviction`, "--filename", "-"], JSON.stringify(eviction));
+}
+
+/** Until the evicted pod has another in its place, and is gone itself. */
+async function replaced(name: string, old: Pod): Promise<void> {
+  await waitFor(platform, { namespace: NAMESPACE, name }, "another pod", async (app) => {
+    const pods = await podsOf(name);
+    return isReleased(app) && !pods.some(({ metadata }) => metadata.uid === old.metadata.uid);
+  });
+  await platform.kubectl([
+    "wait",
+    `pod/${old.metadata.name}`,
+    "--namespace",
+    NAMESPACE,
+    "--for=delete",
+    "--timeout=90s",
+  ]);
+}
+
+describe.each([
+  ["one", 1],
+  ["two", 2],
+])("an app of %s", (name, replicas) => {
+  let load: Traffic;
+  beforeAll(async () => {
+    await apply(platform, digits(platform, NAMESPACE, name, { replicas }));
+    await serving(platform, NAMESPACE, name, "the first release");
+  });
+  afterAll(() => platform.kubectl(["delete", "aia", name, "--namespace", NAMESPACE]));
+  beforeEach(async () => {
+    const app = await readApp(platform, NAMESPACE, name);
+    load = await traffic(app.status?.url, {
+      rate: 40,
+      pipelined: { connections: 2, depth: 4 },
+      idle: { connections: 4, seconds: 7 },
+      long: { connections: 2, seconds: 4 },
+    });
+  });
+  afterEach(async () => {
+    const summary = await load.stop();
+    expect(summary.failures).toEqual([]);
+    expect(summary.failed).toBe(0);
+    expect(summary.dropped).toBe(0);
+    for (const kind of ["keepAlive", "fresh", "pipelined", "idle", "long"] as const)
+      expect(summary.kinds[kind]?.requests, kind).toBeGreaterThan(0);
+  });
+
+  it("loses no request over rollouts", async () => {
+    for (const version of ["2", "1", "2", "1"]) {
+      await patch(platform, NAMESPACE, name, { modelVersion: version });
+      await serving(
+        platform,
+        NAMESPACE,
+        name,
+        `version ${version}`,
+        ({ status }) => status?.current?.modelVersion === version,
+      );
+    }
+  });
+
+  it("loses no request when its pods are evicted", async () => {
+    for (let round = 0; round < 2; round += 1) {
+      const [pod] = await podsOf(name);
+      if (pod === undefined) throw new Error("no pod is there");
+      await evict(pod);
+      await replaced(name, pod);
+    }
+  });
+
+  it("loses no request when the node that it runs on is drained", async () => {
+    for (const node of ["node-1", "node-2"]) {
+      // prettier-ignore
+      await platform.kubectl(["drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--pod-selector", `aiapp.dev/app=${name}`, "--timeout=180s"]);
+      const pods = await podsOf(name);
+      expect(pods.every(({ spec }) => spec.nodeName !== node)).toBe(true);
+      await waitFor(platform, { namespace: NAMESPACE, name }, "all pods", isReleased);
+      await platform.kubectl(["uncordon", node]);
+    }
+  });
+});

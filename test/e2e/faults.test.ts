@@ -1,0 +1,447 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import { storageAccount } from "../support/azurite.ts";
+import type { FaultInput } from "../support/faults.ts";
+import { condition, isReleased, readApp, summaryOf, waitFor } from "../support/aiapp.ts";
+import { createTenant, type Platform } from "../support/platform.ts";
+import type { Traffic } from "../traffic/start.ts";
+import {
+  apply,
+  ask,
+  digits,
+  eventsOf,
+  json,
+  models,
+  patch,
+  publish,
+  serving,
+  setUp,
+  tearDown,
+  traffic,
+} from "./harness.ts";
+
+/**
+ * What goes wrong in the world, one thing after the other, to an app that serves. Each gives a condition and an event
+ * that say so, and not one request fails: traffic runs from the first test to the last.
+ */
+
+const NAMESPACE = "e2e-faults";
+const NAME = "steady";
+let platform: Platform;
+let image: string;
+let load: Traffic;
+
+beforeAll(async () => {
+  platform = await setUp(NAMESPACE);
+  image = `${platform.registry}/${NAMESPACE}:1`;
+  await platform.push(platform.images.server, image);
+  await publish(platform, NAMESPACE, "1");
+  await publish(platform, NAMESPACE, "2");
+  await apply(platform, digits(platform, NAMESPACE, NAME));
+  const app = await serving(platform, NAMESPACE, NAME, "the first release");
+  load = await traffic(app.status?.url, { rate: 50 });
+});
+afterAll(async () => {
+  const summary = await load.stop();
+  await tearDown(platform, NAMESPACE);
+  // Whatever went wrong: nobody who asked saw any of it.
+  expect(summary.failures).toEqual([]);
+  expect(summary.failed).toBe(0);
+});
+afterEach(() => platform.clearFaults());
+
+const APP = { namespace: NAMESPACE, name: NAME } as const;
+
+/** Until a condition has a reason; the app is still served, and people were told. */
+async function expectTrouble(type: string, reason: string, message: RegExp): Promise<void> {
+  const app = await waitFor(
+    platform,
+    APP,
+    `${type} ${reason}`,
+    (one) => condition(one, type)?.reason === reason,
+  );
+  expect(condition(app, type)).toMatchObject({ status: "False" });
+  expect(condition(app, type)?.message).toMatch(message);
+  expect(condition(app, "Ready"), summaryOf(app)).toMatchObject({ status: "True" });
+  expect(condition(app, "Available")).toMatchObject({ status: "True" });
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const events = await eventsOf(platform, NAMESPACE, NAME);
+    if (events.some((event) => event.type === "Warning" && event.reason === reason)) break;
+    if (Date.now() > deadline) expect(events).toContainEqual(expect.objectContaining({ reason }));
+    await delay(200);
+  }
+  expect(await ask(app.status?.url)).toMatchObject({
+    modelVersion: app.status?.current?.modelVersion,
+  });
+}
+
+/** Back to what served, and all is well. */
+async function recover(spec: unknown = { image, modelVersion: "1" }): Promise<void> {
+  await platform.clearFaults();
+  await patch(platform, NAMESPACE, NAME, spec);
+  await waitFor(
+    platform,
+    APP,
+    "recovery",
+    (app) => isReleased(app) && condition(app, "SourcesReady")?.status === "True",
+    180_000,
+  );
+}
+
+describe("what an AIApp names and nobody has", () => {
+  it("no such tag", async () => {
+    await patch(platform, NAMESPACE, NAME, { image: image.replace(/:1$/, ":nope") });
+    await expectTrouble(
+      "Released",
+      "ImageNotFound",
+      /:nope is not there.*push it, or correct spec\.image/,
+    );
+    await recover();
+  });
+
+  it("no such version", async () => {
+    await patch(platform, NAMESPACE, NAME, { modelVersion: "99" });
+    await expectTrouble("Released", "ModelNotFound", /\/99\/ is not there: publish it/);
+    await recover();
+  });
+
+  it("a Secret that is missing", async () => {
+    await platform.kubectl(["delete", "secret", "registry", "--namespace", NAMESPACE]);
+    await expectTrouble("SourcesReady", "SecretNotFound", /Secret e2e-faults\/registry.*create it/);
+    await createTenant(platform, NAMESPACE);
+    await recover();
+  });
+});
+
+describe("versions that are not what they should be", () => {
+  it("a folder without manifest that is still growing, until it is at rest", async () => {
+    const names = ["labels.txt", "preprocessing.json", "model.onnx"];
+    const [first = "", ...rest] = names;
+    await upload("growing", first, await readFile(join(models, "2", first)));
+    await patch(platform, NAMESPACE, NAME, { modelVersion: "growing" });
+    let parts = 0;
+    await waitFor(platform, APP, "ModelIncomplete", async (app) => {
+      parts += 1;
+      await upload("growing", `part-${parts}.bin`, Buffer.from(String(parts)));
+      return condition(app, "Released")?.reason === "ModelIncomplete";
+    });
+    load.expect({ growing: { ...known, "hard.png": "nine" } });
+    for (const name of rest) await upload("growing", name, await readFile(join(models, "2", name)));
+    await serving(
+      platform,
+      NAMESPACE,
+      NAME,
+      "the folder at rest",
+      ({ status }) => status?.current?.modelVersion === "growing",
+    );
+    await recover();
+  });
+
+  it("a file whose sha256 differs from the manifest", async () => {
+    await uploadBundle("torn", (name, bytes) => (name === "model.onnx" ? flip(bytes) : bytes));
+    await patch(platform, NAMESPACE, NAME, { modelVersion: "torn" });
+    await expectTrouble("Released", "ModelChecksumMismatch", /model\.onnx/);
+    await recover();
+  });
+
+  it("a model.onnx that no runtime loads", async () => {
+    await uploadBundle("broken", (name, bytes) => bytes, {
+      "model.onnx": Buffer.from("this is no model"),
+    });
+    await patch(platform, NAMESPACE, NAME, { modelVersion: "broken" });
+    await expectTrouble("Released", "ModelLoadFailed", /model\.onnx/);
+    await recover();
+  });
+});
+
+describe("registry and storage in trouble", () => {
+  const acr = (action: FaultInput["action"]): FaultInput => ({
+    service: "acr",
+    path: "/(v2|oauth2)/",
+    action,
+  });
+  const status = (code: number, headers: Record<string, string> = {}): FaultInput["action"] => ({
+    kind: "status",
+    status: code,
+    headers,
+  });
+
+  it.each([
+    ["401", status(401), "RegistryAuthFailed", /refuses the login in the registry Secret/],
+    ["403", status(403), "RegistryAuthFailed", /refuses the login in the registry Secret/],
+    [
+      "429 with Retry-After",
+      status(429, { "retry-after": "2" }),
+      "RegistryThrottled",
+      /asks to slow down/,
+    ],
+    ["500", status(500), "RegistryUnavailable", /answered 500/],
+    ["a cut connection", { kind: "cut" } as const, "RegistryUnavailable", /cannot be reached/],
+  ])("the registry answers with %s", async (_, action, reason, message) => {
+    await platform.addFault(acr(action));
+    await expectTrouble("SourcesReady", reason, message);
+    await recover();
+  });
+
+  it("the wrong storage key", async () => {
+    const secret = (key: string): Promise<string> =>
+      // prettier-ignore
+      platform.kubectl(["patch", "secret", "storage", "--namespace", NAMESPACE, "--patch", JSON.stringify({ stringData: { accountKey: key } })]);
+    const wrong = Buffer.from("another key").toString("base64");
+    await secret(wrong);
+    await expectTrouble("SourcesReady", "StorageAuthFailed", /refuses/);
+    const told =
+      JSON.stringify(await readApp(platform, NAMESPACE, NAME)) +
+      JSON.stringify(await eventsOf(platform, NAMESPACE, NAME));
+    expect(told).not.toContain(wrong);
+    await secret(storageAccount.key);
+    await recover();
+  });
+
+  it("storage that answers an empty list", async () => {
+    await patch(platform, NAMESPACE, NAME, { modelVersion: ">=1 <2" });
+    await waitFor(platform, APP, "the range", isReleased);
+    const body =
+      '<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="https://contoso.blob.azure.test/" ContainerName="models"><Blobs/><NextMarker/></EnumerationResults>';
+    await platform.addFault({
+      service: "blob",
+      path: "comp=list",
+      action: { kind: "status", status: 200, headers: { "content-type": "application/xml" }, body },
+    });
+    await expectTrouble("SourcesReady", "ModelNotFound", /no version/i);
+    await recover();
+  });
+
+  it("storage that stalls in the middle of a download: the pull goes on by itself", async () => {
+    await platform.addFault({
+      service: "blob",
+      method: "GET",
+      path: "/2/model\\.onnx",
+      times: 1,
+      action: { kind: "stall", afterBytes: 4096 },
+    });
+    await patch(platform, NAMESPACE, NAME, { modelVersion: "2" });
+    await serving(
+      platform,
+      NAMESPACE,
+      NAME,
+      "version 2",
+      ({ status: told }) => told?.current?.modelVersion === "2",
+    );
+    await recover();
+  });
+});
+
+describe("the operator and the cluster in trouble", () => {
+  it("the operator is killed at any moment of a release, and goes on where it was", async () => {
+    for (const [version, afterMs] of [
+      ["2", 0],
+      ["1", 400],
+      ["2", 1500],
+      ["1", 3000],
+    ] as const) {
+      await patch(platform, NAMESPACE, NAME, { modelVersion: version });
+      await delay(afterMs);
+      expect(killAll("operator/main.ts")).toBeGreaterThan(0);
+      await serving(
+        platform,
+        NAMESPACE,
+        NAME,
+        `version ${version}`,
+        ({ status }) => status?.current?.modelVersion === version,
+      );
+    }
+    const { items } = await json<{ items: unknown[] }>(platform, [
+      "get",
+      "controllerrevision",
+      "--namespace",
+      NAMESPACE,
+      "--selector",
+      "aiapp.dev/app=steady",
+    ]);
+    // One record for each pair that was ever released here, however often somebody was killed.
+    const history = (await readApp(platform, NAMESPACE, NAME)).status?.history ?? [];
+    expect(new Set(history.map(({ id }) => id)).size).toBe(history.length);
+    expect(items.length).toBe(history.length);
+  });
+
+  it("the API server is killed in the middle of a release", async () => {
+    await patch(platform, NAMESPACE, NAME, { modelVersion: "2" });
+    await delay(1000);
+    expect(killAll("kube-apiserver --etcd")).toBeGreaterThan(0);
+    await eventually(
+      "the API server",
+      async () => (await platform.kubectl(["get", "--raw", "/readyz"])) === "ok",
+    );
+    await serving(
+      platform,
+      NAMESPACE,
+      NAME,
+      "version 2",
+      ({ status }) => status?.current?.modelVersion === "2",
+    );
+    await recover();
+  });
+
+  it("an owned object that is edited or deleted by hand is as it should be again", async () => {
+    // prettier-ignore
+    await platform.kubectl(["patch", "deployment", NAME, "--namespace", NAMESPACE, "--patch", JSON.stringify({ spec: { template: { spec: { containers: [{ name: "server", image: "registry.aiapp.test:5000/wrong:1" }] } } } })]);
+    await eventually("the Deployment as it was", async () => {
+      const { spec } = await json<{
+        spec: { template: { spec: { containers: { image: string }[] } } };
+      }>(platform, ["get", "deployment", NAME, "--namespace", NAMESPACE]);
+      return (
+        spec.template.spec.containers[0]?.image.startsWith(image.replace(/:1$/, "@sha256:")) ===
+        true
+      );
+    });
+    await platform.kubectl(["delete", "serviceaccount", NAME, "--namespace", NAMESPACE]);
+    await platform.kubectl([
+      "delete",
+      "deployment",
+      NAME,
+      "--namespace",
+      NAMESPACE,
+      "--cascade=orphan",
+    ]);
+    await eventually("the Deployment and the ServiceAccount again", async () => {
+      const found = await platform.kubectl([
+        "get",
+        "deployment,serviceaccount",
+        NAME,
+        "--namespace",
+        NAMESPACE,
+        "--output",
+        "name",
+        "--ignore-not-found",
+      ]);
+      return found.split("\n").length === 2;
+    });
+    await waitFor(platform, APP, "all well", isReleased);
+  });
+
+  it("an object of that name that is somebody else's is left alone", async () => {
+    const service = {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "taken", namespace: NAMESPACE },
+      spec: { ports: [{ port: 80 }] },
+    };
+    await apply(platform, service);
+    const before = await json<{ metadata: { resourceVersion: string } }>(platform, [
+      "get",
+      "service",
+      "taken",
+      "--namespace",
+      NAMESPACE,
+    ]);
+    await apply(platform, digits(platform, NAMESPACE, "taken"));
+    const app = await waitFor(
+      platform,
+      { namespace: NAMESPACE, name: "taken" },
+      "NameConflict",
+      (one) => condition(one, "Stalled")?.reason === "NameConflict",
+    );
+    expect(condition(app, "Stalled")?.message).toMatch(
+      /a Service named taken is there already.*rename the AIApp, or delete the Service/,
+    );
+    const after = await json<{ metadata: { resourceVersion: string } }>(platform, [
+      "get",
+      "service",
+      "taken",
+      "--namespace",
+      NAMESPACE,
+    ]);
+    expect(after.metadata.resourceVersion).toBe(before.metadata.resourceVersion);
+    expect(
+      await platform.kubectl([
+        "get",
+        "deployment",
+        "taken",
+        "--namespace",
+        NAMESPACE,
+        "--ignore-not-found",
+      ]),
+    ).toBe("");
+
+    await platform.kubectl(["delete", "service", "taken", "--namespace", NAMESPACE]);
+    await serving(platform, NAMESPACE, "taken", "the name is free");
+    await platform.kubectl(["delete", "aia", "taken", "--namespace", NAMESPACE]);
+  });
+
+  it("a name that would collide with what is derived from another is refused", async () => {
+    await expect(apply(platform, digits(platform, NAMESPACE, `${NAME}-candidate`))).rejects.toThrow(
+      /must not end in -candidate/,
+    );
+  });
+});
+
+const known = Object.fromEntries(
+  ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"].map(
+    (label, digit) => [`${digit}.png`, label],
+  ),
+);
+
+async function eventually(what: string, check: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!(await check().catch(() => false))) {
+    if (Date.now() > deadline) throw new Error(`waited 60 s for ${what}, in vain`);
+    await delay(200);
+  }
+}
+
+/** Kills the processes of the cluster whose command line holds this; tests share its process namespace. Counts them. */
+function killAll(commandLine: string): number {
+  const { stdout } = spawnSync("pgrep", ["-f", `node ${commandLine}|kube ${commandLine}`], {
+    encoding: "utf8",
+  });
+  const pids = stdout.split("\n").filter(Boolean).map(Number);
+  for (const pid of pids) process.kill(pid, "SIGKILL");
+  return pids.length;
+}
+
+function flip(bytes: Buffer): Buffer {
+  const turned = Buffer.from(bytes);
+  turned[100] = 0xff ^ (turned[100] ?? 0);
+  return turned;
+}
+
+async function upload(version: string, path: string, bytes: Buffer): Promise<void> {
+  const { name, key } = storageAccount;
+  const service = new BlobServiceClient(
+    new URL(platform.store).origin,
+    new StorageSharedKeyCredential(name, key),
+  );
+  const blob = service
+    .getContainerClient("models")
+    .getBlockBlobClient(`${NAMESPACE}/${version}/${path}`);
+  await blob.uploadData(bytes);
+}
+
+/** Writes version 2 under another name with its manifest, but some bytes other than the manifest says. */
+async function uploadBundle(
+  version: string,
+  spoil: (name: string, bytes: Buffer) => Buffer,
+  replaced: Readonly<Record<string, Buffer>> = {},
+): Promise<void> {
+  const files = [];
+  for (const path of ["labels.txt", "preprocessing.json", "model.onnx"]) {
+    const bytes = replaced[path] ?? (await readFile(join(models, "2", path)));
+    files.push({
+      path,
+      size: bytes.length,
+      sha256: createHash("sha256").update(bytes).digest("hex"),
+    });
+    await upload(version, path, spoil(path, bytes));
+  }
+  const manifest = { formatVersion: 1, name: NAMESPACE, version, files };
+  await upload(version, "manifest.json", Buffer.from(JSON.stringify(manifest)));
+}

@@ -1,0 +1,166 @@
+import { join } from "node:path";
+
+import { expectations, pictureFile, pictureFiles } from "../demo/pictures.ts";
+import { score, type Scored } from "../demo/accuracy.ts";
+import { readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+
+import type { AIApp } from "../../crds/aiapp.ts";
+import { isReleased, waitFor } from "../support/aiapp.ts";
+import {
+  connectPlatform,
+  createTenant,
+  installOperator,
+  type Platform,
+} from "../support/platform.ts";
+import { startTraffic, type Traffic, type TrafficOptions } from "../traffic/start.ts";
+
+/** What every e2e file stands on: the operator installed by its chart, and a namespace of its own. */
+
+const NAMESPACES = ["e2e-release", "e2e-disruption", "e2e-faults"] as const;
+export type Namespace = (typeof NAMESPACES)[number];
+
+export const models = join(import.meta.dirname, "..", "..", "examples", "digits", "models");
+
+export async function setUp(namespace: Namespace): Promise<Platform> {
+  const platform = connectPlatform(process.env);
+  await platform.clearFaults();
+  await platform.kubectl([
+    "delete",
+    "namespace",
+    namespace,
+    "--ignore-not-found",
+    "--timeout=180s",
+  ]);
+  for (const one of NAMESPACES) await createTenant(platform, one);
+  await installOperator(platform, { tenants: NAMESPACES });
+  return platform;
+}
+
+/** Deletes the namespace with all in it. */
+export async function tearDown(platform: Platform, namespace: Namespace): Promise<void> {
+  await platform.clearFaults();
+  await platform.kubectl(["delete", "namespace", namespace, "--timeout=180s"]);
+}
+
+export type Spec = Readonly<Record<string, unknown>>;
+
+/** An AIApp of the digits model; `spec` is laid over it. */
+export function digits(
+  platform: Platform,
+  namespace: Namespace,
+  name: string,
+  spec: Spec = {},
+): object {
+  return {
+    apiVersion: "aiapp.dev/v1alpha1",
+    kind: "AIApp",
+    metadata: { name, namespace },
+    spec: {
+      image: `${platform.registry}/${namespace}:1`,
+      modelVersion: "1",
+      model: { store: platform.store, name: namespace },
+      interval: "1s",
+      credentials: { storage: "storage", registry: "registry" },
+      ...spec,
+    },
+  };
+}
+
+export async function apply(platform: Platform, object: object): Promise<string> {
+  return platform.kubectl(["apply", "--filename", "-"], JSON.stringify(object));
+}
+
+export async function patch(
+  platform: Platform,
+  namespace: Namespace,
+  name: string,
+  spec: unknown,
+): Promise<void> {
+  // prettier-ignore
+  await platform.kubectl(["patch", "aia", name, "--namespace", namespace, "--type", "merge", "--patch", JSON.stringify({ spec })]);
+}
+
+/** Publishes one of the example's versions, under a name and a version. */
+export async function publish(
+  platform: Platform,
+  model: string,
+  version: string,
+  folder: string = join(models, version),
+): Promise<void> {
+  await platform.aiapp(["publish", folder, "--to", `${platform.store}/${model}/${version}`]);
+}
+
+/** Until the app is released, `check` holds, and new connections are answered by that release only. */
+export async function serving(
+  platform: Platform,
+  namespace: Namespace,
+  name: string,
+  what: string,
+  check: (app: AIApp) => boolean = () => true,
+): Promise<AIApp> {
+  const app = await waitFor(
+    platform,
+    { namespace, name },
+    what,
+    (one) => isReleased(one) && check(one),
+  );
+  await answeredBy(app);
+  return app;
+}
+
+/** The proxies of the nodes follow an endpoint within a second or two. */
+export async function answeredBy({ status }: AIApp): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  for (let inRow = 0; inRow < 5;) {
+    const scored = await ask(status?.url).catch(() => undefined);
+    inRow = scored?.release === status?.current?.id ? inRow + 1 : 0;
+    if (Date.now() > deadline)
+      throw new Error(
+        `release ${status?.current?.id} does not answer at ${status?.url}, but ${scored?.release}`,
+      );
+    await delay(50);
+  }
+}
+
+/** Scores the picture that tells the versions apart. */
+export async function ask(url: string | undefined): Promise<Scored> {
+  const png = Uint8Array.from(await readFile(pictureFile("hard")));
+  return score(url ?? "", png, AbortSignal.timeout(15_000));
+}
+
+/** Checked traffic at an app's address; every answer must be right for the version that it names. */
+export async function traffic(
+  url: string | undefined,
+  options: Partial<TrafficOptions> = {},
+): Promise<Traffic> {
+  return startTraffic({
+    url: `${url}/score`,
+    pictures: pictureFiles,
+    rate: 60,
+    strict: true,
+    expectations: await expectations(),
+    ...options,
+  });
+}
+
+export interface KubernetesEvent {
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** The events of one AIApp, as `kubectl describe` shows them. */
+export async function eventsOf(
+  platform: Platform,
+  namespace: Namespace,
+  name: string,
+): Promise<readonly KubernetesEvent[]> {
+  // prettier-ignore
+  const text = await platform.kubectl(["get", "events", "--namespace", namespace, "--field-selector", `involvedObject.name=${name},involvedObject.kind=AIApp`, "--output", "json"]);
+  return (JSON.parse(text) as { items: KubernetesEvent[] }).items;
+}
+
+export async function json<T>(platform: Platform, args: readonly string[]): Promise<T> {
+  return JSON.parse(await platform.kubectl([...args, "--output", "json"])) as T;
+}
