@@ -67,24 +67,37 @@ function numbersOf(rows: readonly unknown[]): Asked {
     dims.push(level.length);
     if (dims.length > MAX_RANK) throw invalid(`input is nested deeper than ${MAX_RANK} levels`);
   }
-  const data = new Float32Array(dims.reduce((product, dim) => product * dim, 1));
-  let filled = 0;
-  function fill(value: unknown, level: number): void {
-    if (level === dims.length) {
-      if (typeof value !== "number")
-        throw invalid(`input holds ${describe(value)} where a number should be`);
-      data[filled] = value;
-      filled += 1;
-      return;
-    }
+  const leaves: (readonly unknown[])[] = [];
+  function collect(value: unknown, level: number): void {
     if (!Array.isArray(value) || value.length !== dims[level])
       throw invalid(`input is ragged: every row needs the same shape, here [${dims.join(", ")}]`);
-    for (const one of value) fill(one, level + 1);
+    if (level + 1 === dims.length) leaves.push(value);
+    else for (const one of value) collect(one, level + 1);
   }
-  fill(rows, 0);
+  collect(rows, 0);
+  // Only now is the shape known to be more than what the first row claims, and worth its memory.
+  const data = new Float32Array(leaves.length * (dims.at(-1) ?? 0));
+  let filled = 0;
+  for (const leaf of leaves) {
+    for (const value of leaf) {
+      data[filled] = numberOf(value);
+      filled += 1;
+    }
+  }
   return { kind: "numbers", data, dims };
 }
 
+function numberOf(value: unknown): number {
+  if (typeof value !== "number")
+    throw invalid(`input holds ${describe(value)} where a number should be`);
+  // The model would answer with what is no number.
+  if (!Number.isFinite(Math.fround(value)))
+    throw invalid(`input holds ${value}, which is beyond float32`);
+  return value;
+}
+
 function describe(value: unknown): string {
-  return value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
