@@ -1,0 +1,342 @@
+import { createHash } from "node:crypto";
+
+import type { z } from "zod";
+
+import { AIApp, type AIAppSpec } from "../../crds/aiapp.ts";
+import { API_VERSION, KIND, MANAGER } from "../../crds/names.ts";
+import { OperatorError, type ErrorCode } from "../errors.ts";
+import {
+  kinds,
+  type Kind,
+  type KubernetesObject,
+  type V1Deployment,
+  type V1Pod,
+} from "../kube/types.ts";
+import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
+import type { PullerSettings } from "./build/template.ts";
+import { canonical } from "./canonical.ts";
+import { ours, type Observed, type Slot, type SourceView } from "./observed.ts";
+import { plan, type Action, type Plan } from "./plan.ts";
+import { readRecord, type ReleaseRecord } from "./release.ts";
+
+export type SpecInput = Partial<z.input<typeof AIAppSpec>>;
+
+export const puller: PullerSettings = {
+  image: "example.azurecr.io/operator:1",
+  azureStorageSuffixes: [],
+  insecureHosts: [],
+  caBundle: undefined,
+};
+
+/** A digest, the same for the same text. */
+export function digestOf(text: string): string {
+  return `sha256:${createHash("sha256").update(text).digest("hex")}`;
+}
+
+/** An AIApp as the API server would give it: defaults filled in, checked by the schema. */
+export function aiapp(spec: SpecInput = {}): AIApp {
+  return AIApp.parse({
+    apiVersion: API_VERSION,
+    kind: KIND,
+    metadata: { namespace: "shop", name: "cats", uid: "uid-of-cats", generation: 1 },
+    spec: {
+      image: "example.azurecr.io/cats:1",
+      modelVersion: "latest",
+      model: { store: "https://models.blob.core.windows.net/models", name: "cats" },
+      ...spec,
+    },
+  });
+}
+
+const NOTHING = {
+  value: undefined,
+  changedAt: undefined,
+  checkedAt: undefined,
+  nextCheckAt: undefined,
+  error: undefined,
+};
+
+/** As much of an object as the API server keeps apart from what is applied. */
+interface Stored extends KubernetesObject {
+  spec?: Record<string, unknown>;
+  status?: unknown;
+}
+
+type Half = "image" | "model";
+
+/**
+ * A cluster, a registry and a store in memory, around one AIApp: takes a plan's actions as the real ones would, and is
+ * observed again. Nothing happens in it by itself.
+ */
+export class World {
+  /** Moves on with each poll and each reconcile. */
+  now = Date.parse("2026-03-01T08:00:00Z");
+  app: AIApp;
+  pods: V1Pod[] = [];
+  puller = puller;
+  /** What registry and store hold. */
+  published = { image: digestOf("image 1"), version: "1", model: digestOf("model 1") };
+  /** Told at each write, before it is done. */
+  onWrite: (action: Exclude<Action, { kind: "poll" }>) => void = () => {};
+  readonly objects = new Map<string, Stored>();
+  #image: SourceState<ImageSeen> = NOTHING;
+  #model: SourceState<ModelSeen> = NOTHING;
+  #uids = 0;
+
+  constructor(spec: SpecInput = {}) {
+    this.app = aiapp(spec);
+  }
+
+  change(spec: SpecInput): void {
+    const { app } = this;
+    const generation = app.metadata.generation + 1;
+    this.app = AIApp.parse({
+      ...app,
+      metadata: { ...app.metadata, generation },
+      spec: { ...app.spec, ...spec },
+    });
+  }
+
+  publish(change: Partial<World["published"]>): void {
+    this.published = { ...this.published, ...change };
+  }
+
+  /** Looks at both sources until neither owes the other a look, as at an operator's start. */
+  poll(...halves: readonly Half[]): this {
+    for (const half of halves.length === 0 ? (["image", "model", "image"] as const) : halves) {
+      const startedAt = this.now;
+      this.now += 100;
+      const { image, version, model } = this.published;
+      if (half === "image")
+        this.#image = this.#seen(this.#image, { kind: "image", digest: image }, startedAt);
+      else
+        this.#model = this.#seen(
+          this.#model,
+          { kind: "model", digest: model, version, etag: undefined },
+          startedAt,
+        );
+      this.now += 1;
+    }
+    return this;
+  }
+
+  #seen<V extends Seen>(before: SourceState<V>, value: V, checkedAt: number): SourceState<V> {
+    const changedAt = value.digest === before.value?.digest ? before.changedAt : this.now;
+    return { ...NOTHING, value, changedAt, checkedAt };
+  }
+
+  /** The next polls of a source fail; what was seen stays. */
+  fail(half: Half, code: ErrorCode, message: string): void {
+    const error = { code, message, since: this.now };
+    if (half === "image") this.#image = { ...this.#image, error };
+    else this.#model = { ...this.#model, error };
+  }
+
+  /** The operator starts anew: what the sources showed was in memory only. */
+  forget(): void {
+    this.#image = NOTHING;
+    this.#model = NOTHING;
+  }
+
+  /** Every pod is of the Deployment's template, and serves. */
+  rollOut(): void {
+    this.#status("all");
+  }
+
+  /** The Deployment controller has seen the Deployment, and no new pod serves yet. */
+  beginRollout(): void {
+    this.#status("none");
+  }
+
+  #status(updated: "all" | "none"): void {
+    const deployment = this.objects.get(keyOf(kinds.deployment, this.app.metadata.name));
+    if (deployment === undefined) return;
+    const replicas = Number(deployment.spec?.["replicas"]);
+    const observedGeneration: unknown = Reflect.get(deployment.metadata ?? {}, "generation");
+    deployment.status = {
+      observedGeneration,
+      replicas,
+      updatedReplicas: updated === "all" ? replicas : 0,
+      availableReplicas: replicas,
+      readyReplicas: replicas,
+    };
+  }
+
+  /** Somebody, a person or an autoscaler, sets the number of pods. */
+  scale(replicas: number): void {
+    const deployment = deploymentOf(this);
+    deployment.spec.replicas = replicas;
+    deployment.metadata.managedFields?.push({
+      manager: "somebody",
+      fieldsV1: { "f:spec": { "f:replicas": {} } },
+    });
+  }
+
+  /** Somebody else's object under a name that the app needs. */
+  occupy(kind: Kind): void {
+    const metadata = { namespace: "shop", name: "cats", uid: "uid-of-theirs" };
+    this.objects.set(keyOf(kind, "cats"), { metadata });
+  }
+
+  get<T extends KubernetesObject>(kind: Kind<T>, name = this.app.metadata.name): T | undefined {
+    // Filed under its kind.
+    return this.objects.get(keyOf(kind, name)) as T | undefined;
+  }
+
+  get records(): readonly ReleaseRecord[] {
+    return [...this.objects].flatMap(([key, object]) =>
+      key.startsWith(kinds.controllerRevision.plural)
+        ? (readRecord(object as Parameters<typeof readRecord>[0]) ?? [])
+        : [],
+    );
+  }
+
+  get deployedRelease(): string | undefined {
+    return this.get(kinds.deployment)?.spec?.template.metadata?.labels?.["aiapp.dev/release"];
+  }
+
+  #slot<T extends KubernetesObject>(kind: Kind<T>): Slot<T> {
+    const object = this.get(kind);
+    if (object === undefined) return { state: "absent" };
+    const owner = object.metadata?.ownerReferences?.[0]?.uid;
+    return owner === this.app.metadata.uid
+      ? { state: "ours", object }
+      : { state: "foreign", kind: kind.kind };
+  }
+
+  observe(): Observed {
+    const view = <V extends Seen>(key: Half, state: SourceState<V>): SourceView<V> => ({
+      key,
+      reference: key,
+      ...state,
+    });
+    return {
+      app: this.app,
+      deployment: this.#slot(kinds.deployment),
+      service: this.#slot(kinds.service),
+      podDisruptionBudget: this.#slot(kinds.podDisruptionBudget),
+      horizontalPodAutoscaler: this.#slot(kinds.horizontalPodAutoscaler),
+      serviceAccount: this.#slot(kinds.serviceAccount),
+      records: this.records,
+      pods: this.pods,
+      image: view("image", this.#image),
+      model: view("model", this.#model),
+    };
+  }
+
+  plan(): Plan {
+    return plan(this.observe(), this.puller, this.now);
+  }
+
+  /** Plans and acts; with a number given, the process ends after so many actions, before the status is written. */
+  reconcile(endsAfter = Number.POSITIVE_INFINITY): Plan {
+    const made = this.plan();
+    for (const action of made.actions.slice(0, endsAfter)) this.#act(action);
+    if (made.actions.length <= endsAfter) {
+      this.app = AIApp.parse(JSON.parse(JSON.stringify({ ...this.app, status: made.status })));
+    }
+    this.now += 1000;
+    return made;
+  }
+
+  /** Reconciles until there is nothing left to do; rollouts go well. */
+  converge(): this {
+    for (let round = 0; round < 20; round += 1) {
+      this.rollOut();
+      if (this.reconcile().actions.length === 0) return this;
+    }
+    throw new Error(`does not come to rest: ${describeActions(this.plan()).join(", ")}`);
+  }
+
+  #act(action: Action): void {
+    if (action.kind === "poll") {
+      const state = action.key === "image" ? this.#image : this.#model;
+      if ((state.checkedAt ?? -1) < action.since && state.error === undefined)
+        this.poll(action.key as Half);
+      return;
+    }
+    this.onWrite(action);
+    const key = keyOf(action.resource, action.object.metadata?.name ?? "");
+    if (action.kind === "delete") this.objects.delete(key);
+    else this.#apply(key, action);
+  }
+
+  /** Server-side apply: as far as what is applied here needs it. */
+  #apply(key: string, { object, uid, manager = MANAGER }: Extract<Action, { kind: "apply" }>) {
+    const live = this.objects.get(key);
+    if (uid !== undefined && live?.metadata?.uid !== uid)
+      throw new OperatorError("KUBE_CONFLICT", `${key} is another object`);
+    // As JSON, like everything that goes over the wire: undefined members are not sent.
+    const applied = JSON.parse(JSON.stringify(object)) as Stored;
+    const others = (live?.metadata?.managedFields ?? []).filter((one) => one.manager !== manager);
+    const owns = applied.spec?.["replicas"] !== undefined;
+    const fieldsV1 = { "f:spec": owns ? { "f:replicas": {} } : {} };
+    const managedFields = [...others, { manager, operation: "Apply", fieldsV1 }];
+    // A field that nobody owns any more goes back to its default.
+    const held = others.some(({ fieldsV1 }) => canonical(fieldsV1).includes("f:replicas"));
+    const kept = held ? live?.spec?.["replicas"] : undefined;
+    const spec =
+      manager === MANAGER
+        ? withDefaults(key, applied.spec, kept)
+        : { ...live?.spec, ...applied.spec };
+    const generation: unknown = Reflect.get(live?.metadata ?? {}, "generation") ?? 0;
+    const moved = canonical(spec) !== canonical(live?.spec);
+    this.objects.set(key, {
+      ...(manager === MANAGER ? applied : live),
+      metadata: {
+        ...(manager === MANAGER ? applied.metadata : live?.metadata),
+        uid: live?.metadata?.uid ?? `uid-${(this.#uids += 1)}`,
+        generation: Number(generation) + (moved ? 1 : 0),
+        managedFields,
+      },
+      ...(spec !== undefined && { spec }),
+      ...(live?.status !== undefined && { status: live.status }),
+    });
+  }
+}
+
+function keyOf(kind: Kind, name: string): string {
+  return `${kind.plural}/${name}`;
+}
+
+/** Some of what the API server adds. */
+function withDefaults(
+  key: string,
+  spec: Record<string, unknown> | undefined,
+  replicas: unknown,
+): Record<string, unknown> | undefined {
+  if (key.startsWith(`${kinds.service.plural}/`)) return { ...spec, clusterIP: "10.0.0.7" };
+  if (!key.startsWith(`${kinds.deployment.plural}/`)) return spec;
+  const template = spec?.["template"] as { readonly spec: object };
+  return {
+    replicas: replicas ?? 1,
+    progressDeadlineSeconds: 600,
+    ...spec,
+    template: { ...template, spec: { restartPolicy: "Always", ...template.spec } },
+  };
+}
+
+/** Actions as one reads them: `apply Deployment`, `poll model`. */
+export function describeActions({ actions }: Plan): readonly string[] {
+  return actions.map((action) =>
+    action.kind === "poll" ? `poll ${action.key}` : `${action.kind} ${action.resource.kind}`,
+  );
+}
+
+/** Statuses and reasons by condition type: `Ready: "True Serving"`. */
+export function conditionsOf({ status }: Plan): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    (status.conditions ?? []).map(({ type, status, reason }) => [type, `${status} ${reason}`]),
+  );
+}
+
+/** The Deployment that is ours, to look at and to change; fails the test when there is none. */
+export function deploymentOf(
+  world: World,
+): V1Deployment & Required<Pick<V1Deployment, "metadata" | "spec">> {
+  const deployment = ours(world.observe().deployment);
+  const { metadata, spec } = deployment ?? {};
+  if (deployment === undefined || metadata === undefined || spec === undefined)
+    throw new Error("there is no Deployment");
+  return Object.assign(deployment, { metadata, spec });
+}

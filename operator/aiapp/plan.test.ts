@@ -1,0 +1,738 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import { annotations, labels } from "../../crds/names.ts";
+import { kinds, type V1Deployment } from "../kube/types.ts";
+import { canonical } from "./canonical.ts";
+import {
+  conditionsOf,
+  deploymentOf,
+  describeActions,
+  digestOf,
+  puller,
+  World,
+  type SpecInput,
+} from "./observed.testing.ts";
+
+/** A world whose first release is out. */
+function released(spec: SpecInput = {}): World {
+  return new World(spec).poll().converge();
+}
+
+function publishVersion(world: World, version: string): void {
+  world.publish({ version, model: digestOf(`model ${version}`) });
+}
+
+function publishImage(world: World, name: string): void {
+  world.publish({ image: digestOf(name) });
+}
+
+/** All that the API server keeps, to tell whether anything was written. */
+function written(world: World): string {
+  return canonical([...world.objects]);
+}
+
+describe("the first pair", () => {
+  it("is waited for: without it nothing runs, and nothing is broken", () => {
+    const world = new World();
+    const plan = world.reconcile();
+    expect(describeActions(plan)).toEqual(["apply ServiceAccount", "apply Service"]);
+    expect(conditionsOf(plan)).toMatchObject({
+      Ready: "False WaitingForSources",
+      SourcesReady: "Unknown WaitingForSources",
+      Reconciling: "True WaitingForSources",
+    });
+  });
+
+  it("is recorded before anything runs it", () => {
+    const plan = new World().poll().reconcile();
+    expect(describeActions(plan)).toEqual([
+      "apply ControllerRevision",
+      "apply ServiceAccount",
+      "apply Service",
+      "apply Deployment",
+    ]);
+  });
+
+  it("runs pinned by digest, under the id of its record", () => {
+    const world = new World().poll();
+    const { status } = world.reconcile();
+    const [record] = world.records;
+    expect(record).toMatchObject({
+      imageDigest: digestOf("image 1"),
+      modelVersion: "1",
+      modelDigest: digestOf("model 1"),
+      revision: 1,
+      releasedAt: undefined,
+    });
+    const { template } = deploymentOf(world).spec;
+    expect(template.metadata?.labels?.[labels.release]).toBe(record?.id);
+    expect(template.spec?.containers[0]?.image).toBe(
+      `example.azurecr.io/cats@${digestOf("image 1")}`,
+    );
+    expect(status.candidate).toMatchObject({ id: record?.id, phase: "RollingOut" });
+    expect(status.current).toBeUndefined();
+  });
+
+  it("is marked as released once every pod is of it and serves", () => {
+    const world = new World().poll();
+    world.reconcile();
+    world.beginRollout();
+    expect(describeActions(world.reconcile())).toEqual([]);
+    world.rollOut();
+    const plan = world.reconcile();
+    expect(describeActions(plan)).toEqual(["apply ControllerRevision"]);
+    expect(world.records).toMatchObject([{ releasedAt: "2026-03-01T08:00:02.303Z" }]);
+    expect(plan.status.current).toMatchObject({ phase: "Released" });
+    expect(plan.status.candidate).toBeUndefined();
+  });
+
+  it("does not count a rollout that the Deployment controller has not looked at yet", () => {
+    const world = released({ replicas: 2 });
+    publishVersion(world, "2");
+    world.poll().reconcile();
+    // The status still speaks of the old template, of which every pod serves.
+    const plan = world.reconcile();
+    expect(describeActions(plan)).toEqual([]);
+    expect(conditionsOf(plan)).toMatchObject({
+      Ready: "True Serving",
+      Released: "False RollingOut",
+    });
+    expect(plan.status.current?.modelVersion).toBe("1");
+  });
+
+  it("leaves nothing to do once it is out", () => {
+    const world = released();
+    const plan = world.reconcile();
+    expect(plan.actions).toEqual([]);
+    expect(plan.events).toEqual([]);
+    expect(conditionsOf(plan)).toEqual({
+      Ready: "True Serving",
+      Available: "True MinimumReplicasAvailable",
+      Released: "True Released",
+      SourcesReady: "True Polled",
+    });
+  });
+
+  it("tells the times of checks that found nothing at most once a minute", () => {
+    const world = released();
+    const { status } = world.reconcile();
+    world.poll();
+    expect(world.reconcile().status).toEqual(status);
+    world.now += 60_000;
+    world.poll();
+    const later = world.reconcile().status;
+    expect(later.sources?.model?.lastCheckedAt).not.toBe(status.sources?.model?.lastCheckedAt);
+    expect(later.conditions).toEqual(status.conditions);
+  });
+
+  it("tells of each turn once", () => {
+    const world = new World().poll();
+    const told = [world.reconcile(), world.reconcile()];
+    world.rollOut();
+    told.push(world.reconcile(), world.reconcile());
+    expect(told.map(({ events }) => events.map(({ reason }) => reason))).toEqual([
+      ["RollingOut"],
+      [],
+      ["Released"],
+      [],
+    ]);
+  });
+});
+
+describe("a half that changes", () => {
+  it.each([
+    { changed: "model", other: "image" },
+    { changed: "image", other: "model" },
+  ] as const)("has the other looked at before anything is applied ($changed)", (half) => {
+    const world = released();
+    const before = written(world);
+    if (half.changed === "model") publishVersion(world, "2");
+    else publishImage(world, "image 2");
+    world.poll(half.changed);
+    const plan = world.plan();
+    expect(describeActions(plan)).toEqual([`poll ${half.other}`]);
+    expect(conditionsOf(plan)).toMatchObject({ Ready: "True Serving", Released: "True Released" });
+    world.reconcile();
+    expect(written(world)).toBe(before);
+  });
+
+  it("is released together with what the other shows then", () => {
+    const world = released();
+    const [first] = world.records;
+    publishImage(world, "image 2");
+    publishVersion(world, "2");
+    world.poll("model").reconcile();
+    const plan = world.reconcile();
+    // The image is new as well, so the model is looked at once more.
+    expect(describeActions(plan)).toEqual(["poll model"]);
+    expect(describeActions(world.reconcile())).toEqual([
+      "apply ControllerRevision",
+      "apply Deployment",
+    ]);
+    const second = world.records.find(({ id }) => id !== first?.id);
+    expect(second).toMatchObject({ imageDigest: digestOf("image 2"), modelVersion: "2" });
+    expect(world.deployedRelease).toBe(second?.id);
+    expect(world.records).toHaveLength(2);
+  });
+
+  it("leaves the old release current until the new one is out", () => {
+    const world = released();
+    const [first] = world.records;
+    publishVersion(world, "2");
+    world.poll().reconcile();
+    world.beginRollout();
+    const { status } = world.reconcile();
+    expect(status).toMatchObject({ current: { id: first?.id }, candidate: { modelVersion: "2" } });
+    world.converge();
+    expect(world.app.status).toMatchObject({
+      current: { modelVersion: "2" },
+      previous: { id: first?.id },
+    });
+    expect(world.app.status?.candidate).toBeUndefined();
+  });
+});
+
+describe("a version that was released before", () => {
+  it("becomes current again, under the id that it had", () => {
+    const world = released();
+    const [first] = world.records;
+    publishVersion(world, "2");
+    world.poll().converge();
+    publishVersion(world, "1");
+    world.poll();
+    const { status } = world.reconcile();
+    // Until it is out, what runs is what was released last.
+    expect(status).toMatchObject({ current: { modelVersion: "2" }, candidate: { id: first?.id } });
+    world.converge();
+    expect(world.deployedRelease).toBe(first?.id);
+    expect(world.app.status).toMatchObject({
+      current: { id: first?.id },
+      previous: { modelVersion: "2" },
+    });
+    expect(world.records.map(({ revision }) => String(revision)).toSorted()).toEqual(["2", "3"]);
+  });
+
+  it("never stopped being current when the newer one was not out yet", () => {
+    const world = released();
+    const releasedAt = world.records[0]?.releasedAt;
+    publishVersion(world, "2");
+    world.poll().reconcile();
+    world.beginRollout();
+    publishVersion(world, "1");
+    world.poll().converge();
+    expect(world.records.find(({ modelVersion }) => modelVersion === "1")).toMatchObject({
+      releasedAt,
+    });
+    expect(world.app.status?.current).toMatchObject({ modelVersion: "1", since: releasedAt });
+    expect(world.app.status?.history).toMatchObject([
+      { modelVersion: "1", phase: "Released" },
+      { modelVersion: "2", phase: "Superseded" },
+    ]);
+  });
+});
+
+describe("sources that fail", () => {
+  it("change conditions only", () => {
+    const world = released();
+    const before = written(world);
+    world.fail("image", "REGISTRY_UNAVAILABLE", "example.azurecr.io does not answer");
+    const plan = world.reconcile();
+    expect(plan.actions).toEqual([]);
+    expect(written(world)).toBe(before);
+    expect(conditionsOf(plan)).toEqual({
+      Ready: "True Serving",
+      Available: "True MinimumReplicasAvailable",
+      Released: "True Released",
+      SourcesReady: "False RegistryUnavailable",
+    });
+    expect(plan.status.sources?.image?.lastError).toBe("example.azurecr.io does not answer");
+  });
+
+  it("hold back a half that changed: the pair is not known", () => {
+    const world = released();
+    const before = written(world);
+    world.fail("image", "REGISTRY_UNAVAILABLE", "example.azurecr.io does not answer");
+    publishVersion(world, "2");
+    world.poll("model");
+    for (let round = 0; round < 3; round += 1) world.reconcile();
+    expect(written(world)).toBe(before);
+    world.poll("image").converge();
+    expect(world.app.status?.current?.modelVersion).toBe("2");
+  });
+
+  it("keep nothing else from being mended", () => {
+    const world = released();
+    const running = world.deployedRelease;
+    world.forget();
+    world.fail("image", "REGISTRY_AUTH_FAILED", "the registry refuses the identity");
+    world.change({ replicas: 3 });
+    world.objects.delete("services/cats");
+    const plan = world.reconcile();
+    expect(describeActions(plan)).toEqual([
+      "apply Service",
+      "apply Deployment",
+      "apply PodDisruptionBudget",
+    ]);
+    expect(deploymentOf(world).spec.replicas).toBe(3);
+    expect(world.deployedRelease).toBe(running);
+  });
+
+  it("bring what serves back when its Deployment is lost", () => {
+    const world = released();
+    const running = world.deployedRelease;
+    world.forget();
+    world.objects.delete("deployments/cats");
+    world.converge();
+    expect(world.deployedRelease).toBe(running);
+  });
+
+  it.each([
+    { code: "IMAGE_NOT_FOUND", condition: { Stalled: "True ImageNotFound" } },
+    { code: "REGISTRY_THROTTLED", condition: { Reconciling: "True RegistryThrottled" } },
+  ] as const)("stall an app that serves nothing only if waiting does not help ($code)", (row) => {
+    const world = new World().poll("model");
+    world.fail("image", row.code, "no");
+    const conditions = conditionsOf(world.plan());
+    expect(conditions).toMatchObject(row.condition);
+    expect("Stalled" in conditions).not.toBe("Reconciling" in conditions);
+  });
+});
+
+describe("a version folder that was changed after its release", () => {
+  function mutated(): World {
+    const world = released();
+    world.publish({ model: digestOf("model 1, changed") });
+    return world.poll();
+  }
+
+  it("is never released", () => {
+    const world = mutated();
+    const before = written(world);
+    publishImage(world, "image 2");
+    world.poll();
+    const plan = world.reconcile();
+    expect(plan.actions).toEqual([]);
+    expect(written(world)).toBe(before);
+    expect(conditionsOf(plan)).toMatchObject({
+      Ready: "True Serving",
+      Released: "False ModelMutated",
+    });
+    expect(conditionsOf(plan)["Stalled"]).toBeUndefined();
+  });
+
+  it("is not in the way of the next version", () => {
+    const world = mutated();
+    world.reconcile();
+    publishVersion(world, "2");
+    world.poll().converge();
+    expect(world.app.status?.current?.modelVersion).toBe("2");
+  });
+
+  it("is released when it is put back as it was", () => {
+    const world = mutated();
+    world.reconcile();
+    world.publish({ model: digestOf("model 1") });
+    world.poll();
+    expect(conditionsOf(world.reconcile())).toMatchObject({ Released: "True Released" });
+  });
+});
+
+describe("somebody else's object under a name that is needed", () => {
+  it.each([
+    { kind: kinds.deployment, spec: {} },
+    { kind: kinds.service, spec: {} },
+    { kind: kinds.serviceAccount, spec: {} },
+    { kind: kinds.podDisruptionBudget, spec: { replicas: 2 } },
+    { kind: kinds.horizontalPodAutoscaler, spec: { autoscaling: { maxReplicas: 3 } } },
+  ])("keeps the operator from writing anything ($kind.kind)", ({ kind, spec }) => {
+    const world = new World(spec).poll();
+    world.occupy(kind);
+    const before = written(world);
+    const plan = world.reconcile();
+    expect(plan.actions).toEqual([]);
+    expect(written(world)).toBe(before);
+    expect(conditionsOf(plan)).toMatchObject({
+      Ready: "False NameConflict",
+      Released: "False NameConflict",
+      Stalled: "True NameConflict",
+    });
+    expect(plan.status.conditions?.[0]?.message).toContain(`a ${kind.kind} named cats`);
+  });
+
+  it("is no matter where the spec names another", () => {
+    const world = new World({ serviceAccountName: "theirs" }).poll();
+    world.occupy(kinds.serviceAccount);
+    expect(conditionsOf(world.reconcile())["Stalled"]).toBeUndefined();
+    expect(world.get(kinds.serviceAccount)?.metadata?.uid).toBe("uid-of-theirs");
+    expect(deploymentOf(world).spec.template.spec?.serviceAccountName).toBe("theirs");
+  });
+
+  it("is not touched when it comes between reading and writing", () => {
+    const world = released();
+    publishVersion(world, "2");
+    world.poll();
+    world.onWrite = (action) => {
+      if (action.resource === kinds.deployment) world.occupy(kinds.deployment);
+    };
+    expect(() => world.reconcile()).toThrow("another object");
+    expect(world.deployedRelease).toBeUndefined();
+  });
+});
+
+describe("suspend", () => {
+  it("holds back a first release", () => {
+    const world = new World({ suspend: true }).poll();
+    const plan = world.reconcile();
+    expect(plan.actions).toEqual([]);
+    expect(conditionsOf(plan)).toMatchObject({ Released: "False Suspended" });
+    expect(conditionsOf(plan)["Reconciling"]).toBeUndefined();
+  });
+
+  it("stops all writing, not the looking, until it ends", () => {
+    const world = released();
+    world.change({ suspend: true, replicas: 2 });
+    publishVersion(world, "2");
+    world.poll("model");
+    const before = written(world);
+    expect(describeActions(world.reconcile())).toEqual(["poll image"]);
+    const plan = world.reconcile();
+    expect(plan.actions).toEqual([]);
+    expect(written(world)).toBe(before);
+    expect(conditionsOf(plan)).toMatchObject({
+      Ready: "True Serving",
+      Released: "False Suspended",
+    });
+    world.change({ suspend: false });
+    world.converge();
+    expect(world.app.status?.current?.modelVersion).toBe("2");
+    expect(deploymentOf(world).spec.replicas).toBe(2);
+  });
+});
+
+describe("the number of pods", () => {
+  it("comes with a PodDisruptionBudget where there are several, and only there", () => {
+    const world = released({ replicas: 1 });
+    expect(world.get(kinds.podDisruptionBudget)).toBeUndefined();
+    world.change({ replicas: 2 });
+    world.converge();
+    expect(world.get(kinds.podDisruptionBudget)?.spec).toMatchObject({ maxUnavailable: 1 });
+    world.change({ replicas: 1 });
+    expect(describeActions(world.reconcile())).toContain("delete PodDisruptionBudget");
+    world.converge();
+    expect(world.get(kinds.podDisruptionBudget)).toBeUndefined();
+  });
+
+  it("is put back when somebody changes it", () => {
+    const world = released({ replicas: 2 });
+    world.scale(5);
+    expect(describeActions(world.reconcile())).toEqual(["apply Deployment"]);
+    expect(deploymentOf(world).spec.replicas).toBe(2);
+  });
+
+  it("is the autoscaler's, once a new Deployment has begun with its least", () => {
+    const world = new World({ autoscaling: { minReplicas: 2, maxReplicas: 9 } }).poll();
+    world.reconcile();
+    expect(deploymentOf(world).spec.replicas).toBe(2);
+    expect(world.get(kinds.horizontalPodAutoscaler)?.spec).toMatchObject({
+      minReplicas: 2,
+      maxReplicas: 9,
+      scaleTargetRef: { kind: "Deployment", name: "cats" },
+    });
+    world.converge();
+    world.scale(7);
+    expect(world.reconcile().actions).toEqual([]);
+    expect(deploymentOf(world).spec.replicas).toBe(7);
+    // A new release does not set it either.
+    publishVersion(world, "2");
+    world.poll().converge();
+    expect(deploymentOf(world).spec.replicas).toBe(7);
+  });
+
+  it("is handed over to an autoscaler without a dip, and taken back", () => {
+    const world = released({ replicas: 4 });
+    const seen: unknown[] = [];
+    world.onWrite = () => void seen.push(deploymentOf(world).spec.replicas);
+    world.change({ replicas: undefined, autoscaling: { minReplicas: 1, maxReplicas: 9 } });
+    world.converge();
+    expect(seen.length).toBeGreaterThan(0);
+    expect(new Set(seen)).toEqual(new Set([4]));
+    expect(deploymentOf(world).spec.replicas).toBe(4);
+    world.scale(6);
+    world.change({ replicas: 3, autoscaling: undefined });
+    world.converge();
+    expect(deploymentOf(world).spec.replicas).toBe(3);
+    expect(world.get(kinds.horizontalPodAutoscaler)).toBeUndefined();
+  });
+
+  it("may be none: then the release is out, and says so", () => {
+    const world = released({ replicas: 0 });
+    expect(conditionsOf(world.plan())).toEqual({
+      Ready: "True NoReplicas",
+      Available: "False NoReplicas",
+      Released: "True Released",
+      SourcesReady: "True Polled",
+    });
+  });
+});
+
+describe("what others do to our objects", () => {
+  it("is undone where it contradicts us", () => {
+    const world = released();
+    const container = deploymentOf(world).spec.template.spec?.containers[0];
+    Object.assign(container ?? {}, { image: "evil.example/cats:1" });
+    expect(describeActions(world.reconcile())).toEqual(["apply Deployment"]);
+    expect(deploymentOf(world).spec.template.spec?.containers[0]?.image).toContain(
+      digestOf("image 1"),
+    );
+    expect(world.plan().actions).toEqual([]);
+  });
+
+  it("is left alone where we say nothing", () => {
+    const world = released();
+    const deployment = deploymentOf(world);
+    Object.assign(deployment.spec, { progressDeadlineSeconds: 60, minReadySeconds: 5 });
+    expect(world.plan().actions).toEqual([]);
+  });
+
+  it("is left alone where the API server writes a quantity in another unit", () => {
+    const world = released({ resources: { requests: { cpu: "0.5" } } });
+    const container = deploymentOf(world).spec.template.spec?.containers[0];
+    Object.assign(container?.resources?.requests ?? {}, { cpu: "500m" });
+    expect(world.plan().actions).toEqual([]);
+  });
+
+  it("does not keep a field of ours from being taken out again", () => {
+    const world = released({ service: { annotations: { "example.com/team": "cats" } } });
+    world.change({ service: {} });
+    expect(describeActions(world.reconcile())).toEqual(["apply Service"]);
+    expect(world.get(kinds.service)?.metadata?.annotations).not.toHaveProperty("example.com/team");
+  });
+});
+
+describe("an upgrade of the operator", () => {
+  const upgraded = { ...puller, image: "example.azurecr.io/operator:2", insecureHosts: ["a:1"] };
+
+  it("is no new release", () => {
+    const world = released();
+    world.puller = upgraded;
+    expect(world.plan().actions).toEqual([]);
+    const other = new World();
+    other.puller = upgraded;
+    other.poll().converge();
+    expect(other.deployedRelease).toBe(world.deployedRelease);
+  });
+
+  it("counts for the releases after it", () => {
+    const world = released();
+    world.puller = upgraded;
+    publishVersion(world, "2");
+    world.poll().converge();
+    const { template } = deploymentOf(world).spec;
+    expect(template.spec?.initContainers?.[0]?.image).toBe(upgraded.image);
+  });
+});
+
+describe("the history", () => {
+  it("keeps as many releases as asked, the newest ones", () => {
+    const world = released({ release: { historyLimit: 3 } });
+    for (const version of ["2", "3", "4", "5"]) {
+      publishVersion(world, version);
+      world.poll().converge();
+    }
+    expect(world.records.map(({ modelVersion }) => modelVersion).toSorted()).toEqual([
+      "3",
+      "4",
+      "5",
+    ]);
+    expect(world.app.status?.history?.map(({ modelVersion }) => modelVersion)).toEqual([
+      "5",
+      "4",
+      "3",
+    ]);
+  });
+
+  it("never forgets what serves, what served before it, or what is to serve", () => {
+    const world = released({ release: { historyLimit: 1 } });
+    publishVersion(world, "2");
+    world.poll().converge();
+    // Two more that never come out.
+    for (const version of ["3", "4"]) {
+      publishVersion(world, version);
+      world.poll().reconcile();
+      world.beginRollout();
+    }
+    world.reconcile();
+    expect(world.records.map(({ modelVersion }) => modelVersion).toSorted()).toEqual([
+      "1",
+      "2",
+      "4",
+    ]);
+    expect(world.plan().actions).toEqual([]);
+  });
+});
+
+describe("a request to look now", () => {
+  it("polls both sources, once per token", () => {
+    const world = released();
+    world.app.metadata.annotations = { [annotations.requestedAt]: "1" };
+    expect(describeActions(world.reconcile())).toEqual(["poll image", "poll model"]);
+    expect(world.app.status?.lastHandledReconcileAt).toBe("1");
+    expect(world.plan().actions).toEqual([]);
+    world.app.metadata.annotations = { [annotations.requestedAt]: "2" };
+    expect(describeActions(world.reconcile())).toEqual(["poll image", "poll model"]);
+  });
+});
+
+describe("a process that ends anywhere", () => {
+  type Change = (world: World) => void;
+
+  const specs = fc.record({
+    replicas: fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined }),
+    level: fc.option(fc.constantFrom("1", "2"), { nil: undefined }),
+    autoscales: fc.boolean(),
+  });
+  const changes: fc.Arbitrary<Change> = fc.oneof(
+    fc.nat(3).map((image) => (world: World) => {
+      publishImage(world, `image ${image}`);
+      world.poll("image");
+    }),
+    fc.nat(3).map((version) => (world: World) => {
+      publishVersion(world, String(version));
+      world.poll("model");
+    }),
+    fc.tuple(fc.nat(3), fc.nat(3)).map(([image, version]) => (world: World) => {
+      publishImage(world, `image ${image}`);
+      publishVersion(world, String(version));
+      world.poll();
+    }),
+    fc.constant((world: World) => {
+      world.publish({ model: digestOf(`model ${world.published.version}, changed`) });
+      world.poll("model");
+    }),
+    specs.map(({ replicas, level, autoscales }) => (world: World) => {
+      world.change({
+        env: level === undefined ? [] : [{ name: "LEVEL", value: level }],
+        ...(autoscales
+          ? { replicas: undefined, autoscaling: { minReplicas: 2, maxReplicas: 4 } }
+          : { replicas, autoscaling: undefined }),
+      });
+    }),
+    fc.constant((world: World) => {
+      world.puller = { ...puller, image: "example.azurecr.io/operator:2" };
+    }),
+    fc.constant((world: World) => void world.objects.delete("deployments/cats")),
+    fc.constant((world: World) => void world.objects.delete("services/cats")),
+  );
+  /** How many actions are done before the process ends, and what has happened when the next one looks. */
+  const ends = fc.array(
+    fc.record({
+      after: fc.nat(6),
+      rollsOut: fc.boolean(),
+      knows: fc.constantFrom("both", "image", "nothing"),
+    }),
+    { maxLength: 4 },
+  );
+  const SPEC: SpecInput = { release: { historyLimit: 2 } };
+
+  /** Fails as soon as a write breaks what always holds. */
+  function watched(): World {
+    const world = new World(SPEC);
+    const ids = new Map<string, string>();
+    world.onWrite = (action) => {
+      if (action.resource === kinds.deployment) {
+        const { spec } = action.object as V1Deployment;
+        const told = spec?.template?.metadata?.labels?.[labels.release];
+        if (told !== undefined && !world.records.some(({ id }) => id === told))
+          throw new Error(`${told} has no record`);
+      }
+      if (action.resource === kinds.controllerRevision && action.kind === "delete") {
+        const { name } = action.object.metadata ?? {};
+        if (name === `cats-${world.deployedRelease}`) throw new Error(`${name} is deployed`);
+      }
+    };
+    const act = world.reconcile.bind(world);
+    world.reconcile = (endsAfter) => {
+      const plan = act(endsAfter);
+      for (const { id, imageDigest, modelDigest, template } of world.records) {
+        const env = template.spec?.containers[0]?.env?.find(({ name }) => name === "LEVEL");
+        const pair = `${imageDigest} ${modelDigest} ${env?.value}`;
+        if ((ids.get(pair) ?? id) !== id) throw new Error(`${pair} is ${ids.get(pair)} and ${id}`);
+        ids.set(pair, id);
+      }
+      return plan;
+    };
+    return world;
+  }
+
+  /** Ends the process within a reconcile; the next one knows nothing of the sources before it has looked. */
+  function end(
+    world: World,
+    { after, rollsOut, knows }: { after: number; rollsOut: boolean; knows: string },
+  ): void {
+    world.reconcile(after);
+    world.forget();
+    if (knows === "image") world.poll("image");
+    if (knows === "both") world.poll();
+    if (rollsOut) world.rollOut();
+  }
+
+  /** The world but for what differs from run to run: times, uids, counts of changes. */
+  function atRest(world: World): unknown {
+    return {
+      objects: [...world.objects]
+        .map(([key, { metadata, spec, ...rest }]) => [
+          key,
+          spec,
+          metadata?.labels,
+          metadata?.annotations?.[annotations.applied],
+          metadata?.annotations?.[annotations.releasedAt] !== undefined,
+          Reflect.get(rest, "revision"),
+          Reflect.get(rest, "data"),
+        ])
+        .toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)),
+      conditions: conditionsOf(world.plan()),
+    };
+  }
+
+  it("comes to the same world as one that never does", () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(changes, ends), { minLength: 1, maxLength: 5 }), (story) => {
+        const [steady, broken] = [watched().poll(), watched().poll()];
+        for (const [change, ends] of story) {
+          change(steady);
+          change(broken);
+          for (const one of ends) end(broken, one);
+          steady.poll().converge();
+          broken.poll().converge();
+          expect(atRest(broken)).toEqual(atRest(steady));
+        }
+        expect(broken.plan().actions).toEqual([]);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it("comes to rest on what was published last, whatever was under way", () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(changes, ends), { minLength: 1, maxLength: 8 }), (story) => {
+        const world = watched();
+        for (const [change, ends] of story) {
+          change(world);
+          for (const one of ends) end(world, one);
+        }
+        publishImage(world, "image last");
+        publishVersion(world, "last");
+        world.poll().converge();
+        expect(world.app.status?.current).toMatchObject({
+          imageDigest: digestOf("image last"),
+          modelVersion: "last",
+        });
+        expect(world.deployedRelease).toBe(world.app.status?.current?.id);
+        expect(world.records.length).toBeLessThanOrEqual(3);
+        expect(world.plan().actions).toEqual([]);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
