@@ -9,6 +9,7 @@ import { pull } from "./pull/pull.ts";
 import { createBlobStore, createContainers } from "./sources/blob.ts";
 import { createAgents } from "./sources/hosts.ts";
 import { storageIdentity, type Identity } from "./sources/identity.ts";
+import { boundedCredential } from "./sources/workload.ts";
 
 /**
  * The init container of every scoring pod: `node operator/pull.ts` brings the model into MODEL_DIR. What goes wrong ends
@@ -76,7 +77,7 @@ async function run(environment: Environment, signal: AbortSignal): Promise<void>
     azureSuffixes: environment.AZURE_STORAGE_SUFFIXES,
     policy,
     agents: createAgents(policy),
-    credentials: { of: () => new WorkloadIdentityCredential() },
+    credentials: { of: () => boundedCredential(new WorkloadIdentityCredential()) },
   });
   const identity = identityOf(environment);
   await pull(

@@ -1,8 +1,13 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+
+import type { TokenCredential } from "@azure/core-auth";
 import { ContainerRegistryClient, KnownContainerRegistryAudience } from "@azure/container-registry";
 import {
   createPipelineRequest,
+  type HttpClient,
   type PipelineRequest,
   type PipelineResponse,
+  RestError,
 } from "@azure/core-rest-pipeline";
 
 import { OperatorError } from "../errors.ts";
@@ -10,7 +15,8 @@ import { guardedHttpClient } from "./azure-http.ts";
 import { identityKey, type Identity } from "./identity.ts";
 import { MANIFEST_TYPES, type ImageRegistry, type RegistryOptions } from "./image.ts";
 import type { ImageReference } from "./reference.ts";
-import { digestOf, unreachable } from "./registry-answer.ts";
+import { digestOf, errorOf, unreachable } from "./registry-answer.ts";
+import { NoTokenError } from "./workload.ts";
 
 /**
  * Azure Container Registry through `@azure/container-registry`, which knows how Azure identities become registry tokens.
@@ -40,8 +46,18 @@ function senderOf(client: ContainerRegistryClient): Sender {
 
 const MAX_CLIENTS = 500;
 
+/** The client asks for tokens without the signal of the request that needs them: it gets there so. */
+const signals = new AsyncLocalStorage<AbortSignal>();
+
 export function createAcr({ agents, credentials }: RegistryOptions): ImageRegistry {
-  const httpClient = guardedHttpClient(agents);
+  const guarded = guardedHttpClient(agents);
+  const httpClient: HttpClient = {
+    sendRequest: (request) => {
+      const signal = request.abortSignal ?? signals.getStore();
+      if (signal !== undefined) request.abortSignal = signal;
+      return guarded.sendRequest(request);
+    },
+  };
   /** One per repository and identity: a client holds one access token, and changing its scope costs two requests. */
   const clients = new Map<string, ContainerRegistryClient>();
 
@@ -67,7 +83,7 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
     // The two constructors differ: only the one without a credential reads anonymously.
     const client =
       identity.kind === "workload"
-        ? new ContainerRegistryClient(endpoint, credentials.of(identity), options)
+        ? new ContainerRegistryClient(endpoint, heedful(credentials.of(identity)), options)
         : new ContainerRegistryClient(endpoint, options);
     if (clients.size >= MAX_CLIENTS) clients.delete(clients.keys().next().value ?? "");
     clients.set(key, client);
@@ -85,7 +101,8 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
           abortSignal: signal,
         });
         request.headers.set("accept", MANIFEST_TYPES);
-        response = await senderOf(clientOf(reference, identity)).sendRequest(request);
+        const sender = senderOf(clientOf(reference, identity));
+        response = await signals.run(signal, () => sender.sendRequest(request));
       } catch (error) {
         throw statusOf(error, reference, identity);
       }
@@ -100,19 +117,29 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
   };
 }
 
+function heedful(credential: TokenCredential): TokenCredential {
+  return {
+    getToken: (scopes, options) => {
+      const abortSignal = signals.getStore();
+      return credential.getToken(scopes, { ...options, ...(abortSignal && { abortSignal }) });
+    },
+  };
+}
+
 /** Errors of the token exchange carry a status; everything else means that nobody answered. */
 function statusOf(error: unknown, reference: ImageReference, identity: Identity): OperatorError {
-  if (error instanceof Error && "statusCode" in error && typeof error.statusCode === "number") {
-    try {
-      digestOf(reference, identity, error.statusCode, undefined, undefined);
-    } catch (translated) {
-      if (translated instanceof OperatorError) return translated;
-    }
+  if (error instanceof RestError && error.statusCode !== undefined) {
+    const retryAfter = error.response?.headers.get("retry-after");
+    return errorOf(
+      { status: error.statusCode, headers: { "retry-after": retryAfter } },
+      reference,
+      identity,
+    );
   }
-  if (error instanceof Error && /AuthenticationError|CredentialUnavailableError/.test(error.name)) {
+  if (error instanceof NoTokenError) {
     return new OperatorError(
-      "REGISTRY_AUTH_FAILED",
-      `Entra ID gave no token to read ${reference.registry}: check the federated credential of the ServiceAccount`,
+      error.refused ? "REGISTRY_AUTH_FAILED" : "REGISTRY_UNAVAILABLE",
+      error.explain(reference.registry),
       { cause: error },
     );
   }

@@ -13,7 +13,7 @@ import { guardedHttpClient } from "./azure-http.ts";
 import type { Agents, HostPolicy } from "./hosts.ts";
 import { identityKey, type Identity } from "./identity.ts";
 import type { ModelLocation, ModelStore, StoredFile } from "./model.ts";
-import type { TokenCredentials } from "./workload.ts";
+import { NoTokenError, type TokenCredentials } from "./workload.ts";
 
 /** Azure Blob Storage through its own client. */
 
@@ -104,10 +104,10 @@ function isStatus(error: unknown, status: number): boolean {
 export function storageError(error: unknown, where: string): OperatorError {
   if (error instanceof OperatorError) return error;
   if (!(error instanceof RestError)) {
-    if (error instanceof Error && /Authentication|CredentialUnavailable/.test(error.name)) {
+    if (error instanceof NoTokenError) {
       return new OperatorError(
-        "STORAGE_AUTH_FAILED",
-        `Entra ID gave no token to read ${where}: check the federated credential of the ServiceAccount`,
+        error.refused ? "STORAGE_AUTH_FAILED" : "STORAGE_UNAVAILABLE",
+        error.explain(where),
         { cause: error },
       );
     }

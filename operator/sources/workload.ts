@@ -1,7 +1,7 @@
 import { ClientAssertionCredential } from "@azure/identity";
 import type { TokenCredential } from "@azure/core-auth";
 
-import { OperatorError } from "../errors.ts";
+import { messageOf, OperatorError } from "../errors.ts";
 import type { Identity } from "./identity.ts";
 
 /** The audience of tokens that Entra ID exchanges (workload identity federation). */
@@ -15,6 +15,55 @@ export interface TokenCredentials {
 }
 
 const MAX_CREDENTIALS = 1000;
+/** With the SDK's own retries. */
+const TOKEN_TIMEOUT_MS = 15_000;
+
+/** Entra ID gave no token: it refused, or nobody answered. */
+export class NoTokenError extends Error {
+  override readonly name = "NoTokenError";
+  readonly refused: boolean;
+
+  /** @param detail the same each time: Entra's own messages hold times and trace ids */
+  constructor(refused: boolean, detail: string, options?: ErrorOptions) {
+    super(detail, options);
+    this.refused = refused;
+  }
+
+  /** For a condition: what is not read for want of a token, and what to do. */
+  explain(where: string): string {
+    const what = `Entra ID gave no token to read ${where} (${this.message})`;
+    return this.refused
+      ? `${what}: check the federated credential of the ServiceAccount`
+      : `${what}: it is tried again`;
+  }
+}
+
+/** A credential of the SDK's that heeds the signal, ends in time, and tells a refusal from an outage: by itself it does none. */
+export function boundedCredential(credential: TokenCredential): TokenCredential {
+  return {
+    getToken: async (scopes, options) => {
+      const signals = [AbortSignal.timeout(TOKEN_TIMEOUT_MS), options?.abortSignal];
+      const signal = AbortSignal.any(signals.filter((one) => one instanceof AbortSignal));
+      const late = Promise.withResolvers<never>();
+      const give = (): void => late.reject(new NoTokenError(false, "it did not answer in time"));
+      if (signal.aborted) give();
+      signal.addEventListener("abort", give, { once: true });
+      try {
+        return await Promise.race([late.promise, credential.getToken(scopes, options)]);
+      } catch (cause) {
+        if (cause instanceof NoTokenError) throw cause;
+        const [text = ""] = messageOf(cause).split(/ - Timestamp|: See /);
+        const refused = !/^(network_error|temporarily_unavailable|throttled|server_error)/.test(
+          text,
+        );
+        const code = /AADSTS\d+/.exec(messageOf(cause))?.[0];
+        throw new NoTokenError(refused, code ?? text, { cause });
+      } finally {
+        signal.removeEventListener("abort", give);
+      }
+    },
+  };
+}
 
 /** @param createToken asks the API server for a ServiceAccount's token (TokenRequest) */
 export function createTokenCredentials(options: {
@@ -39,19 +88,21 @@ export function createTokenCredentials(options: {
           `ServiceAccount ${identity.namespace}/${identity.serviceAccount} is not annotated with azure.workload.identity/client-id and /tenant-id: annotate it, or name a Secret in spec.credentials`,
         );
       }
-      const credential = new ClientAssertionCredential(
-        identity.tenantId,
-        identity.clientId,
-        () =>
-          options.createToken(
-            identity.namespace,
-            identity.serviceAccount,
-            AUDIENCE,
-            AbortSignal.timeout(15_000),
-          ),
-        options.authorityHost === undefined
-          ? {}
-          : { authorityHost: options.authorityHost, disableInstanceDiscovery: true },
+      const credential = boundedCredential(
+        new ClientAssertionCredential(
+          identity.tenantId,
+          identity.clientId,
+          () =>
+            options.createToken(
+              identity.namespace,
+              identity.serviceAccount,
+              AUDIENCE,
+              AbortSignal.timeout(TOKEN_TIMEOUT_MS),
+            ),
+          options.authorityHost === undefined
+            ? {}
+            : { authorityHost: options.authorityHost, disableInstanceDiscovery: true },
+        ),
       );
       if (cache.size >= MAX_CREDENTIALS) cache.delete(cache.keys().next().value ?? "");
       cache.set(key, credential);

@@ -62,9 +62,13 @@ async function handle(
   const { pathname, searchParams } = new URL(url, `https://${name}`);
   if (pathname.startsWith("/oauth2/")) {
     const action = options.faults.take("acr", method, url);
-    if (misbehave(action, request, response)) return;
-    const form = method === "POST" ? new URLSearchParams(await text(request)) : searchParams;
-    return grant(options, tokens, pathname, form, request.headers.authorization, response);
+    if (!misbehave(action, request, response)) {
+      const form = method === "POST" ? new URLSearchParams(await text(request)) : searchParams;
+      grant(options, tokens, pathname, form, request.headers.authorization, response);
+    }
+    const status = response.headersSent ? response.statusCode : 0;
+    options.faults.record({ service: "acr", method, path: url, status, conditional: false });
+    return;
   }
   const needed = scopeOf(method, pathname);
   if (!allows(tokens, needed, request.headers.authorization)) {
@@ -177,7 +181,8 @@ function whoAsks(
   form: URLSearchParams,
   authorization = "",
 ): string | undefined {
-  const refresh = form.get("refresh_token");
+  // The client of an anonymous reader sends an empty one.
+  const refresh = form.get("refresh_token") || null;
   if (refresh !== null) return tokens.read("refresh", refresh)?.who;
   const [user, password] = authorization.startsWith("Basic ")
     ? split(Buffer.from(authorization.slice("Basic ".length), "base64").toString("utf8"))

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { text } from "node:stream/consumers";
 
+import { misbehave, type Faults } from "./faults.ts";
 import { listenTls, type Listening } from "./forward.ts";
 import type { Certificate } from "./tls.ts";
 
@@ -18,11 +19,14 @@ export async function startEntra(options: {
   readonly certificate: Certificate;
   /** The subjects (`system:serviceaccount:<namespace>:<name>`) with a federated credential. */
   readonly trusts: (subject: string) => boolean;
+  readonly faults?: Faults;
 }): Promise<Entra> {
   const secret = randomBytes(32);
   const given = new Set<string>();
   const grants: { subject: string; scope: string }[] = [];
   const listening = await listenTls(options.listening, options.certificate, (request, response) => {
+    const action = options.faults?.take("entra", request.method ?? "GET", request.url ?? "/");
+    if (misbehave(action, request, response)) return;
     const answer = (status: number, body: unknown): void => {
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     };

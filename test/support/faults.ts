@@ -4,7 +4,7 @@ import { z } from "zod";
 
 /** What a service of the tests does wrong on purpose, and what it was asked. */
 export const Fault = z.object({
-  service: z.enum(["acr", "blob"]),
+  service: z.enum(["acr", "blob", "entra"]),
   method: z.string().optional(),
   /** A regular expression over path and query. */
   path: z.string().default(""),
@@ -34,6 +34,8 @@ export interface Recorded {
   readonly path: string;
   readonly status: number;
   readonly conditional: boolean;
+  /** The bytes asked for, when not all: `bytes=0-99`. */
+  readonly range?: string;
 }
 
 export interface Faults {

@@ -53,17 +53,26 @@ export function forward(
 ): void {
   const { method = "GET", url = "/", headers } = request;
   const conditional = headers["if-none-match"] !== undefined || headers["if-match"] !== undefined;
+  const range = headers["x-ms-range"]?.toString() ?? headers.range;
+  const record = (status: number): void =>
+    faults.record({
+      service,
+      method,
+      path: url,
+      status,
+      conditional,
+      ...(range !== undefined && { range }),
+    });
   const action = faults.take(service, method, url);
   if (misbehave(action, request, response)) {
-    const status = action?.kind === "status" ? action.status : 0;
-    faults.record({ service, method, path: url, status, conditional });
+    record(action?.kind === "status" ? action.status : 0);
     return;
   }
   const onward = httpRequest(
     { host: "127.0.0.1", port: target, method, path: url, headers },
     (answer) => {
       const status = answer.statusCode ?? 502;
-      faults.record({ service, method, path: url, status, conditional });
+      record(status);
       response.writeHead(status, rewrite(answer.headers));
       spoil(action, answer, response);
       answer.on("error", () => response.destroy());

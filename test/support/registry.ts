@@ -3,14 +3,22 @@ import { join } from "node:path";
 
 import { freePort, startService, type ServiceProcess } from "./process.ts";
 
+export interface RegistryOptions {
+  readonly host?: string;
+  readonly port?: number;
+  /** Logins with bcrypt hashes: without one of them nothing is answered. */
+  readonly htpasswd?: string;
+}
+
 /** A real registry (Debian's docker-registry), its images in `folder`, its address free on loopback unless said. */
 export async function startRegistry(
   folder: string,
-  { host = "127.0.0.1", port }: { readonly host?: string; readonly port?: number } = {},
+  { host = "127.0.0.1", port, htpasswd }: RegistryOptions = {},
 ): Promise<ServiceProcess> {
   const bound = port ?? (await freePort(host));
   const config = join(folder, "config.yml");
   await mkdir(folder, { recursive: true });
+  if (htpasswd !== undefined) await writeFile(join(folder, "htpasswd"), htpasswd);
   await writeFile(
     config,
     JSON.stringify({
@@ -21,6 +29,9 @@ export async function startRegistry(
         delete: { enabled: true },
         maintenance: { uploadpurging: { enabled: false } },
       },
+      ...(htpasswd !== undefined && {
+        auth: { htpasswd: { realm: "tests", path: join(folder, "htpasswd") } },
+      }),
       http: { addr: `${host}:${bound}`, secret: "of the tests" },
     }),
   );

@@ -13,6 +13,8 @@ export interface World {
   readonly blobPort: number;
   readonly acrPort: number;
   readonly registryPort: number;
+  /** The real services on plain loopback, where nothing is spoiled, counted or asked for a token. */
+  readonly behind: { readonly blob: number; readonly acr: number };
   readonly close: () => Promise<void>;
 }
 
@@ -68,7 +70,14 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         ...(options.anonymousPull !== undefined && { anonymousPull: options.anonymousPull }),
       }),
     );
-    return { faults, blobPort: blob.port, acrPort: acr.port, registryPort: registry.port, close };
+    return {
+      faults,
+      blobPort: blob.port,
+      acrPort: acr.port,
+      registryPort: registry.port,
+      behind: { blob: azurite.port, acr: behindAcr.port },
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

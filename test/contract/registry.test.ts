@@ -1,0 +1,416 @@
+import { join } from "node:path";
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import type { Identity } from "../../operator/sources/identity.ts";
+import type { ImageRegistry } from "../../operator/sources/image.ts";
+import { parseReference } from "../../operator/sources/reference.ts";
+import { createRegistry } from "../../operator/sources/registry.ts";
+import type { FaultInput } from "../support/faults.ts";
+import { startRegistry } from "../support/registry.ts";
+import { login } from "../support/world.ts";
+import { pushImage, pushIndex, type Repository } from "./push.ts";
+import { errorOf, reader, startServices, stranger, type Services } from "./services.ts";
+
+/** What the operator asks of a registry, against real ones: a plain one, one with logins, and an ACR. */
+
+const basic = { kind: "basic", ...login } as const;
+const anonymous = { kind: "anonymous" } as const;
+const wrong = { kind: "basic", username: login.username, password: "hunter2-hunter2" } as const;
+/** The login's password, as bcrypt. */
+const HTPASSWD = `${login.username}:$2y$04$abcdefghijklmnopqrstuuzzjWYX9ziq/z9PGEfqaY.69BPe06tMC\n`;
+
+let services: Services;
+let withLogins: Awaited<ReturnType<typeof startRegistry>>;
+let repositories = 0;
+
+beforeAll(async () => {
+  services = await startServices();
+  withLogins = await startRegistry(join(services.folder, "logins"), { htpasswd: HTPASSWD });
+  services.policy.insecureHosts.add(`127.0.0.1:${withLogins.port}`);
+});
+afterEach(() => services.world.faults.clear());
+afterAll(async () => {
+  await withLogins?.close();
+  await services?.close();
+});
+
+/** Registries as an image reference names them, and the way past their doors. */
+const registries = {
+  "a plain registry": () => ({
+    host: `127.0.0.1:${services.world.registryPort}`,
+    behind: { port: services.world.registryPort },
+  }),
+  "a registry with logins": () => ({
+    host: `127.0.0.1:${withLogins.port}`,
+    behind: {
+      port: withLogins.port,
+      authorization: `Basic ${btoa(`${login.username}:${login.password}`)}`,
+    },
+  }),
+  ACR: () => ({
+    host: `127.0.0.1:${services.world.acrPort}`,
+    behind: { port: services.world.behind.acr },
+  }),
+} as const;
+
+/** The operator's registries as after a start: nothing known, no token held. */
+function fresh(): ImageRegistry {
+  const { policy, agents, credentials, world } = services;
+  const azureSuffixes = [`127.0.0.1:${world.acrPort}`];
+  return createRegistry({ azureSuffixes, policy, agents, credentials });
+}
+
+interface Place {
+  readonly to: Repository;
+  /** `host/repository`, to which a tag or digest is appended. */
+  readonly image: string;
+}
+
+/** A repository that no other test uses. */
+function newPlace(registry: keyof typeof registries): Place {
+  const { host, behind } = registries[registry]();
+  repositories += 1;
+  const repository = `contoso/cats-${repositories}`;
+  return { to: { ...behind, repository }, image: `${host}/${repository}` };
+}
+
+function bounded(ms = 20_000): AbortSignal {
+  return AbortSignal.timeout(ms);
+}
+
+function resolve(
+  registry: ImageRegistry,
+  image: string,
+  identity: Identity,
+  signal = bounded(),
+): Promise<string> {
+  return registry.resolve(parseReference(image), identity, signal);
+}
+
+describe.each<{ registry: keyof typeof registries; identity: Identity; as: string }>([
+  { registry: "a plain registry", identity: anonymous, as: "anonymous" },
+  { registry: "a plain registry", identity: basic, as: "a login that nobody asks for" },
+  { registry: "a registry with logins", identity: basic, as: "a login" },
+  { registry: "ACR", identity: anonymous, as: "anonymous" },
+  { registry: "ACR", identity: basic, as: "a login" },
+  { registry: "ACR", identity: reader, as: "a workload identity" },
+])("$registry, read as $as", ({ registry: name, identity }) => {
+  it("resolves a tag to its digest", async () => {
+    const { to, image } = newPlace(name);
+    const digest = await pushImage(to, "1.4", "first");
+    await pushImage(to, "1.5", "second");
+    expect(await resolve(fresh(), `${image}:1.4`, identity)).toBe(digest);
+  });
+
+  it("follows a tag that moved", async () => {
+    const { to, image } = newPlace(name);
+    const registry = fresh();
+    const before = await pushImage(to, "stable", "first");
+    expect(await resolve(registry, `${image}:stable`, identity)).toBe(before);
+    const after = await pushImage(to, "stable", "second");
+    expect(after).not.toBe(before);
+    expect(await resolve(registry, `${image}:stable`, identity)).toBe(after);
+  });
+
+  it("resolves a tag of several platforms to the index, not to one platform's image", async () => {
+    const { to, image } = newPlace(name);
+    const digest = await pushIndex(to, "1.4", "first");
+    expect(await resolve(fresh(), `${image}:1.4`, identity)).toBe(digest);
+  });
+
+  it("finds a pinned digest though its tag moved on", async () => {
+    const { to, image } = newPlace(name);
+    const digest = await pushImage(to, "1.4", "first");
+    await pushImage(to, "1.4", "second");
+    const registry = fresh();
+    expect(await resolve(registry, `${image}@${digest}`, identity)).toBe(digest);
+    expect(await resolve(registry, `${image}:1.4@${digest}`, identity)).toBe(digest);
+  });
+
+  it.each(["missing", `v1@sha256:${"0".repeat(64)}`])(
+    "says that there is no %s in a repository that is there",
+    async (tag) => {
+      const { to, image } = newPlace(name);
+      await pushImage(to, "1.4", "first");
+      const error = await errorOf(resolve(fresh(), `${image}:${tag}`, identity));
+      expect(error.code).toBe("IMAGE_NOT_FOUND");
+      expect(error.message).toContain(image);
+    },
+  );
+
+  it("says that there is no such repository", async () => {
+    const { image } = newPlace(name);
+    const error = await errorOf(resolve(fresh(), `${image}:1.4`, identity));
+    expect(error.code).toBe("IMAGE_NOT_FOUND");
+  });
+
+  it("sees a tag that appears after it was missing", async () => {
+    const { to, image } = newPlace(name);
+    const registry = fresh();
+    expect((await errorOf(resolve(registry, `${image}:1.4`, identity))).code).toBe(
+      "IMAGE_NOT_FOUND",
+    );
+    const digest = await pushImage(to, "1.4", "first");
+    expect(await resolve(registry, `${image}:1.4`, identity)).toBe(digest);
+  });
+});
+
+describe.each(["a registry with logins", "ACR"] as const)("%s", (name) => {
+  it("is told apart from one that is not there when it refuses a password, which is never told", async () => {
+    const { to, image } = newPlace(name);
+    await pushImage(to, "1.4", "first");
+    const error = await errorOf(resolve(fresh(), `${image}:1.4`, wrong));
+    expect(error.code).toBe("REGISTRY_AUTH_FAILED");
+    expect(error.message).toContain("the login in the registry Secret");
+    const told = `${error.message} ${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`;
+    for (const secret of [wrong.password, btoa(`${wrong.username}:${wrong.password}`)])
+      expect(told).not.toContain(secret);
+  });
+
+  it("is read with the new password once the Secret has it", async () => {
+    const { to, image } = newPlace(name);
+    const digest = await pushImage(to, "1.4", "first");
+    const registry = fresh();
+    expect((await errorOf(resolve(registry, `${image}:1.4`, wrong))).code).toBe(
+      "REGISTRY_AUTH_FAILED",
+    );
+    expect(await resolve(registry, `${image}:1.4`, basic)).toBe(digest);
+  });
+});
+
+describe("a registry with logins", () => {
+  it("refuses anonymous reads, and the message says what to name", async () => {
+    const { to, image } = newPlace("a registry with logins");
+    await pushImage(to, "1.4", "first");
+    const error = await errorOf(resolve(fresh(), `${image}:1.4`, anonymous));
+    expect(error.code).toBe("REGISTRY_AUTH_FAILED");
+    expect(error.message).toContain("credentials.registry");
+  });
+});
+
+describe("ACR, asked by a workload identity", () => {
+  it("is shown a token that Entra ID gave to the ServiceAccount", async () => {
+    const { to, image } = newPlace("ACR");
+    await pushImage(to, "1.4", "first");
+    await resolve(fresh(), `${image}:1.4`, reader);
+    expect(services.entra.grants()).toContainEqual({
+      subject: "system:serviceaccount:cats:reader",
+      scope: expect.stringContaining("https://management.azure.com/.default"),
+    });
+  });
+
+  it("is not asked when Entra ID knows no federated credential of the ServiceAccount", async () => {
+    const { image } = newPlace("ACR");
+    const error = await errorOf(resolve(fresh(), `${image}:1.4`, stranger));
+    expect(error.code).toBe("REGISTRY_AUTH_FAILED");
+    expect(error.message).toContain("AADSTS70021");
+    expect(error.message).toContain("federated credential");
+  });
+
+  it.each<{ what: string; action: FaultInput["action"] }>([
+    { what: "stalls", action: { kind: "stall" } },
+    { what: "cuts its connections", action: { kind: "cut" } },
+  ])(
+    "is not asked while Entra ID $what, and is once it is well",
+    async ({ action }) => {
+      const { to, image } = newPlace("ACR");
+      const digest = await pushImage(to, "1.4", "first");
+      const registry = fresh();
+      services.world.faults.add({ service: "entra", method: "POST", action });
+      // Nobody holds a token of Entra's by this name yet.
+      const renamed = { ...reader, clientId: `${reader.clientId}-${image}` };
+      const error = await errorOf(resolve(registry, `${image}:1.4`, renamed, bounded(500)));
+      expect(error.code).toBe("REGISTRY_UNAVAILABLE");
+      expect(error.message).toContain("Entra ID");
+      services.world.faults.clear();
+      expect(await resolve(registry, `${image}:1.4`, renamed)).toBe(digest);
+    },
+    15_000,
+  );
+
+  it("needs a client id and a tenant id", async () => {
+    const { image } = newPlace("ACR");
+    const error = await errorOf(resolve(fresh(), `${image}:1.4`, { ...reader, clientId: "" }));
+    expect(error.code).toBe("CREDENTIALS_MISSING");
+    expect(error.message).toContain("azure.workload.identity/client-id");
+  });
+
+  it("sends no Azure token to a registry that is not Azure's", async () => {
+    const { to, image } = newPlace("a registry with logins");
+    await pushImage(to, "1.4", "first");
+    const granted = services.entra.grants().length;
+    const error = await errorOf(resolve(fresh(), `${image}:1.4`, reader));
+    expect(error.code).toBe("REGISTRY_AUTH_FAILED");
+    expect(services.entra.grants()).toHaveLength(granted);
+  });
+});
+
+describe.each<{ identity: Identity; as: string }>([
+  { identity: anonymous, as: "anonymous" },
+  { identity: basic, as: "a login" },
+  { identity: reader, as: "a workload identity" },
+])("an ACR that misbehaves, read as $as", ({ identity }) => {
+  let image: string;
+  let digest: string;
+
+  beforeAll(async () => {
+    const place = newPlace("ACR");
+    image = `${place.image}:1.4`;
+    digest = await pushImage(place.to, "1.4", "first");
+  });
+
+  function fault(action: FaultInput["action"], where: Partial<FaultInput> = {}): void {
+    services.world.faults.add({ service: "acr", path: "/manifests/", ...where, action });
+  }
+  function answers(status: number, headers: Record<string, string> = {}): void {
+    fault({ kind: "status", status, headers });
+  }
+
+  it("is asked by HEAD alone while nothing changes, and the token is used again", async () => {
+    const registry = fresh();
+    await resolve(registry, image, identity);
+    services.world.faults.forget();
+    for (let poll = 0; poll < 5; poll++)
+      expect(await resolve(registry, image, identity)).toBe(digest);
+    expect(services.world.faults.requests()).toEqual(
+      Array.from({ length: 5 }, () => expect.objectContaining({ method: "HEAD", status: 200 })),
+    );
+  });
+
+  it("is asked for a new token when it does not take the old one any more", async () => {
+    const registry = fresh();
+    await resolve(registry, image, identity);
+    const { acrPort } = services.world;
+    const host = `127.0.0.1:${acrPort}`;
+    const repository = parseReference(image).repository;
+    fault(
+      {
+        kind: "status",
+        status: 401,
+        headers: {
+          "www-authenticate": `Bearer realm="https://${host}/oauth2/token",service="${host}",scope="repository:${repository}:pull"`,
+        },
+      },
+      { times: 1 },
+    );
+    services.world.faults.forget();
+    expect(await resolve(registry, image, identity)).toBe(digest);
+    expect(services.world.faults.requests().map(({ path }) => path.split("?")[0])).toContain(
+      "/oauth2/token",
+    );
+  });
+
+  it.each([401, 403])("answers %i: the identity is refused", async (status) => {
+    answers(status);
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error.code).toBe("REGISTRY_AUTH_FAILED");
+    expect(error.message).toContain(String(status));
+  });
+
+  it("gives no token: the identity is refused", async () => {
+    fault({ kind: "status", status: 401 }, { path: "^/oauth2/" });
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error.code).toBe("REGISTRY_AUTH_FAILED");
+  });
+
+  it("says how long to wait, and that is kept", async () => {
+    answers(429, { "retry-after": "17" });
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error).toMatchObject({ code: "REGISTRY_THROTTLED", retryAfterMs: 17_000 });
+  });
+
+  it("says how long to wait before it gives a token, and that is kept", async () => {
+    fault({ kind: "status", status: 429, headers: { "retry-after": "17" } }, { path: "^/oauth2/" });
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error).toMatchObject({ code: "REGISTRY_THROTTLED", retryAfterMs: 17_000 });
+  });
+
+  it("asks to slow down without saying how long: half a minute", async () => {
+    answers(429);
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error).toMatchObject({ code: "REGISTRY_THROTTLED", retryAfterMs: 30_000 });
+  });
+
+  it("does not keep us away for more than an hour", async () => {
+    answers(429, { "retry-after": "86400" });
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error.retryAfterMs).toBe(3_600_000);
+  });
+
+  it.each([500, 503])("answers %i: it is unavailable", async (status) => {
+    answers(status, { "retry-after": "3" });
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error).toMatchObject({ code: "REGISTRY_UNAVAILABLE", retryAfterMs: 3_000 });
+  });
+
+  it("cuts a connection once: nobody notices", async () => {
+    fault({ kind: "cut" }, { times: 1 });
+    expect(await resolve(fresh(), image, identity)).toBe(digest);
+  });
+
+  it.each(["/manifests/", "^/oauth2/"])("cuts every connection of %s", async (path) => {
+    fault({ kind: "cut" }, { path });
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error.code).toBe("REGISTRY_UNAVAILABLE");
+  });
+
+  it.each(["/manifests/", "^/oauth2/"])(
+    "stalls at %s: the signal ends it, and the next poll is as good as ever",
+    async (path) => {
+      fault({ kind: "stall" }, { path, times: 1 });
+      const registry = fresh();
+      const error = await errorOf(resolve(registry, image, identity, bounded(500)));
+      expect(error.code).toBe("REGISTRY_UNAVAILABLE");
+      expect(error.message).toContain("did not answer in time");
+      expect(await resolve(registry, image, identity)).toBe(digest);
+    },
+    15_000,
+  );
+
+  it("answers without a digest", async () => {
+    answers(200);
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+  });
+
+  it("answers with what is no digest", async () => {
+    answers(200, { "docker-content-digest": "latest" });
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+  });
+
+  it("answers with another digest than the one it was asked for", async () => {
+    answers(200, { "docker-content-digest": `sha256:${"0".repeat(64)}` });
+    const error = await errorOf(resolve(fresh(), image.replace(/:1.4$/, `@${digest}`), identity));
+    expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+  });
+
+  it("sends us elsewhere: nobody goes there", async () => {
+    const elsewhere = `https://127.0.0.1:${services.entra.port}/elsewhere`;
+    answers(307, { location: elsewhere });
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+  });
+});
+
+describe("a registry's challenge", () => {
+  it("cannot have a password sent to a site that is not the registry's", async () => {
+    const { to, image } = newPlace("ACR");
+    await pushImage(to, "1.4", "first");
+    const registry = fresh();
+    await resolve(registry, `${image}:1.4`, basic);
+    services.world.faults.add({
+      service: "acr",
+      path: "/manifests/",
+      action: {
+        kind: "status",
+        status: 401,
+        headers: { "www-authenticate": `Bearer realm="https://attacker.example/token"` },
+      },
+    });
+    const error = await errorOf(resolve(registry, `${image}:1.4`, basic));
+    expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+    expect(error.message).toContain("no credentials were sent");
+  });
+});
