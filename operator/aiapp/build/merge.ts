@@ -31,8 +31,8 @@ const UNSAFE = new Set(["__proto__", "constructor", "prototype"]);
 export function mergeStrategically(base: unknown, patch: unknown, field = ""): unknown {
   if (patch === undefined) return base;
   if (isPlain(patch)) return mergeMaps(isPlain(base) ? base : {}, patch);
-  if (Array.isArray(patch) && Array.isArray(base))
-    return mergeLists(base, patch, MERGE_KEYS[field]);
+  if (Array.isArray(patch))
+    return mergeLists(Array.isArray(base) ? base : [], patch, MERGE_KEYS[field]);
   return patch;
 }
 
@@ -55,12 +55,13 @@ function mergeLists(
   if (key === undefined || !patch.every((element) => isPlain(element) && key in element))
     return patch;
   const merged = [...base];
+  const added: unknown[] = [];
   for (const element of patch.filter(isPlain)) {
-    const at = merged.findIndex((present) => isPlain(present) && present[key] === element[key]);
-    if (element["$patch"] === "delete") {
-      if (at >= 0) merged.splice(at, 1);
-    } else if (at >= 0) merged[at] = mergeStrategically(merged[at], element);
-    else merged.push(mergeStrategically({}, element));
+    const at = base.findIndex((present) => isPlain(present) && present[key] === element[key]);
+    const removes = element["$patch"] === "delete";
+    if (at >= 0) merged[at] = removes ? undefined : mergeStrategically(merged[at], element);
+    // Also into nothing: what its null and `$patch: delete` name must not be written either.
+    else if (!removes) added.push(mergeStrategically({}, element));
   }
-  return merged;
+  return [...merged.filter((element) => element !== undefined), ...added];
 }
