@@ -58,11 +58,17 @@ function semverOf(version: string): semver.SemVer | undefined {
 
 type Kind = Exclude<VersionOrder, "Auto">;
 
+/** Auto does not take a date among other versions for a pre-release, as 2026-03-01 would be one of 2026.0.0. */
+function plainSemverOf(version: string): semver.SemVer | undefined {
+  const parsed = semverOf(version);
+  return dateOf(version) !== undefined && parsed?.prerelease.length !== 0 ? undefined : parsed;
+}
+
 /** The one kind that all versions are of. Dates first: 20260301 is a date before it is a number. */
 function kindOf(versions: readonly string[], order: VersionOrder): Kind {
   const readers: Readonly<Record<Kind, (version: string) => unknown>> = {
     Date: dateOf,
-    SemVer: semverOf,
+    SemVer: order === "Auto" ? plainSemverOf : semverOf,
     Numeric: numberOf,
   };
   const candidates: readonly Kind[] = order === "Auto" ? ["Date", "SemVer"] : [order];
