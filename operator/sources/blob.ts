@@ -125,7 +125,7 @@ export function storageError(error: unknown, where: string): OperatorError {
   const { statusCode: status, code = "" } = error;
   const seconds = Number(error.response?.headers.get("retry-after"));
   const retryAfterMs = seconds > 0 ? Math.min(seconds, 3600) * 1000 : undefined;
-  if (status === 401 || status === 403) {
+  if (status === 401 || status === 403 || code === "PublicAccessNotPermitted") {
     return new OperatorError(
       "STORAGE_AUTH_FAILED",
       `the store refuses the identity for ${where} (${status} ${code}): check the key or SAS token in the Secret, or the role Storage Blob Data Reader`,
@@ -248,7 +248,8 @@ export function createBlobStore(open: OpenContainer): ModelStore {
             path: name.slice(prefix.length),
             size,
             etag: properties.etag,
-            committed: properties.etag !== "",
+            // Blob Storage gives no ETag to a blob of which no block was committed.
+            committed: Boolean(properties.etag),
           });
           if (files.length > MAX_FILES) {
             throw new OperatorError(

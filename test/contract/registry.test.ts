@@ -2,6 +2,7 @@ import { join } from "node:path";
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
+import { createAgents } from "../../operator/sources/hosts.ts";
 import type { Identity } from "../../operator/sources/identity.ts";
 import type { ImageRegistry } from "../../operator/sources/image.ts";
 import { parseReference } from "../../operator/sources/reference.ts";
@@ -391,6 +392,28 @@ describe.each<{ identity: Identity; as: string }>([
     answers(307, { location: elsewhere });
     const error = await errorOf(resolve(fresh(), image, identity));
     expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+  });
+});
+
+describe.each(["a plain registry", "ACR"] as const)("%s on the node itself", (name) => {
+  it.each(["127.0.0.1", "localhost"])("is not asked as %s", async (host) => {
+    const { to, image } = newPlace(name);
+    await pushImage(to, "1.4", "first");
+    const port = new URL(`http://${image}`).port;
+    const policy = {
+      ...services.policy,
+      insecureHosts: new Set(name === "ACR" ? [] : [`${host}:${port}`]),
+      allowLoopback: false,
+    };
+    const registry = createRegistry({
+      azureSuffixes: [`${host}:${services.world.acrPort}`],
+      policy,
+      agents: createAgents(policy),
+      credentials: services.credentials,
+    });
+    const reference = `${host}:${port}/${to.repository}:1.4`;
+    for (const identity of [anonymous, basic])
+      expect((await errorOf(resolve(registry, reference, identity))).code).toBe("HOST_NOT_ALLOWED");
   });
 });
 

@@ -1,6 +1,13 @@
 import { fileURLToPath } from "node:url";
 
-import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
+import {
+  AccountSASPermissions,
+  AccountSASResourceTypes,
+  AccountSASServices,
+  BlobServiceClient,
+  generateAccountSASQueryParameters,
+  StorageSharedKeyCredential,
+} from "@azure/storage-blob";
 
 import { freePort, startService, type ServiceProcess } from "./process.ts";
 
@@ -17,6 +24,20 @@ export function accountClient(port: number): BlobServiceClient {
     `http://127.0.0.1:${port}/${name}`,
     new StorageSharedKeyCredential(name, key),
   );
+}
+
+/** What a reader with the role Storage Blob Data Reader may do, as a SAS token: Azurite takes no token of Entra ID's over http. */
+export function readerSas(): string {
+  const { name, key } = storageAccount;
+  return generateAccountSASQueryParameters(
+    {
+      expiresOn: new Date(Date.now() + 3600_000),
+      permissions: AccountSASPermissions.parse("rl"),
+      services: AccountSASServices.parse("b").toString(),
+      resourceTypes: AccountSASResourceTypes.parse("co").toString(),
+    },
+    new StorageSharedKeyCredential(name, key),
+  ).toString();
 }
 
 /** A real Azurite in memory, Blob only, on loopback, with an empty container `models`. It knows accounts by the first label of the Host header. */

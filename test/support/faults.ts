@@ -136,5 +136,7 @@ export function spoil(
     // Let what was written go out first.
     if (action.kind === "cut") setTimeout(() => response.socket?.destroy(), 20);
   });
-  answer.on("end", () => response.end());
+  answer.on("end", () => {
+    if (left > 0) response.end();
+  });
 }

@@ -1,7 +1,8 @@
+import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 
 import { startAcr } from "./acr.ts";
-import { startAzurite } from "./azurite.ts";
+import { readerSas, startAzurite } from "./azurite.ts";
 import { createFaults, type Faults } from "./faults.ts";
 import { forward, listenTls } from "./forward.ts";
 import { startRegistry } from "./registry.ts";
@@ -54,9 +55,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       startRegistry(join(options.folder, "registry"), options.registry).then(started),
     ]);
     const blob = started(
-      await listenTls(options.blob ?? loopback, certificate, (request, response) =>
-        forward({ service: "blob", faults, target: azurite.port }, request, response),
-      ),
+      await listenTls(options.blob ?? loopback, certificate, (request, response) => {
+        if (admit(request, options.isEntraToken))
+          forward({ service: "blob", faults, target: azurite.port }, request, response);
+        else response.writeHead(401, { "x-ms-error-code": "InvalidAuthenticationInfo" }).end();
+      }),
     );
     const acr = started(
       await startAcr({
@@ -82,4 +85,15 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     await close();
     throw error;
   }
+}
+
+/** Turns a token of Entra ID's into what Azurite knows. Returns whether the request may pass: Azurite judges all other credentials. */
+function admit(request: IncomingMessage, isEntraToken: WorldOptions["isEntraToken"]): boolean {
+  const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
+  if (token === undefined) return true;
+  if (isEntraToken?.(token) !== true) return false;
+  delete request.headers.authorization;
+  const { url = "/" } = request;
+  request.url = `${url}${url.includes("?") ? "&" : "?"}${readerSas()}`;
+  return true;
 }
