@@ -6,6 +6,9 @@ import { GROUP, KIND, PLURAL, VERSION } from "./names.ts";
 /** A node of an OpenAPI v3 schema. */
 type Schema = Record<string, unknown>;
 
+const MAX_INT32 = 2 ** 31 - 1;
+const MIN_INT32 = -(2 ** 31);
+
 function isSchema(value: unknown): value is Schema {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -29,10 +32,17 @@ function structural(schema: Schema): Schema {
     if (isSchema(text) && text["maxLength"] !== undefined) result["maxLength"] = text["maxLength"];
     return result;
   }
-  if (result["type"] === "integer" && result["format"] === undefined) {
-    delete result["minimum"];
-    delete result["maximum"];
-    result["format"] = "int64";
+  if (result["type"] === "integer") {
+    const { minimum, maximum } = result;
+    const isInt32 = typeof maximum === "number" && maximum <= MAX_INT32;
+    // What the format says already need not be said in numbers.
+    if (
+      typeof minimum === "number" &&
+      (minimum === Number.MIN_SAFE_INTEGER || minimum === MIN_INT32)
+    )
+      delete result["minimum"];
+    if (maximum === Number.MAX_SAFE_INTEGER || maximum === MAX_INT32) delete result["maximum"];
+    result["format"] = isInt32 ? "int32" : "int64";
   }
   if (isSchema(result["items"])) result["items"] = structural(result["items"]);
   if ("properties" in result) result["properties"] = mapValues(result["properties"], structural);

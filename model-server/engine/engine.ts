@@ -45,6 +45,8 @@ const MAX_RESTARTS = 20;
 
 /** @throws MODEL_LOAD_FAILED with what the runtime says */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
+  // The runtime sends usage data otherwise. Native code sees the main thread's environment, not a worker's copy.
+  process.env["ORT_DISABLE_TELEMETRY"] = "1";
   const queue: Job[] = [];
   const seats: Seat[] = [];
   const loading = Promise.withResolvers<Signature>();

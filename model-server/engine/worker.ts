@@ -1,8 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 
-// Must be set before the runtime is loaded: it sends usage data otherwise.
-process.env["ORT_DISABLE_TELEMETRY"] = "1";
-const { InferenceSession, Tensor: OrtTensor } = await import("onnxruntime-node");
+import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 
 import type { FromWorker, Port, Tensor, ToWorker } from "./tensor.ts";
 

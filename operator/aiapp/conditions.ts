@@ -68,15 +68,39 @@ function pods({ progress: { replicas } }: Findings): string {
 
 const conflicting: Check = ({ conflict }) => conflict && no("NameConflict", conflict.message);
 
+/** Reasons of a rollout under way. */
+const rolling: ReadonlySet<Reason> = new Set([
+  "RollingOut",
+  "Suspended",
+  "ImagePullFailed",
+  "ModelPullFailed",
+  "ModelChecksumMismatch",
+  "ModelLoadFailed",
+  "PodUnschedulable",
+  "PodOutOfMemory",
+  "PodCrashing",
+  "PodNotReady",
+]);
+
+function saidOfThisSpec({ observed: { app } }: Findings): Verdict | undefined {
+  return app.status?.observedGeneration === app.metadata.generation
+    ? before("Released", app.status.conditions)
+    : undefined;
+}
+
 const released: readonly Check[] = [
   conflicting,
   ({ target: { mutated } }) => (mutated === undefined ? undefined : no("ModelMutated", mutated)),
-  // Not knowing is no reason to take back what was said of the same spec.
-  ({ pair: { pair }, observed: { app } }) =>
-    pair === undefined && app.status?.observedGeneration === app.metadata.generation
-      ? before("Released", app.status.conditions)
-      : undefined,
-  ({ pair: { waiting } }) => waiting && no(waiting.reason, waiting.message),
+  (findings) => {
+    const { waiting } = findings.pair;
+    if (waiting === undefined) return undefined;
+    const said = saidOfThisSpec(findings);
+    // Not knowing is no reason to take back what was said of the same spec, nor to forget what is rolling out for it.
+    if (said?.status === "True") return said;
+    return said !== undefined && rolling.has(said.reason)
+      ? undefined
+      : no(waiting.reason, waiting.message);
+  },
   (findings) =>
     findings.progress.isOut ? yes("Released", `${describe(findings)} is out`) : undefined,
   ({ observed: { app } }) =>

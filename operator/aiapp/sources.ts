@@ -1,5 +1,5 @@
 import type { AIApp } from "../../crds/aiapp.ts";
-import { messageOf, OperatorError } from "../errors.ts";
+import { messageOf, OperatorError, type ErrorCode } from "../errors.ts";
 import { kinds, type V1Secret, type V1ServiceAccount } from "../kube/types.ts";
 import type { Kube } from "../kube/client.ts";
 import type { Clock } from "../clock.ts";
@@ -32,6 +32,14 @@ export interface SourceTools {
 /** Reads what identities need, each for a little while only: a rotated key counts soon. */
 const KEEP_MS = 10_000;
 const MAX_KEPT = 2000;
+
+/** That the API server does not answer says nothing about a source. */
+const noAnswer: ReadonlySet<ErrorCode> = new Set([
+  "KUBE_UNAVAILABLE",
+  "KUBE_TIMEOUT",
+  "KUBE_THROTTLED",
+  "KUBE_BAD_ANSWER",
+]);
 
 export function createNamer(tools: SourceTools): {
   readonly image: (app: AIApp, signal: AbortSignal) => Promise<Named<ImageSeen>>;
@@ -103,8 +111,7 @@ export function createNamer(tools: SourceTools): {
       }
       return { source: known as Source<V>, reference };
     } catch (error) {
-      if (!(error instanceof OperatorError) || error.code.startsWith("KUBE_UNAVAILABLE"))
-        throw error;
+      if (!(error instanceof OperatorError) || noAnswer.has(error.code)) throw error;
       const code = error.code === "KUBE_FORBIDDEN" ? "CREDENTIALS_MISSING" : error.code;
       const message =
         error.code === "KUBE_FORBIDDEN"

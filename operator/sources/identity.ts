@@ -49,6 +49,12 @@ export function storageIdentity({ namespace, name, data }: SecretData): Identity
   );
 }
 
+/** Keys are hosts or URLs; Docker Hub's is the one that `docker login` has written since its beginnings. */
+function hostOf(registry: string): string {
+  const host = registry.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+  return host === "index.docker.io" ? "docker.io" : host;
+}
+
 const DockerConfig = z.object({
   auths: z.record(
     z.string(),
@@ -78,7 +84,7 @@ export function registryIdentity({ namespace, name, data }: SecretData, host: st
     );
   }
   const entry = Object.entries(parsed.data.auths).find(
-    ([registry]) => registry.replace(/^https?:\/\//, "").replace(/\/.*$/, "") === host,
+    ([registry]) => hostOf(registry) === host,
   )?.[1];
   if (entry === undefined) {
     throw new OperatorError("SECRET_INVALID", `${where} has no login for ${host}: add one`);

@@ -76,6 +76,8 @@ function kubeletConfig(node: NodeLayout, cgroupRoot: string, authorityFile: stri
     cgroupDriver: "cgroupfs",
     cgroupRoot,
     failSwapOn: false,
+    // Kubelets clear away logs of pods that are not theirs.
+    podLogsDir: join(node.folder, "logs"),
     oomScoreAdj: 0,
     containerRuntimeEndpoint: `unix://${node.socket}`,
     clusterDNS: [NODE_ADDRESS],

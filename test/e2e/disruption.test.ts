@@ -1,8 +1,7 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { readApp, waitFor, isReleased } from "../support/aiapp.ts";
 import type { Platform } from "../support/platform.ts";
-import type { Traffic } from "../traffic/start.ts";
 import {
   apply,
   digits,
@@ -74,60 +73,67 @@ describe.each([
   ["one", 1],
   ["two", 2],
 ])("an app of %s", (name, replicas) => {
-  let load: Traffic;
   beforeAll(async () => {
     await apply(platform, digits(platform, NAMESPACE, name, { replicas }));
     await serving(platform, NAMESPACE, name, "the first release");
   });
   afterAll(() => platform.kubectl(["delete", "aia", name, "--namespace", NAMESPACE]));
-  beforeEach(async () => {
+
+  /** Every way of asking at once, while `work` takes pods away: each answer must be right. */
+  async function underTraffic(work: () => Promise<void>): Promise<void> {
     const app = await readApp(platform, NAMESPACE, name);
-    load = await traffic(app.status?.url, {
+    const load = await traffic(app.status?.url, {
       rate: 40,
       pipelined: { connections: 2, depth: 4 },
       idle: { connections: 4, seconds: 7 },
       long: { connections: 2, seconds: 4 },
     });
-  });
-  afterEach(async () => {
+    try {
+      await work();
+    } finally {
+      await load.stop();
+    }
     const summary = await load.stop();
     expect(summary.failures).toEqual([]);
     expect(summary.failed).toBe(0);
     expect(summary.dropped).toBe(0);
     for (const kind of ["keepAlive", "fresh", "pipelined", "idle", "long"] as const)
-      expect(summary.kinds[kind]?.requests, kind).toBeGreaterThan(0);
-  });
+      expect(summary.kinds[kind]?.requests).toBeGreaterThan(0);
+  }
 
-  it("loses no request over rollouts", async () => {
-    for (const version of ["2", "1", "2", "1"]) {
-      await patch(platform, NAMESPACE, name, { modelVersion: version });
-      await serving(
-        platform,
-        NAMESPACE,
-        name,
-        `version ${version}`,
-        ({ status }) => status?.current?.modelVersion === version,
-      );
-    }
-  });
+  it("loses no request over rollouts", () =>
+    underTraffic(async () => {
+      for (const version of ["2", "1", "2", "1"]) {
+        await patch(platform, NAMESPACE, name, { modelVersion: version });
+        await serving(
+          platform,
+          NAMESPACE,
+          name,
+          `version ${version}`,
+          ({ status }) => status?.current?.modelVersion === version,
+        );
+      }
+    }));
 
-  it("loses no request when its pods are evicted", async () => {
-    for (let round = 0; round < 2; round += 1) {
-      const [pod] = await podsOf(name);
-      if (pod === undefined) throw new Error("no pod is there");
-      await evict(pod);
-      await replaced(name, pod);
-    }
-  });
+  it("loses no request when its pods are evicted", () =>
+    underTraffic(async () => {
+      for (let round = 0; round < 2; round += 1) {
+        const [pod] = await podsOf(name);
+        if (pod === undefined) throw new Error("no pod is there");
+        await evict(pod);
+        await replaced(name, pod);
+      }
+    }));
 
-  it("loses no request when the node that it runs on is drained", async () => {
-    for (const node of ["node-1", "node-2"]) {
-      // prettier-ignore
-      await platform.kubectl(["drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--pod-selector", `aiapp.dev/app=${name}`, "--timeout=180s"]);
-      const pods = await podsOf(name);
-      expect(pods.every(({ spec }) => spec.nodeName !== node)).toBe(true);
-      await waitFor(platform, { namespace: NAMESPACE, name }, "all pods", isReleased);
-      await platform.kubectl(["uncordon", node]);
-    }
-  });
+  it("loses no request when the node that it runs on is drained", () =>
+    underTraffic(async () => {
+      for (const node of ["node-1", "node-2"]) {
+        // prettier-ignore
+        await platform.kubectl(["drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--pod-selector", `aiapp.dev/app=${name}`, "--timeout=180s"]);
+        const pods = await podsOf(name);
+        expect(pods.every(({ spec }) => spec.nodeName !== node)).toBe(true);
+        await waitFor(platform, { namespace: NAMESPACE, name }, "all pods", isReleased);
+        await platform.kubectl(["uncordon", node]);
+      }
+    }));
 });

@@ -47,8 +47,7 @@ describe("an AIApp", () => {
     expect(condition(app, "SourcesReady")).toMatchObject({ status: "True" });
     expect(condition(app, "Stalled")).toBeUndefined();
     const owned = await names("deployment,service,serviceaccount,poddisruptionbudget");
-    expect(owned.split("
-").toSorted()).toEqual([
+    expect(owned.split("\n").toSorted()).toEqual([
       "deployment.apps/digits",
       "poddisruptionbudget.policy/digits",
       "service/digits",
@@ -81,7 +80,10 @@ describe("an AIApp", () => {
     const load = await traffic(first.status?.url);
     const ids = [first.status?.current?.id];
     const next = async (what: string, check: Parameters<typeof serving>[4]): Promise<void> => {
-      const app = await until(what, (one) => !ids.includes(one.status?.current?.id) && (check?.(one) ?? true));
+      const app = await until(
+        what,
+        (one) => !ids.includes(one.status?.current?.id) && (check?.(one) ?? true),
+      );
       ids.push(app.status?.current?.id);
     };
     try {
