@@ -72,11 +72,8 @@ export function createAgents(policy: HostPolicy): Agents {
   const list = blocked(policy.allowLoopback);
 
   function isBlocked(address: string): boolean {
-    const family = isIP(address);
-    // An IPv4 address in IPv6 clothes is judged as what it is.
-    const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-    if (mapped !== undefined) return list.check(mapped, "ipv4");
-    return list.check(address, family === 6 ? "ipv6" : "ipv4");
+    // An IPv4 address in IPv6 clothes (::ffff:…) is judged as what it is.
+    return list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
   }
 
   const lookup: LookupFunction = (hostname, options, callback) => {

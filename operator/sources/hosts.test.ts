@@ -1,0 +1,160 @@
+import dns, { type LookupAddress } from "node:dns";
+
+import { afterEach, describe, expect, it, vi } from "vitest";
+
+import { againWhenReset, createAgents, schemeOf, type HostPolicy } from "./hosts.ts";
+
+const policy: HostPolicy = { insecureHosts: new Set(), allowLoopback: false };
+
+/** What connecting to a name would find, when it resolves to these. */
+function lookUp(
+  name: string,
+  addresses: readonly string[],
+  options: { readonly all?: boolean } = {},
+  rules = policy,
+  failure: Error | null = null,
+): Promise<string | LookupAddress[]> {
+  const resolved = addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 }));
+  // Of its many forms the one that is called is (name, options, callback).
+  vi.spyOn(dns, "lookup").mockImplementation(((
+    _: string,
+    __: unknown,
+    callback: (error: Error | null, found: LookupAddress[]) => void,
+  ) => callback(failure, resolved)) as unknown as typeof dns.lookup);
+  return new Promise((resolve, reject) => {
+    createAgents(rules).lookup(name, options, (error, found) => {
+      if (error === null) resolve(found);
+      else reject(error);
+    });
+  });
+}
+
+afterEach(() => vi.restoreAllMocks());
+
+const blocked = [
+  "127.0.0.1",
+  "127.8.8.8",
+  "::1",
+  "0.0.0.0",
+  "::",
+  "169.254.169.254",
+  "169.254.1.1",
+  "168.63.129.16",
+  "224.0.0.1",
+  "fe80::1",
+  "febf::1",
+  // The same in IPv6 clothes.
+  "::ffff:127.0.0.1",
+  "::FFFF:169.254.169.254",
+  "::ffff:168.63.129.16",
+  "::ffff:a9fe:a9fe",
+  "::ffff:7f00:1",
+  "0:0:0:0:0:ffff:a9fe:a9fe",
+];
+const allowed = ["10.0.0.4", "168.63.129.17", "20.60.1.1", "2603:1030::1", "::ffff:10.0.0.4"];
+
+describe("an address", () => {
+  it.each(blocked)("%s is refused as it is written", (address) => {
+    const { check } = createAgents(policy);
+    for (const written of address.includes(":") ? [address, `[${address}]`] : [address]) {
+      expect(() => check(written)).toThrow(expect.objectContaining({ code: "HOST_NOT_ALLOWED" }));
+    }
+  });
+
+  it.each(blocked)("%s is refused when a name resolves to it", async (address) => {
+    await expect(lookUp("models.example", [address])).rejects.toMatchObject({
+      code: "HOST_NOT_ALLOWED",
+      message: `models.example is ${address}, a loopback, link-local or metadata address: name a registry or store outside this node`,
+    });
+  });
+
+  it.each(allowed)("%s may be asked", async (address) => {
+    expect(() => createAgents(policy).check(address)).not.toThrow();
+    await expect(lookUp("models.example", [address])).resolves.toBe(address);
+  });
+});
+
+describe("a name", () => {
+  it("is refused when one of its addresses is: another may be taken at the next try", async () => {
+    const found = lookUp("models.example", ["20.60.1.1", "169.254.169.254"], { all: true });
+    await expect(found).rejects.toMatchObject({ code: "HOST_NOT_ALLOWED" });
+  });
+
+  it("has all its addresses for whoever asks for all", async () => {
+    await expect(lookUp("a.example", ["20.60.1.1", "2603::1"], { all: true })).resolves.toEqual([
+      { address: "20.60.1.1", family: 4 },
+      { address: "2603::1", family: 6 },
+    ]);
+  });
+
+  it("is looked up when a connection is made, not before", () => {
+    expect(() => createAgents(policy).check("localhost")).not.toThrow();
+  });
+
+  it.each(["2130706433", "0x7f.1", "localhost"])(
+    "is judged by what the system makes of it (%s)",
+    async (name) => {
+      const found = new Promise((resolve, reject) => {
+        createAgents(policy).lookup(name, {}, (error, address) =>
+          error === null ? resolve(address) : reject(error),
+        );
+      });
+      await expect(found).rejects.toMatchObject({ code: "HOST_NOT_ALLOWED" });
+    },
+  );
+
+  it("that is not known is an error of the lookup", async () => {
+    const unknown = Object.assign(new Error("unknown"), { code: "ENOTFOUND" });
+    await expect(lookUp("nowhere.example", [], {}, policy, unknown)).rejects.toBe(unknown);
+  });
+});
+
+describe("loopback", () => {
+  const rules = { ...policy, allowLoopback: true };
+
+  it.each(["127.0.0.1", "::1", "::ffff:127.0.0.1"])("may be allowed (%s)", async (address) => {
+    expect(() => createAgents(rules).check(address)).not.toThrow();
+    await expect(lookUp("localhost", [address], {}, rules)).resolves.toBe(address);
+  });
+
+  it.each(["169.254.169.254", "168.63.129.16", "::ffff:169.254.169.254"])(
+    "allowed does not allow %s",
+    (address) => {
+      expect(() => createAgents(rules).check(address)).toThrow("link-local");
+    },
+  );
+});
+
+it("connections of both kinds look names up by these rules", () => {
+  const { http, https, lookup } = createAgents(policy);
+  for (const agent of [http, https])
+    expect(Reflect.get(agent, "options")).toMatchObject({ lookup });
+});
+
+it("is asked over http only where that is said of the very host and port", () => {
+  const rules = { ...policy, insecureHosts: new Set(["store.example:10000"]) };
+  expect(schemeOf("store.example:10000", rules)).toBe("http");
+  expect(schemeOf("store.example", rules)).toBe("https");
+});
+
+describe("what only reads", () => {
+  const reset = Object.assign(new Error("reset"), { code: "ECONNRESET" });
+
+  it("is asked once more when a kept connection was closed meanwhile, and no more", async () => {
+    const ask = vi
+      .fn<() => Promise<string>>()
+      .mockRejectedValueOnce(reset)
+      .mockResolvedValueOnce("answer");
+    await expect(againWhenReset(ask)).resolves.toBe("answer");
+    const always = vi.fn<() => Promise<string>>().mockRejectedValue(reset);
+    await expect(againWhenReset(always)).rejects.toBe(reset);
+    expect(always).toHaveBeenCalledTimes(2);
+  });
+
+  it("is not asked again for any other reason", async () => {
+    const refused = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+    const ask = vi.fn<() => Promise<string>>().mockRejectedValue(refused);
+    await expect(againWhenReset(ask)).rejects.toBe(refused);
+    expect(ask).toHaveBeenCalledTimes(1);
+  });
+});
