@@ -1,0 +1,256 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { startApiServer, type ApiServer } from "../support/apiserver.ts";
+
+/** The CustomResourceDefinition on a real API server: what it takes, what it refuses, and with which words. */
+
+const CRD = join(import.meta.dirname, "..", "..", "crds", "generated", "aiapps.aiapp.dev.yaml");
+let server: ApiServer;
+
+beforeAll(async () => {
+  server = await startApiServer();
+  await server.kubectl(["apply", "--filename", CRD]);
+  await server.kubectl([
+    "wait",
+    "crd/aiapps.aiapp.dev",
+    "--for=condition=Established",
+    "--timeout=30s",
+  ]);
+});
+afterAll(() => server.close());
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const valid = {
+  image: "contoso.azurecr.io/cats:1.4",
+  modelVersion: "7",
+  model: { store: "https://contoso.blob.core.windows.net/models", name: "cats" },
+} as const;
+
+function app(spec: Fields, metadata: Fields = {}): string {
+  return JSON.stringify({
+    apiVersion: "aiapp.dev/v1alpha1",
+    kind: "AIApp",
+    metadata: { name: "cats", namespace: "default", ...metadata },
+    spec: { ...valid, ...spec },
+  });
+}
+
+/** As `kubectl apply --dry-run=server` does: everything but the writing. */
+async function dryRun(manifest: string): Promise<{ spec: Fields; status?: Fields }> {
+  const text = await server.kubectl(
+    ["create", "--dry-run=server", "--output", "json", "--validate=strict", "--filename", "-"],
+    manifest,
+  );
+  return JSON.parse(text) as { spec: Fields; status?: Fields };
+}
+
+const model = (fields: Fields): Fields => ({ model: { ...valid.model, ...fields } });
+
+describe("the API server takes", () => {
+  it.each<[string, Fields]>([
+    ["the least that there can be", {}],
+    ["a version as a number", { modelVersion: 7 }],
+    ["latest", { modelVersion: "latest" }],
+    ["a range", { modelVersion: ">=7 <8" }],
+    ["a semantic version", { modelVersion: "1.4.0-rc.1+build" }],
+    ["a date", { modelVersion: "2026-03-01" }],
+    ["a pinned digest", { image: `contoso.azurecr.io/cats@sha256:${"a".repeat(64)}` }],
+    ["a tag and a digest", { image: `contoso.azurecr.io/cats:1@sha256:${"a".repeat(64)}` }],
+    ["a registry with a port", { image: "registry.local:5000/team/cats:1" }],
+    ["an interval of hours and minutes", { interval: "1h30m" }],
+    ["replicas", { replicas: 0 }],
+    ["autoscaling", { autoscaling: { minReplicas: 2, maxReplicas: 5, targetCPUUtilization: 80 } }],
+    ["a model in a folder of folders", model({ name: "team/cats" })],
+    ["single files", model({ files: [{ name: "model.onnx", mountPath: "/app/model.onnx" }] })],
+    ["quantities as numbers", { resources: { limits: { cpu: 2, memory: "1Gi" } } }],
+    [
+      "environment from a Secret",
+      { env: [{ name: "KEY", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }] },
+    ],
+    ["a pod template of any kind", { podTemplate: { spec: { priorityClassName: "high" } } }],
+    ["a Secret for storage", { credentials: { storage: "storage", registry: "registry" } }],
+    ["anonymous reads, said aloud", { credentials: { anonymous: ["Registry", "Storage"] } }],
+    ["a DNS label on AKS", { service: { azureDNSLabel: "cats", type: "LoadBalancer" } }],
+  ])("%s", async (_, spec) => {
+    await expect(dryRun(app(spec))).resolves.toMatchObject({ kind: "AIApp" });
+  });
+});
+
+describe("the API server refuses, and says how to mend it", () => {
+  it.each<[string, Fields, RegExp]>([
+    [
+      "an image without tag",
+      { image: "contoso.azurecr.io/cats" },
+      /image must end in a tag \(:1\.4\) or a digest/,
+    ],
+    [
+      "an image without registry",
+      { image: "cats:1" },
+      /image must name a registry, a repository and a tag or digest/,
+    ],
+    [
+      "an image with a scheme",
+      { image: "https://contoso.azurecr.io/cats:1" },
+      /image must name a registry/,
+    ],
+    ["an image with a shell in it", { image: "contoso.azurecr.io/cats:$(id)" }, /image must/],
+    [
+      "a version that climbs",
+      { modelVersion: "../7" },
+      /modelVersion must be a version folder \(7, 1\.4\.0, 2026-03-01\), latest, or a range/,
+    ],
+    ["a version below zero", { modelVersion: -1 }, /modelVersion must be a version folder/],
+    ["an empty version", { modelVersion: "" }, /modelVersion must be a version folder/],
+    ["a store that is no URL", model({ store: "models" }), /spec\.model\.store.*should match/],
+    [
+      "a store that ends in a slash",
+      model({ store: "https://a.blob.core.windows.net/models/" }),
+      /store must not end in '\/'/,
+    ],
+    [
+      "a token in the store's URL",
+      model({ store: "https://a.blob.core.windows.net/models?sig=x" }),
+      /spec\.model\.store/,
+    ],
+    ["a model that climbs", model({ name: "../cats" }), /spec\.model\.name/],
+    [
+      "a file that climbs",
+      model({ files: [{ name: "../x", mountPath: "/x" }] }),
+      /name must be a path inside the bundle|spec\.model\.files/,
+    ],
+    ["a relative mount path", model({ files: [{ name: "x", mountPath: "x/y" }] }), /mountPath/],
+    ["an interval of nothing", { interval: "0s" }, /interval must be between 1s and 24h/],
+    ["an interval of days", { interval: "48h" }, /interval must be between 1s and 24h/],
+    ["an interval that is none", { interval: "often" }, /spec\.interval/],
+    [
+      "replicas and autoscaling",
+      { replicas: 2, autoscaling: { maxReplicas: 3 } },
+      /replicas and autoscaling exclude each other: remove one/,
+    ],
+    ["replicas below zero", { replicas: -1 }, /greater than or equal to 0/],
+    [
+      "more at least than at most",
+      { autoscaling: { minReplicas: 5, maxReplicas: 2 } },
+      /minReplicas must not be above maxReplicas/,
+    ],
+    [
+      "a Secret and anonymous storage",
+      { credentials: { storage: "s", anonymous: ["Storage"] } },
+      /credentials\.storage and anonymous Storage exclude each other: remove one/,
+    ],
+    [
+      "a Secret and anonymous registry",
+      { credentials: { registry: "s", anonymous: ["Registry"] } },
+      /credentials\.registry and anonymous Registry exclude each other/,
+    ],
+    [
+      "a strategy of the future",
+      { rollout: { strategy: "Canary" } },
+      /supported values: "Rolling"/,
+    ],
+    ["a port that is none", { server: { port: 70_000 } }, /less than or equal to 65535/],
+    ["a field that there is not", { modelversion: "7" }, /unknown field "spec\.modelversion"/],
+    [
+      "the same variable twice",
+      {
+        env: [
+          { name: "A", value: "1" },
+          { name: "A", value: "2" },
+        ],
+      },
+      /Duplicate value/,
+    ],
+  ])("%s", async (_, spec, message) => {
+    await expect(dryRun(app(spec))).rejects.toThrow(message);
+  });
+
+  it.each<[string, Fields, RegExp]>([
+    [
+      "a name too long for what is derived from it",
+      { name: "a".repeat(53) },
+      /name must have at most 52 characters/,
+    ],
+    ["a name with a dot", { name: "cats.v1" }, /name must be lower-case letters, digits and '-'/],
+    ["a name that begins with a digit", { name: "1cats" }, /name must be lower-case letters/],
+    [
+      "a name that another app's candidate has",
+      { name: "cats-candidate" },
+      /name must not end in -candidate/,
+    ],
+  ])("%s", async (_, metadata, message) => {
+    await expect(dryRun(app({}, metadata))).rejects.toThrow(message);
+  });
+
+  it.each(["image", "modelVersion", "model"])("a spec without %s", async (field) => {
+    const manifest = JSON.parse(app({})) as { spec: Record<string, unknown> };
+    delete manifest.spec[field];
+    await expect(dryRun(JSON.stringify(manifest))).rejects.toThrow(
+      new RegExp(`spec\\.${field}.*Required`),
+    );
+  });
+});
+
+describe("an AIApp that is stored", () => {
+  beforeAll(() => server.kubectl(["apply", "--filename", "-"], app({ replicas: 2 })));
+
+  it("has its defaults, and a status that says that nobody has looked yet", async () => {
+    const stored = JSON.parse(
+      await server.kubectl(["get", "aia", "cats", "--output", "json"]),
+    ) as Fields;
+    expect(stored).toMatchObject({
+      spec: { interval: "1m", suspend: false, model: { order: "Auto" } },
+      status: { observedGeneration: -1 },
+    });
+    expect(stored).not.toHaveProperty("spec.autoscaling");
+  });
+
+  it("is scaled by kubectl scale", async () => {
+    await server.kubectl(["scale", "aia", "cats", "--replicas", "5"]);
+    const replicas = await server.kubectl([
+      "get",
+      "aia",
+      "cats",
+      "--output",
+      "jsonpath={.spec.replicas}",
+    ]);
+    expect(replicas).toBe("5");
+  });
+
+  it("is found under its short name, and among all", async () => {
+    expect(await server.kubectl(["get", "aia"])).toMatch(
+      /NAME\s+READY\s+IMAGE TAG\s+MODEL\s+STATUS\s+URL\s+AGE/,
+    );
+    expect(await server.kubectl(["get", "all", "--output", "name"])).toContain(
+      "aiapp.aiapp.dev/cats",
+    );
+  });
+
+  it("keeps spec and status apart: who writes one cannot write the other", async () => {
+    const patch = JSON.stringify({
+      spec: { modelVersion: "8" },
+      status: { observedGeneration: 9, url: "http://x" },
+    });
+    await server.kubectl([
+      "patch",
+      "aia",
+      "cats",
+      "--type",
+      "merge",
+      "--subresource",
+      "status",
+      "--patch",
+      patch,
+    ]);
+    const stored = JSON.parse(
+      await server.kubectl(["get", "aia", "cats", "--output", "json"]),
+    ) as Fields;
+    expect(stored).toMatchObject({
+      spec: { modelVersion: "7" },
+      status: { observedGeneration: 9, url: "http://x" },
+    });
+  });
+});
