@@ -1,16 +1,42 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 
+import { down, findCluster } from "../test/cluster/cluster.ts";
+import { explain, preflight } from "../test/cluster/preflight.ts";
+import { prepare, runInside } from "../test/support/outside.ts";
+import { GIVEN } from "../test/support/platform.ts";
 import { table, type Figure } from "./figures.ts";
+import * as polling from "./polling.ts";
+import * as release from "./release.ts";
 
 /** `npm run bench -- NAME … [--json FILE]`: measures, prints a table, and exits 1 when a goal is missed. */
 const benches = {
-  polling: async (signal: AbortSignal) => (await import("./polling.ts")).run(signal),
-  release: async (signal: AbortSignal) => (await import("./release.ts")).run(signal),
-} as const satisfies Record<string, (signal: AbortSignal) => Promise<readonly Figure[]>>;
+  polling: polling.run,
+  release: release.run,
+} as const satisfies Record<string, () => Promise<readonly Figure[]>>;
 
 function isBench(name: string): name is keyof typeof benches {
   return Object.hasOwn(benches, name);
+}
+
+/** These run beside the cluster, in its network: brings it up and runs this program there. */
+async function beside(): Promise<number> {
+  const lacks = await preflight();
+  if (lacks.length > 0) {
+    console.error(explain(lacks));
+    return 1;
+  }
+  const wasUp = (await findCluster()) !== undefined;
+  try {
+    const prepared = await prepare();
+    return await runInside(prepared, [
+      process.execPath,
+      import.meta.filename,
+      ...process.argv.slice(2),
+    ]);
+  } finally {
+    if (!wasUp) await down();
+  }
 }
 
 async function main(): Promise<void> {
@@ -27,13 +53,12 @@ async function main(): Promise<void> {
     process.exitCode = 2;
     return;
   }
-  const stop = new AbortController();
-  process.once("SIGINT", () => stop.abort(new Error("interrupted")));
-  process.once("SIGTERM", () => stop.abort(new Error("terminated")));
-  const figures: Figure[] = [];
-  for (const name of positionals.filter(isBench)) {
-    figures.push(...(await benches[name](stop.signal)));
+  if (process.env[GIVEN] === undefined) {
+    process.exitCode = await beside();
+    return;
   }
+  const figures: Figure[] = [];
+  for (const name of positionals.filter(isBench)) figures.push(...(await benches[name]()));
   console.log(table(figures));
   if (values.json !== undefined)
     await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);

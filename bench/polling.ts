@@ -1,0 +1,115 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { join } from "node:path";
+
+import { readApp, condition } from "../test/support/aiapp.ts";
+import {
+  connectPlatform,
+  createTenant,
+  installOperator,
+  type Platform,
+} from "../test/support/platform.ts";
+import { atMost, told, type Figure } from "./figures.ts";
+
+/** Cost at rest: what 50 AIApps over three sources (two images, one model) ask of registry and storage in a minute. */
+
+const NAMESPACE = "bench";
+const APPS = 50;
+const INTERVAL_SECONDS = 10;
+const MINUTE_MS = 60_000;
+const models = join(import.meta.dirname, "..", "examples", "digits", "models");
+
+async function setUp(platform: Platform): Promise<void> {
+  await platform.kubectl([
+    "delete",
+    "namespace",
+    NAMESPACE,
+    "--ignore-not-found",
+    "--timeout=180s",
+  ]);
+  await createTenant(platform, NAMESPACE);
+  await installOperator(platform, { tenants: [NAMESPACE] });
+  for (const tag of ["a", "b"])
+    await platform.push(platform.images.server, `${platform.registry}/bench:${tag}`);
+  await platform.aiapp(["publish", join(models, "1"), "--to", `${platform.store}/bench/1`]);
+  const apps = Array.from({ length: APPS }, (_, index) => ({
+    apiVersion: "aiapp.dev/v1alpha1",
+    kind: "AIApp",
+    metadata: { name: `app-${index}`, namespace: NAMESPACE },
+    spec: {
+      image: `${platform.registry}/bench:${index % 2 === 0 ? "a" : "b"}`,
+      modelVersion: "1",
+      model: { store: platform.store, name: "bench" },
+      interval: `${INTERVAL_SECONDS}s`,
+      // The polls are what is measured: no pods.
+      replicas: 0,
+      service: { type: "ClusterIP" },
+      credentials: { storage: "storage", registry: "registry" },
+    },
+  }));
+  await platform.kubectl(
+    ["apply", "--filename", "-"],
+    JSON.stringify({ apiVersion: "v1", kind: "List", items: apps }),
+  );
+}
+
+/** Until the last app is released: then all is at rest. */
+async function atRest(platform: Platform): Promise<void> {
+  const deadline = Date.now() + 180_000;
+  for (let index = 0; index < APPS;) {
+    const app = await readApp(platform, NAMESPACE, `app-${index}`);
+    if (condition(app, "Released")?.status === "True") index += 1;
+    else if (Date.now() > deadline) throw new Error(`app-${index} is not released`);
+    else await delay(500);
+  }
+  await delay(5000);
+}
+
+/** The metrics of the replica that leads. */
+async function metrics(platform: Platform): Promise<ReadonlyMap<string, number>> {
+  // prettier-ignore
+  const leader = await platform.kubectl(["get", "lease", "aiapp-operator", "--namespace", "aiapp-system", "--output", "jsonpath={.spec.holderIdentity}"]);
+  const path = `/api/v1/namespaces/aiapp-system/pods/${leader}:8080/proxy/metrics`;
+  const lines = (await platform.kubectl(["get", "--raw", path])).split("\n");
+  return new Map(
+    lines.flatMap((line) => {
+      const match = /^(\w+)(?:\{[^}]*\})? (\S+)$/.exec(line);
+      return match === null ? [] : [[match[1] ?? "", Number(match[2])] as const];
+    }),
+  );
+}
+
+export async function run(): Promise<readonly Figure[]> {
+  const platform = connectPlatform(process.env);
+  await setUp(platform);
+  await atRest(platform);
+  await platform.forgetRequests();
+  await delay(MINUTE_MS);
+  const requests = await platform.requests();
+  const memory = await metrics(platform);
+  await platform.kubectl(["delete", "namespace", NAMESPACE, "--timeout=180s"]);
+
+  const registry = requests.filter(({ service }) => service === "acr");
+  const storage = requests.filter(({ service }) => service === "blob");
+  const dear = requests.filter(({ method, status }) => method !== "HEAD" && status !== 304);
+  const owed = (sources: number): number => (sources * 60) / INTERVAL_SECONDS;
+  const megabytes = (name: string): number => (memory.get(name) ?? Number.NaN) / 1e6;
+  return [
+    told("AIApps", APPS, ""),
+    told("interval", INTERVAL_SECONDS, "s"),
+    told("requests to the registry, two sources", registry.length, "a minute"),
+    told("requests to storage, one source", storage.length, "a minute"),
+    // A jitter of 5 % and the edges of the minute may add one poll a source.
+    atMost("polls a source and interval, registry", registry.length / owed(2), "", 1.2),
+    atMost("polls a source and interval, storage", storage.length / owed(1), "", 1.2),
+    atMost("requests that were neither HEAD nor answered 304", dear.length, "", 0),
+    atMost(
+      "memory of the operator at rest (resident)",
+      megabytes("process_resident_memory_bytes"),
+      "MB",
+      200,
+    ),
+    told("  of it: JavaScript heap in use", megabytes("nodejs_heap_size_used_bytes"), "MB"),
+    told("  of it: JavaScript heap reserved", megabytes("nodejs_heap_size_total_bytes"), "MB"),
+    told("  of it: buffers outside the heap", megabytes("nodejs_external_memory_bytes"), "MB"),
+  ];
+}
