@@ -44,6 +44,8 @@ interface Entry {
   readonly subscribers: Map<string, number>;
   readonly stop: AbortController;
   cancel: () => void;
+  /** Waits for its host; it is not to wait there twice. */
+  queued: boolean;
   /** When the poll under way began. */
   startedAt: number | undefined;
   /** A poll that begins at or after this is still owed. */
@@ -91,15 +93,22 @@ export function createPoller({
   }
 
   function enqueue(entry: Entry): void {
-    if (entry.stop.signal.aborted) return;
+    if (entry.stop.signal.aborted || entry.queued) return;
+    entry.queued = true;
     hostOf(entry.source.host)
       .queue.add(() => poll(entry))
       .catch((error: unknown) => log.error({ error }, "a poll escaped its handling"));
   }
 
   async function poll(entry: Entry): Promise<void> {
+    entry.queued = false;
     if (entry.stop.signal.aborted || entry.startedAt !== undefined) return;
     const { source } = entry;
+    // The host may have asked for quiet while this poll waited.
+    if (hostOf(source.host).quietUntil > clock.now()) {
+      schedule(entry, 0);
+      return;
+    }
     const startedAt = clock.now();
     const before = entry.state;
     entry.startedAt = startedAt;
@@ -107,6 +116,7 @@ export function createPoller({
     try {
       const signal = AbortSignal.any([entry.stop.signal, AbortSignal.timeout(POLL_TIMEOUT_MS)]);
       const value = await source.poll(before.value, signal);
+      if (entry.stop.signal.aborted) return;
       const changed = value.digest !== before.value?.digest;
       entry.state = {
         value,
@@ -182,6 +192,7 @@ export function createPoller({
         subscribers: new Map(),
         stop: new AbortController(),
         cancel: () => {},
+        queued: false,
         startedAt: undefined,
         owedSince: undefined,
         failures: 0,

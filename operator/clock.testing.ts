@@ -1,0 +1,45 @@
+import { setImmediate } from "node:timers/promises";
+
+import type { Clock } from "./clock.ts";
+
+/** A clock that stands still until a test moves it on. */
+export class ManualClock implements Clock {
+  #now: number;
+  #count = 0;
+  readonly #timers = new Map<number, { readonly at: number; readonly callback: () => void }>();
+  /** In the middle: what it is a jitter of is not moved. */
+  chance = 0.5;
+
+  constructor(now = Date.parse("2026-03-01T08:00:00Z")) {
+    this.#now = now;
+  }
+
+  readonly now = (): number => this.#now;
+  readonly random = (): number => this.chance;
+  readonly after = (ms: number, callback: () => void): (() => void) => {
+    const id = (this.#count += 1);
+    this.#timers.set(id, { at: this.#now + Math.max(0, ms), callback });
+    return () => void this.#timers.delete(id);
+  };
+
+  /** How many timers are set. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
+  /** Moves on, timer by timer; what only waits for promises has gone on before the next one. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    await setImmediate();
+    for (;;) {
+      const [next] = [...this.#timers].toSorted(([, a], [, b]) => a.at - b.at);
+      if (next === undefined || next[1].at > end) break;
+      const [id, { at, callback }] = next;
+      this.#timers.delete(id);
+      this.#now = Math.max(this.#now, at);
+      callback();
+      await setImmediate();
+    }
+    this.#now = end;
+  }
+}

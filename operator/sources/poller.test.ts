@@ -1,0 +1,551 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import { ManualClock } from "../clock.testing.ts";
+import { OperatorError } from "../errors.ts";
+import { createLogger } from "../log.ts";
+import { createMetrics } from "../metrics.ts";
+import { createPoller, type Poller } from "./poller.ts";
+import type { ImageSeen, Source } from "./source.ts";
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const metrics = createMetrics();
+const log = createLogger("silent");
+
+interface World {
+  readonly clock: ManualClock;
+  readonly poller: Poller;
+  /** Subscribers, as they are told. */
+  readonly told: string[];
+  readonly start: number;
+}
+
+function world(): World {
+  const clock = new ManualClock();
+  const told: string[] = [];
+  const onChange = (subscriber: string): void => void told.push(subscriber);
+  const poller = createPoller({ clock, log, metrics, onChange });
+  return { clock, poller, told, start: clock.now() };
+}
+
+/** A source whose answers a test gives. */
+class FakeSource implements Source<ImageSeen> {
+  readonly kind = "image";
+  readonly key: string;
+  readonly host: string;
+  readonly #clock: ManualClock;
+  /** When each poll began. */
+  readonly begun: number[] = [];
+  /** What each poll was told to have been seen before. */
+  readonly previous: (string | undefined)[] = [];
+  running = 0;
+  signal: AbortSignal | undefined;
+  /** Digests and errors; a function waits for the test. */
+  answer: string | Error | (() => Promise<string>) = "a";
+
+  constructor(clock: ManualClock, key = "cats", host = "one.example") {
+    this.#clock = clock;
+    this.key = key;
+    this.host = host;
+  }
+
+  async poll(previous: ImageSeen | undefined, signal: AbortSignal): Promise<ImageSeen> {
+    this.begun.push(this.#clock.now());
+    this.previous.push(previous?.digest);
+    this.signal = signal;
+    this.running += 1;
+    try {
+      const { answer } = this;
+      if (answer instanceof Error) throw answer;
+      return { kind: "image", digest: typeof answer === "string" ? answer : await answer() };
+    } finally {
+      this.running -= 1;
+    }
+  }
+
+  /** Polls wait until the returned function says how they end. */
+  hold(): (digest: string | Error) => Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    // Nobody waits for it when no poll began.
+    promise.catch(() => {});
+    this.answer = () => promise;
+    return async (end) => {
+      if (end instanceof Error) reject(end);
+      else resolve(end);
+      await this.#clock.advance(0);
+    };
+  }
+
+  /** Seconds after `start` at which polls began. */
+  secondsSince(start: number): readonly number[] {
+    return this.begun.map((time) => (time - start) / SECOND);
+  }
+}
+
+function unavailable(retryAfterMs?: number): OperatorError {
+  return new OperatorError("REGISTRY_UNAVAILABLE", "does not answer", { retryAfterMs });
+}
+
+describe("a source", () => {
+  it("is polled once for all who want it, and all are told", async () => {
+    const { clock, poller, told } = world();
+    const [one, other] = [new FakeSource(clock), new FakeSource(clock)];
+    poller.want("shop/a", [{ source: one, intervalMs: MINUTE }]);
+    poller.want("shop/b", [{ source: other, intervalMs: MINUTE }]);
+    await clock.advance(0);
+    expect([...one.begun, ...other.begun]).toHaveLength(1);
+    expect(told.toSorted()).toEqual(["shop/a", "shop/b"]);
+    expect(poller.get(other)).toMatchObject({ value: { digest: "a" }, error: undefined });
+  });
+
+  it("is not known before its first poll has ended", async () => {
+    const { clock, poller, start } = world();
+    const source = new FakeSource(clock);
+    const end = source.hold();
+    expect(poller.get(source).value).toBeUndefined();
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(3 * SECOND);
+    expect(poller.get(source)).toMatchObject({ value: undefined, checkedAt: undefined });
+    await end("a");
+    // What was there before the poll began, it has seen; what is new is known since its end.
+    expect(poller.get(source)).toMatchObject({
+      value: { digest: "a" },
+      checkedAt: start,
+      changedAt: start + 3 * SECOND,
+      nextCheckAt: start + 3 * SECOND + MINUTE,
+    });
+  });
+
+  it("is told what was seen before, and is as old as its last change", async () => {
+    const { clock, poller, start } = world();
+    const source = new FakeSource(clock);
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(2 * MINUTE);
+    source.answer = "b";
+    await clock.advance(MINUTE);
+    expect(source.previous).toEqual([undefined, "a", "a", "a"]);
+    expect(poller.get(source)).toMatchObject({
+      changedAt: start + 3 * MINUTE,
+      checkedAt: start + 3 * MINUTE,
+    });
+    source.answer = "b";
+    await clock.advance(MINUTE);
+    expect(poller.get(source)).toMatchObject({
+      changedAt: start + 3 * MINUTE,
+      checkedAt: start + 4 * MINUTE,
+    });
+  });
+
+  it("is polled at about its interval: 5 % sooner or later", async () => {
+    const { clock, poller, start } = world();
+    const source = new FakeSource(clock);
+    clock.chance = 0;
+    poller.want("shop/a", [{ source, intervalMs: 100 * SECOND }]);
+    await clock.advance(0);
+    clock.chance = 1;
+    await clock.advance(96 * SECOND);
+    await clock.advance(105 * SECOND);
+    expect(source.secondsSince(start)).toEqual([0, 95, 200]);
+  });
+
+  it("is polled as often as the most impatient asks, while it does", async () => {
+    const { clock, poller, start } = world();
+    const source = new FakeSource(clock);
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(5 * SECOND);
+    poller.want("shop/b", [{ source, intervalMs: 10 * SECOND }]);
+    await clock.advance(20 * SECOND);
+    expect(source.secondsSince(start)).toEqual([0, 15, 25]);
+    poller.want("shop/b", []);
+    await clock.advance(80 * SECOND);
+    expect(source.secondsSince(start)).toEqual([0, 15, 25, 35, 95]);
+  });
+
+  it("is not polled anew because somebody wants it again", async () => {
+    const { clock, poller } = world();
+    const source = new FakeSource(clock);
+    for (let times = 0; times < 5; times += 1) {
+      poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+      poller.want(`shop/${times}`, [{ source, intervalMs: MINUTE }]);
+      await clock.advance(SECOND);
+    }
+    expect(source.begun).toHaveLength(1);
+  });
+});
+
+describe("a poll that fails", () => {
+  it("changes nothing but the error", async () => {
+    const { clock, poller, told, start } = world();
+    const source = new FakeSource(clock);
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(0);
+    told.length = 0;
+    source.answer = unavailable();
+    await clock.advance(MINUTE);
+    expect(told).toEqual(["shop/a"]);
+    expect(poller.get(source)).toMatchObject({
+      value: { digest: "a" },
+      changedAt: start,
+      checkedAt: start,
+      error: { code: "REGISTRY_UNAVAILABLE", message: "does not answer", since: start + MINUTE },
+    });
+  });
+
+  it("is told again only when it fails otherwise; its beginning is kept", async () => {
+    const { clock, poller, told, start } = world();
+    const source = new FakeSource(clock);
+    source.answer = unavailable();
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(10 * MINUTE);
+    expect(source.begun.length).toBeGreaterThan(2);
+    expect(told).toEqual(["shop/a"]);
+    expect(poller.get(source).error?.since).toBe(start);
+    source.answer = new OperatorError("REGISTRY_AUTH_FAILED", "refused");
+    await clock.advance(10 * MINUTE);
+    expect(told).toEqual(["shop/a", "shop/a"]);
+    expect(poller.get(source).error).toMatchObject({ code: "REGISTRY_AUTH_FAILED" });
+    expect(poller.get(source).error?.since).toBeGreaterThan(start);
+  });
+
+  it("is tried again ever later, up to five minutes", async () => {
+    const { clock, poller, start } = world();
+    const source = new FakeSource(clock);
+    source.answer = unavailable();
+    poller.want("shop/a", [{ source, intervalMs: 10 * SECOND }]);
+    await clock.advance(15 * MINUTE);
+    expect(source.secondsSince(start)).toEqual([0, 10, 30, 70, 150, 310, 610]);
+  });
+
+  it("is never tried more often than asked, be the interval hours", async () => {
+    const { clock, poller, start } = world();
+    const source = new FakeSource(clock);
+    source.answer = unavailable();
+    poller.want("shop/a", [{ source, intervalMs: 60 * MINUTE }]);
+    await clock.advance(119 * MINUTE);
+    expect(source.secondsSince(start)).toEqual([0, 3600]);
+  });
+
+  it("is forgotten with the first that does not", async () => {
+    const { clock, poller, start } = world();
+    const source = new FakeSource(clock);
+    source.answer = unavailable();
+    poller.want("shop/a", [{ source, intervalMs: 10 * SECOND }]);
+    await clock.advance(30 * SECOND);
+    source.answer = "a";
+    await clock.advance(40 * SECOND);
+    expect(poller.get(source)).toMatchObject({ value: { digest: "a" }, error: undefined });
+    source.answer = unavailable();
+    await clock.advance(20 * SECOND);
+    expect(source.secondsSince(start)).toEqual([0, 10, 30, 70, 80, 90]);
+  });
+
+  it("with an error that is not ours counts as a source out of reach", async () => {
+    const { clock, poller } = world();
+    const source = new FakeSource(clock);
+    source.answer = new TypeError("a slip");
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(0);
+    expect(poller.get(source).error).toMatchObject({
+      code: "REGISTRY_UNAVAILABLE",
+      message: "a slip",
+    });
+  });
+});
+
+describe("Retry-After", () => {
+  it("quiets the host: also what was to be polled meanwhile", async () => {
+    const { clock, poller, start } = world();
+    const [throttled, same, elsewhere] = [
+      new FakeSource(clock, "throttled"),
+      new FakeSource(clock, "same"),
+      new FakeSource(clock, "elsewhere", "two.example"),
+    ];
+    poller.want("shop/a", [{ source: throttled, intervalMs: 9 * SECOND }]);
+    poller.want("shop/b", [
+      { source: same, intervalMs: 10 * SECOND },
+      { source: elsewhere, intervalMs: 10 * SECOND },
+    ]);
+    await clock.advance(0);
+    throttled.answer = unavailable(60 * SECOND);
+    await clock.advance(9 * SECOND);
+    throttled.answer = "a";
+    // New ones wait as well.
+    const late = new FakeSource(clock, "late");
+    poller.want("shop/c", [{ source: late, intervalMs: 10 * SECOND }]);
+    await clock.advance(60 * SECOND);
+    expect(throttled.secondsSince(start)).toEqual([0, 9, 69]);
+    expect(same.secondsSince(start)).toEqual([0, 69]);
+    expect(late.secondsSince(start)).toEqual([69]);
+    expect(elsewhere.secondsSince(start)).toEqual([0, 10, 20, 30, 40, 50, 60]);
+  });
+
+  it("goes before a wish to look now", async () => {
+    const { clock, poller, start } = world();
+    const [throttled, same] = [new FakeSource(clock, "throttled"), new FakeSource(clock, "same")];
+    poller.want("shop/a", [{ source: same, intervalMs: MINUTE }]);
+    await clock.advance(SECOND);
+    throttled.answer = unavailable(30 * SECOND);
+    poller.want("shop/b", [{ source: throttled, intervalMs: MINUTE }]);
+    await clock.advance(SECOND);
+    for (const { key } of [throttled, same]) poller.pollSince(key, clock.now());
+    await clock.advance(28 * SECOND);
+    expect(same.begun).toHaveLength(1);
+    await clock.advance(SECOND);
+    expect(same.secondsSince(start)).toEqual([0, 31]);
+    expect(throttled.begun).toHaveLength(1);
+  });
+});
+
+describe("a poll since a moment", () => {
+  it("begins at once when none has begun since", async () => {
+    const { clock, poller, start } = world();
+    const source = new FakeSource(clock);
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(5 * SECOND);
+    poller.pollSince(source.key, clock.now());
+    await clock.advance(0);
+    expect(source.secondsSince(start)).toEqual([0, 5]);
+    // Then the interval goes on from there.
+    await clock.advance(MINUTE);
+    expect(source.secondsSince(start)).toEqual([0, 5, 65]);
+  });
+
+  it("is not owed when one has begun since", async () => {
+    const { clock, poller } = world();
+    const source = new FakeSource(clock);
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(5 * SECOND);
+    const began = source.begun[0] ?? 0;
+    poller.pollSince(source.key, began);
+    await clock.advance(0);
+    expect(source.begun).toHaveLength(1);
+  });
+
+  it("follows one under way that began before, however often it is asked for", async () => {
+    const { clock, poller, start } = world();
+    const source = new FakeSource(clock);
+    const end = source.hold();
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(5 * SECOND);
+    for (let times = 0; times < 3; times += 1) {
+      poller.pollSince(source.key, start + 4 * SECOND);
+      await clock.advance(0);
+    }
+    expect(source.begun).toHaveLength(1);
+    source.answer = "b";
+    await end("a");
+    expect(source.secondsSince(start)).toEqual([0, 5]);
+    expect(poller.get(source).value?.digest).toBe("b");
+  });
+
+  it("is the one under way when that began since", async () => {
+    const { clock, poller, start } = world();
+    const source = new FakeSource(clock);
+    const end = source.hold();
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(5 * SECOND);
+    poller.pollSince(source.key, start);
+    await end("a");
+    expect(source.begun).toHaveLength(1);
+  });
+
+  it("waits for the back-off while polls fail", async () => {
+    const { clock, poller } = world();
+    const source = new FakeSource(clock);
+    source.answer = unavailable();
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(5 * SECOND);
+    poller.pollSince(source.key, clock.now());
+    await clock.advance(54 * SECOND);
+    expect(source.begun).toHaveLength(1);
+  });
+
+  it("of nobody's source is nothing", async () => {
+    const { clock, poller } = world();
+    poller.pollSince("nobody's", clock.now());
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe("a host", () => {
+  it("is asked four things at once, and no more; each that waits is asked once", async () => {
+    const { clock, poller } = world();
+    const sources = Array.from({ length: 6 }, (_, index) => new FakeSource(clock, `${index}`));
+    const ends = sources.slice(0, 4).map((source) => source.hold());
+    const elsewhere = new FakeSource(clock, "elsewhere", "two.example");
+    poller.want("shop/a", [
+      ...sources.map((source) => ({ source, intervalMs: MINUTE })),
+      { source: elsewhere, intervalMs: MINUTE },
+    ]);
+    await clock.advance(SECOND);
+    expect(sources.map(({ running }) => running)).toEqual([1, 1, 1, 1, 0, 0]);
+    expect(elsewhere.begun).toHaveLength(1);
+    for (let times = 0; times < 5; times += 1) {
+      for (const { key } of sources.slice(4)) poller.pollSince(key, clock.now());
+      await clock.advance(0);
+    }
+    for (const end of ends) await end("a");
+    expect(sources.map(({ begun }) => begun.length)).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+});
+
+describe("a source that nobody wants any more", () => {
+  it("is polled no more, and what was seen of it is forgotten", async () => {
+    const { clock, poller } = world();
+    const source = new FakeSource(clock);
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.want("shop/b", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(0);
+    poller.want("shop/a", []);
+    await clock.advance(MINUTE);
+    expect(source.begun).toHaveLength(2);
+    poller.want("shop/b", [{ source: new FakeSource(clock, "dogs"), intervalMs: MINUTE }]);
+    await clock.advance(10 * MINUTE);
+    expect(source.begun).toHaveLength(2);
+    expect(poller.get(source).value).toBeUndefined();
+  });
+
+  it("is not waited for: its poll is aborted, and how that ends is no news", async () => {
+    for (const end of ["b", new Error("aborted")]) {
+      const { clock, poller, told } = world();
+      const source = new FakeSource(clock);
+      const finish = source.hold();
+      poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+      await clock.advance(0);
+      poller.want("shop/a", []);
+      expect(source.signal?.aborted).toBe(true);
+      await finish(end);
+      expect(told).toEqual([]);
+      expect(clock.pending).toBe(0);
+      expect(poller.get(source)).toMatchObject({ value: undefined, error: undefined });
+    }
+  });
+
+  it("is looked at anew when somebody wants it again", async () => {
+    const { clock, poller, told } = world();
+    const source = new FakeSource(clock);
+    const finish = source.hold();
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(0);
+    poller.want("shop/a", []);
+    source.answer = "new";
+    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(0);
+    await finish("old");
+    expect(poller.get(source).value?.digest).toBe("new");
+    expect(told).toEqual(["shop/a"]);
+  });
+});
+
+describe("closing", () => {
+  it("ends what is under way, waits for it, and begins nothing more", async () => {
+    const { clock, poller, told } = world();
+    const sources = Array.from({ length: 6 }, (_, index) => new FakeSource(clock, `${index}`));
+    const ends = sources.map((source) => source.hold());
+    poller.want(
+      "shop/a",
+      sources.map((source) => ({ source, intervalMs: MINUTE })),
+    );
+    await clock.advance(0);
+    let closed = false;
+    const closing = poller.close().then(() => (closed = true));
+    await clock.advance(0);
+    expect(sources[0]?.signal?.aborted).toBe(true);
+    expect(closed).toBe(false);
+    for (const end of ends) await end(new Error("aborted"));
+    await closing;
+    poller.want("shop/b", [{ source: new FakeSource(clock, "late"), intervalMs: MINUTE }]);
+    expect(clock.pending).toBe(0);
+    expect(sources.map(({ begun }) => begun.length)).toEqual([1, 1, 1, 1, 0, 0]);
+    expect(told).toEqual([]);
+  });
+});
+
+describe("whatever happens", () => {
+  const step = fc.oneof(
+    fc.record({
+      do: fc.constant("want" as const),
+      who: fc.nat(2),
+      what: fc.subarray([0, 1, 2, 3, 4, 5, 6]),
+      seconds: fc.integer({ min: 1, max: 90 }),
+    }),
+    fc.record({ do: fc.constant("since" as const), what: fc.nat(6) }),
+    fc.record({ do: fc.constant("advance" as const), seconds: fc.nat(100) }),
+    fc.record({
+      do: fc.constant("end" as const),
+      what: fc.nat(6),
+      how: fc.constantFrom("a", "b", unavailable(), unavailable(20 * SECOND)),
+    }),
+  );
+
+  it("no source is polled twice at once, no host too often, and every wish is met", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const { clock, poller } = world();
+        const open = new Map<number, ((end: string | Error) => void)[]>();
+        const wrong: string[] = [];
+        let quietUntil = 0;
+        const sources = Array.from({ length: 7 }, (_, index) => {
+          const source = new FakeSource(clock, `${index}`);
+          source.answer = () => {
+            if (clock.now() < quietUntil) wrong.push(`${index} is polled while its host is quiet`);
+            if (source.running > 1) wrong.push(`${index} is polled twice at once`);
+            const { promise, resolve, reject } = Promise.withResolvers<string>();
+            source.signal?.addEventListener("abort", () => reject(new Error("aborted")));
+            const end = (how: string | Error): void => {
+              if (how instanceof Error) reject(how);
+              else resolve(how);
+            };
+            open.set(index, [...(open.get(index) ?? []), end]);
+            return promise;
+          };
+          return source;
+        });
+        const wanted = new Map<number, readonly number[]>();
+        for (const one of steps) {
+          if (one.do === "want") {
+            wanted.set(one.who, one.what);
+            const wishes = sources
+              .filter((_, index) => one.what.includes(index))
+              .map((source) => ({ source, intervalMs: one.seconds * SECOND }));
+            poller.want(`${one.who}`, wishes);
+          } else if (one.do === "since") poller.pollSince(`${one.what}`, clock.now());
+          else if (one.do === "advance") await clock.advance(one.seconds * SECOND);
+          else {
+            const { how } = one;
+            const ends = open.get(one.what)?.splice(0) ?? [];
+            const { running } = sources[one.what] ?? { running: 0 };
+            if (running > 0 && how instanceof OperatorError)
+              quietUntil = Math.max(quietUntil, clock.now() + (how.retryAfterMs ?? 0));
+            for (const end of ends) end(how);
+          }
+          await clock.advance(0);
+          const running = sources.reduce((sum, { running }) => sum + running, 0);
+          if (running > 4) wrong.push(`${running} polls of one host`);
+        }
+        expect(wrong).toEqual([]);
+        // From now on all goes well: what is wanted is seen, as it is now.
+        for (const source of sources) source.answer = "last";
+        for (const ends of open.values()) for (const end of ends.splice(0)) end("last");
+        await clock.advance(20 * MINUTE);
+        const since = clock.now();
+        const all = new Set([...wanted.values()].flat());
+        for (const index of all) poller.pollSince(`${index}`, since);
+        await clock.advance(0);
+        for (const [index, source] of sources.entries()) {
+          const { value, checkedAt, error } = poller.get(source);
+          expect({ value: value?.digest, error, seen: (checkedAt ?? 0) >= since }).toEqual(
+            all.has(index)
+              ? { value: "last", error: undefined, seen: true }
+              : { value: undefined, error: undefined, seen: false },
+          );
+        }
+        expect(clock.pending).toBe(all.size);
+        await poller.close();
+        expect(clock.pending).toBe(0);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
