@@ -85,7 +85,7 @@ async function expectTrouble(type: string, reason: string, message: RegExp): Pro
 async function recover(): Promise<void> {
   await platform.clearFaults();
   await createTenant(platform, NAMESPACE);
-  await patch(platform, NAMESPACE, NAME, { image, modelVersion: "1" });
+  await patch(platform, NAMESPACE, NAME, { image, modelVersion: "1", model: { name: NAMESPACE } });
   await waitFor(
     platform,
     APP,
@@ -199,7 +199,9 @@ describe("registry and storage in trouble", () => {
   });
 
   it("storage that answers an empty list", async () => {
-    await patch(platform, NAMESPACE, NAME, { modelVersion: ">=1 <2" });
+    const model = { name: `${NAMESPACE}-listed` };
+    await publish(platform, model.name, "1");
+    await patch(platform, NAMESPACE, NAME, { modelVersion: ">=1 <2", model });
     await waitFor(platform, APP, "the range", isReleased);
     const body =
       '<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="https://contoso.blob.azure.test/" ContainerName="models"><Blobs/><NextMarker/></EnumerationResults>';
