@@ -41,17 +41,17 @@ export function createApp(parts: AppParts): FastifyInstance {
     forceCloseConnections: true,
   });
 
+  app.removeContentTypeParser("text/plain");
   app.addContentTypeParser(/^image\//, { parseAs: "buffer" }, (_, body, done) => done(null, body));
   app.addContentTypeParser("application/octet-stream", { parseAs: "buffer" }, (_, body, done) =>
     done(null, body),
   );
   app.addHook("onRequest", (request, reply, done) => {
-    if (!isHealth(request)) drain.arrived(request.raw, reply.raw);
+    drain.arrived(request.raw, reply.raw, isHealth(request));
     done();
   });
-  app.addHook("onSend", (request, reply, payload, done) => {
-    if (drain.closes(request.raw)) reply.header("connection", "close");
-    done(null, payload);
+  app.addHook("onSend", async (request, reply) => {
+    if (await drain.closes(request.raw, reply.raw)) reply.header("connection", "close");
   });
   app.setErrorHandler((error, request, reply) => answerError(parts, error, request, reply));
   app.setNotFoundHandler((request, reply) =>
@@ -60,10 +60,13 @@ export function createApp(parts: AppParts): FastifyInstance {
     }),
   );
 
-  app.post("/score", async (request, reply) => {
-    const began = performance.now();
-    // Also a refusal names who refused.
+  // Before the body is read: also a refusal names who refused.
+  const onRequest = (_: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     reply.header("aiapp-release", config.release).header("aiapp-model-version", version);
+    done();
+  };
+  app.post("/score", { onRequest }, async (request, reply) => {
+    const began = performance.now();
     const scorer = parts.scorer();
     if (scorer === undefined)
       throw new ServerError("OVERLOADED", "the model is still being loaded: try again soon");

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
 
 /**
  * Leaving without losing a request (docs/decisions/0006). After SIGTERM the server goes on serving, and says it is
@@ -7,42 +8,69 @@ import type { Socket } from "node:net";
  * never in front of a pipelined request that has come already. It ends when nobody has asked for a while.
  */
 export interface Drain {
-  /** Counts a request from its arrival to the end of its answer. Health checks are no reason to stay. */
-  readonly arrived: (request: IncomingMessage, response: ServerResponse) => void;
-  /** To be asked when the head of an answer is written: whether the connection is to end with it. */
-  readonly closes: (request: IncomingMessage) => boolean;
+  /** Counts a request from its arrival to the end of its answer; one of `passing` is no reason to stay. */
+  readonly arrived: (request: IncomingMessage, response: ServerResponse, passing: boolean) => void;
+  /** To be asked before the head of an answer is written: whether the connection is to end with it. */
+  readonly closes: (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
   /** Resolves when nobody has asked for `quietMs`, or after `maxMs`. */
   readonly begin: (quietMs: number, maxMs: number) => Promise<void>;
   readonly underWay: () => number;
 }
 
+interface Connection {
+  /** What is still to be answered, in the order in which it came and will leave. */
+  readonly open: Set<ServerResponse>;
+  /** Called whenever one of them has left. */
+  readonly waiting: (() => void)[];
+}
+
 export function createDrain(now: () => number): Drain {
-  const onSocket = new WeakMap<Socket, number>();
-  let underWay = 0;
+  const connections = new WeakMap<Socket, Connection>();
+  const underWay = new Set<ServerResponse>();
   let latest = now();
   let draining = false;
 
+  function left({ open, waiting }: Connection, response: ServerResponse): void {
+    open.delete(response);
+    if (underWay.delete(response)) latest = now();
+    for (const go of waiting.splice(0)) go();
+  }
+
+  function connectionOf(socket: Socket): Connection {
+    const known = connections.get(socket);
+    if (known !== undefined) return known;
+    const connection: Connection = { open: new Set(), waiting: [] };
+    connections.set(socket, connection);
+    return connection;
+  }
+
   return {
-    underWay: () => underWay,
-    arrived: (request, response) => {
-      const { socket } = request;
-      onSocket.set(socket, (onSocket.get(socket) ?? 0) + 1);
-      underWay += 1;
+    underWay: () => underWay.size,
+    arrived: ({ socket }, response, passing) => {
+      const connection = connectionOf(socket);
+      connection.open.add(response);
+      response.once("close", () => left(connection, response));
+      if (passing) return;
+      underWay.add(response);
       latest = now();
-      response.once("close", () => {
-        onSocket.set(socket, (onSocket.get(socket) ?? 1) - 1);
-        underWay -= 1;
-        latest = now();
-      });
     },
-    closes: ({ socket }) => draining && (onSocket.get(socket) ?? 0) <= 1,
+    closes: async ({ socket }, response) => {
+      if (!draining) return false;
+      const { open, waiting } = connectionOf(socket);
+      // Only the one whose turn it is can tell whether it is the last: what waits may still be joined by others.
+      while (open.has(response) && open.values().next().value !== response)
+        await new Promise<void>((resolve) => waiting.push(resolve));
+      // What came in the same packet is read by then.
+      await setImmediate();
+      return open.size <= 1;
+    },
     begin: (quietMs, maxMs) => {
       draining = true;
       const began = now();
       latest = Math.max(latest, began);
       return new Promise((resolve) => {
         const timer = setInterval(() => {
-          const quiet = underWay === 0 && now() - latest >= quietMs;
+          const quiet = underWay.size === 0 && now() - latest >= quietMs;
           if (!quiet && now() - began < maxMs) return;
           clearInterval(timer);
           resolve();
