@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+/** CommonJS packages are imported as Node.js does it, here as in production. */
+const deps = { interopDefault: false } as const;
+
 /** Four tiers, from seconds to minutes: `npm test -- unit | contract | integration | e2e | FILE`. */
 export default defineConfig({
   test: {
@@ -7,6 +10,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          deps,
           include: [
             "{crds,operator,model-server,cli,docs,bench,test/cluster,test/support,test/traffic}/**/*.test.ts",
           ],
@@ -17,6 +21,7 @@ export default defineConfig({
       {
         test: {
           name: "contract",
+          deps,
           include: ["test/contract/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -25,6 +30,7 @@ export default defineConfig({
       {
         test: {
           name: "integration",
+          deps,
           include: ["test/integration/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -35,6 +41,7 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
+          deps,
           include: ["test/e2e/**/*.test.ts"],
           testTimeout: 600_000,
           hookTimeout: 900_000,

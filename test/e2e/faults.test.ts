@@ -242,7 +242,7 @@ describe("the operator and the cluster in trouble", () => {
     ] as const) {
       await patch(platform, NAMESPACE, NAME, { modelVersion: version });
       await delay(afterMs);
-      expect(killAll("operator/main.ts")).toBeGreaterThan(0);
+      expect(killAll("^node operator/main.ts")).toBeGreaterThan(0);
       await serving(
         platform,
         NAMESPACE,
@@ -268,7 +268,7 @@ describe("the operator and the cluster in trouble", () => {
   it("the API server is killed in the middle of a release", async () => {
     await patch(platform, NAMESPACE, NAME, { modelVersion: "2" });
     await delay(1000);
-    expect(killAll("kube-apiserver --etcd")).toBeGreaterThan(0);
+    expect(killAll("^/[^ ]*/kube kube-apiserver")).toBeGreaterThan(0);
     await eventually(
       "the API server",
       async () => (await platform.kubectl(["get", "--raw", "/readyz"])) === "ok",
@@ -398,11 +398,9 @@ async function eventually(what: string, check: () => Promise<boolean>): Promise<
   }
 }
 
-/** Kills the processes of the cluster whose command line holds this; tests share its process namespace. Counts them. */
+/** Kills the processes of the cluster whose command line matches; tests share its process namespace. Counts them. */
 function killAll(commandLine: string): number {
-  const { stdout } = spawnSync("pgrep", ["-f", `node ${commandLine}|kube ${commandLine}`], {
-    encoding: "utf8",
-  });
+  const { stdout } = spawnSync("pgrep", ["--full", commandLine], { encoding: "utf8" });
   const pids = stdout.split("\n").filter(Boolean).map(Number);
   for (const pid of pids) process.kill(pid, "SIGKILL");
   return pids.length;
