@@ -1,6 +1,6 @@
 import type { z } from "zod";
 
-import type { AIAppStatus, Condition } from "../../crds/aiapp.ts";
+import { AIAppStatus, type Condition } from "../../crds/aiapp.ts";
 import type { ConditionType, Reason } from "../../crds/conditions.ts";
 import { reasonOf } from "../errors.ts";
 import type { KubernetesObject } from "../kube/types.ts";
@@ -237,7 +237,7 @@ export function buildConditions(findings: Findings): Condition[] {
   });
 }
 
-/** An AIApp that does not fit the schema: it was stored under an older one. */
+/** An AIApp that does not fit the schema: it was stored under an older one. What was known of it stays. */
 export function invalidStatus(
   object: KubernetesObject,
   error: z.ZodError,
@@ -246,22 +246,24 @@ export function invalidStatus(
   const [issue] = error.issues;
   const message = `spec is not valid: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}; correct it and apply again`;
   const generation: unknown = Reflect.get(object.metadata ?? {}, "generation");
-  return refusedStatus(
-    { observedGeneration: typeof generation === "number" ? generation : 0 },
-    message,
-    now,
-    "InvalidSpec",
-  );
+  const before = AIAppStatus.safeParse(Reflect.get(object, "status")).data;
+  const observedGeneration = typeof generation === "number" ? generation : 0;
+  return refusedStatus({ ...before, observedGeneration }, before, message, now, "InvalidSpec");
 }
 
 /** The API server refuses what the spec asks for: nothing moves until the spec or the operator's rights change. */
 export function refusedStatus(
   status: AIAppStatus,
+  before: AIAppStatus | undefined,
   message: string,
   now: number,
   reason: Reason = "ApplyRefused",
 ): AIAppStatus {
   const time = new Date(now).toISOString().replace(/\.\d+Z$/, "Z");
+  const turned = (type: ConditionType, status: Condition["status"]): string => {
+    const old = before?.conditions?.find((condition) => condition.type === type);
+    return old?.status === status ? old.lastTransitionTime : time;
+  };
   const kept = (status.conditions ?? []).filter(
     ({ type }) => type !== "Reconciling" && type !== "Stalled" && type !== "Released",
   );
@@ -270,8 +272,6 @@ export function refusedStatus(
     message: message.slice(0, 4096),
     observedGeneration: status.observedGeneration,
   };
-  const old = (type: ConditionType): Condition | undefined =>
-    status.conditions?.find((condition) => condition.type === type);
   return {
     ...status,
     conditions: [
@@ -279,13 +279,13 @@ export function refusedStatus(
       {
         type: "Released",
         status: "False",
-        lastTransitionTime: old("Released")?.lastTransitionTime ?? time,
+        lastTransitionTime: turned("Released", "False"),
         ...refusal,
       },
       {
         type: "Stalled",
         status: "True",
-        lastTransitionTime: old("Stalled")?.lastTransitionTime ?? time,
+        lastTransitionTime: turned("Stalled", "True"),
         ...refusal,
       },
     ],

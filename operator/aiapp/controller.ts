@@ -96,7 +96,9 @@ export function createReconciler(
       refused = error;
     }
     const final =
-      refused === undefined ? status : refusedStatus(status, messageOf(refused), clock.now());
+      refused === undefined
+        ? status
+        : refusedStatus(status, app.status, messageOf(refused), clock.now());
     if (canonical(app.status) !== canonical(final)) {
       await writeStatus(key, object, final, signal);
       for (const event of events) {
