@@ -1,12 +1,14 @@
 import { describe, expect, it } from "vitest";
 
 import { labels } from "../../../crds/names.ts";
-import type { V1Container, V1PodSpec, V1PodTemplateSpec } from "../../kube/types.ts";
+import type { V1Container, V1PodTemplateSpec } from "../../kube/types.ts";
 import { aiapp, digestOf, puller, type SpecInput } from "../observed.testing.ts";
 import { releaseId, type Pair } from "../release.ts";
 import { buildDeployment, buildService } from "./objects.ts";
 import { stableSelector } from "./owner.ts";
 import { buildTemplate } from "./template.ts";
+
+type PodSpec = NonNullable<V1PodTemplateSpec["spec"]>;
 
 const pair: Pair = {
   image: "example.azurecr.io/cats:1",
@@ -20,13 +22,13 @@ function template(spec: SpecInput = {}, settings = puller): V1PodTemplateSpec {
   return buildTemplate(aiapp(spec), pair, image, settings);
 }
 
-function pod(spec: SpecInput = {}, settings = puller): V1PodSpec {
+function pod(spec: SpecInput = {}, settings = puller): PodSpec {
   const { spec: made } = template(spec, settings);
   if (made === undefined) throw new Error("a template without a spec");
   return made;
 }
 
-function containers(made: V1PodSpec): { server: V1Container; pull: V1Container } {
+function containers(made: PodSpec): { server: V1Container; pull: V1Container } {
   const server = made.containers.find(({ name }) => name === "server");
   const pull = made.initContainers?.find(({ name }) => name === "model-pull");
   if (server === undefined || pull === undefined) throw new Error("a container is missing");
