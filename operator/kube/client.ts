@@ -112,7 +112,7 @@ const SILENCE_MS = 150_000;
 const TOKEN_SECONDS = 3600;
 
 /** $KUBECONFIG, ~/.kube/config, or the ServiceAccount of the pod, in that order. */
-export function loadKubeConfig(): KubeConfig {
+function loadKubeConfig(): KubeConfig {
   const config = new KubeConfig();
   config.loadFromDefault();
   return config;

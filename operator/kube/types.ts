@@ -15,7 +15,6 @@ import type {
 export type {
   CoreV1Event,
   KubernetesObject,
-  V1Condition,
   V1Container,
   V1ContainerStatus,
   V1ControllerRevision,
@@ -30,7 +29,6 @@ export type {
   V1Secret,
   V1Service,
   V1ServiceAccount,
-  V1Volume,
   V1VolumeMount,
   V2HorizontalPodAutoscaler,
 } from "@kubernetes/client-node";
