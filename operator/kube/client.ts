@@ -111,13 +111,6 @@ const MAX_ITEMS = 100_000;
 const SILENCE_MS = 150_000;
 const TOKEN_SECONDS = 3600;
 
-/** $KUBECONFIG, ~/.kube/config, or the ServiceAccount of the pod, in that order. */
-function loadKubeConfig(): KubeConfig {
-  const config = new KubeConfig();
-  config.loadFromDefault();
-  return config;
-}
-
 function pathOf(
   kind: Kind,
   namespace: string | undefined,

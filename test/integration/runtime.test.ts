@@ -189,7 +189,7 @@ describe("the frame", () => {
             this.failures -= 1;
             throw new Error("not this time");
           }
-          this.seen.push(`${meta.name} ${String(type)}`);
+          this.seen.push(`${meta.name} ${type}`);
           await Promise.resolve();
         },
         "default",
