@@ -150,6 +150,38 @@ describe("what people read of sources", () => {
     );
   });
 
+  it("is how a rollout goes on that began before the sources failed", () => {
+    const world = released({ replicas: 2 });
+    publish(world, "2");
+    world.reconcile();
+    const id = world.deployedRelease;
+    world.forget();
+    world.fail("image", "REGISTRY_UNAVAILABLE", "example.azurecr.io does not answer");
+    expect(read(world).Released).toContain("False RollingOut");
+    world.pods = [
+      pod(world, { containerStatuses: [container("server", { terminated: { exitCode: 3 } })] }),
+    ];
+    world.reconcile();
+    expect(read(world).Released).toContain("False PodCrashing");
+    world.pods = [];
+    world.rollOut();
+    expect(read(world).Released).toBe(`True Released: release ${id} (model version 2) is out`);
+  });
+
+  it("is that the app is suspended, also while what is new is looked at", () => {
+    const world = released();
+    world.change({ suspend: true });
+    publish(world, "2");
+    world.reconcile();
+    const before = read(world).Released;
+    expect(before).toContain("False Suspended");
+    world.publish({ version: "3", model: digestOf("model 3") });
+    world.poll("model");
+    expect(read(world).Released).toBe(before);
+    world.forget();
+    expect(read(world).Released).toBe(before);
+  });
+
   it("is that a version was changed under its name, and what to do", () => {
     const world = released();
     world.publish({ model: digestOf("model 1, changed") });

@@ -71,7 +71,6 @@ const conflicting: Check = ({ conflict }) => conflict && no("NameConflict", conf
 /** Reasons of a rollout under way. */
 const rolling: ReadonlySet<Reason> = new Set([
   "RollingOut",
-  "Suspended",
   "ImagePullFailed",
   "ModelPullFailed",
   "ModelChecksumMismatch",
@@ -96,7 +95,7 @@ const released: readonly Check[] = [
     if (waiting === undefined) return undefined;
     const said = saidOfThisSpec(findings);
     // Not knowing is no reason to take back what was said of the same spec, nor to forget what is rolling out for it.
-    if (said?.status === "True") return said;
+    if (said?.status === "True" || said?.reason === "Suspended") return said;
     return said !== undefined && rolling.has(said.reason)
       ? undefined
       : no(waiting.reason, waiting.message);
