@@ -1,4 +1,4 @@
-import { KubeConfig } from "@kubernetes/client-node";
+import type { KubeConfig } from "@kubernetes/client-node";
 
 import { isOperatorError, OperatorError } from "../errors.ts";
 import { createTransport, type TransportSettings } from "./transport.ts";
