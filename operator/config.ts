@@ -16,6 +16,12 @@ const list = (fallback: string) =>
         .filter(Boolean),
     );
 
+/** Azure tokens go to hosts that end so: without the dot, evilazurecr.io would be one. */
+const suffixes = (fallback: string) =>
+  list(fallback).refine((all) => all.every((suffix) => suffix.startsWith(".")), {
+    error: "each suffix must begin with a dot, such as .azurecr.io",
+  });
+
 const port = z.coerce.number().int().min(0).max(65_535);
 
 const Environment = z.object({
@@ -31,8 +37,8 @@ const Environment = z.object({
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   HEALTH_PORT: port.default(8081),
   METRICS_PORT: port.default(8080),
-  AZURE_REGISTRY_SUFFIXES: list(".azurecr.io,.azurecr.cn,.azurecr.us"),
-  AZURE_STORAGE_SUFFIXES: list(
+  AZURE_REGISTRY_SUFFIXES: suffixes(".azurecr.io,.azurecr.cn,.azurecr.us"),
+  AZURE_STORAGE_SUFFIXES: suffixes(
     ".blob.core.windows.net,.blob.core.chinacloudapi.cn,.blob.core.usgovcloudapi.net",
   ),
   AZURE_AUTHORITY_HOST: z.url().optional(),
