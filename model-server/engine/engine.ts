@@ -36,6 +36,7 @@ interface Job {
 
 interface Seat {
   worker: Worker;
+  ended: Promise<void>;
   job: Job | undefined;
   ready: boolean;
 }
@@ -76,6 +77,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       workerData: { modelFile: options.modelFile, threads: options.threads },
     });
     seat.worker = worker;
+    seat.ended = new Promise((resolve) => worker.once("exit", () => resolve()));
     seat.ready = false;
     worker.on("message", (message: FromWorker) => {
       if (message.kind === "ready") {
@@ -99,39 +101,44 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         );
       }
     });
-    const lost = (error: Error): void => {
-      if (closing || seat.worker !== worker) return;
-      loading.reject(
-        new ServerError("MODEL_LOAD_FAILED", `the model's thread died: ${error.message}`),
-      );
-      options.onWorkerLost(error);
+    let cause: Error | undefined;
+    worker.on("error", (error: Error) => {
+      cause = error;
+    });
+    worker.on("exit", (code) => {
       seat.ready = false;
       finish(seat, (job) =>
         job.reject(new ServerError("WORKER_LOST", "the request's thread died: try again")),
       );
+      if (closing) return;
+      const error = cause ?? new Error(`exit code ${code}`);
+      loading.reject(
+        new ServerError("MODEL_LOAD_FAILED", `the model's thread died: ${error.message}`),
+      );
+      options.onWorkerLost(error);
       restarts += 1;
       if (restarts <= MAX_RESTARTS) seatWorker(seat);
-    };
-    worker.on("error", lost);
-    worker.on("exit", (code) => lost(new Error(`exit code ${code}`)));
+    });
   }
 
   async function close(): Promise<void> {
     closing = true;
     for (const job of queue.splice(0))
       job.reject(new ServerError("OVERLOADED", "the server is stopping"));
-    const ended = seats.map(
-      ({ worker }) => new Promise<void>((resolve) => worker.once("exit", () => resolve())),
-    );
     // Asked, not terminated: ending a thread in the middle of a run aborts the whole process.
     const end: ToWorker = { kind: "end" };
     for (const { worker } of seats) worker.postMessage(end, []);
-    await Promise.all(ended);
+    await Promise.all(seats.map(({ ended }) => ended));
   }
 
   for (let index = 0; index < options.workers; index += 1) {
     // The worker is seated at once.
-    const seat: Seat = { worker: undefined as never, job: undefined, ready: false };
+    const seat: Seat = {
+      worker: undefined as never,
+      ended: Promise.resolve(),
+      job: undefined,
+      ready: false,
+    };
     seats.push(seat);
     seatWorker(seat);
   }
@@ -139,7 +146,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   try {
     signature = await loading.promise;
   } catch (error) {
-    closing = true;
+    // Another thread may have loaded it, or a new one taken the seat.
+    void close();
     throw error;
   }
 

@@ -41,13 +41,15 @@ if (loaded !== undefined) {
     return { dims: [...output.dims], data: Float32Array.from(output.data as Float32Array) };
   };
 
+  let underWay = Promise.resolve();
   parentPort?.on("message", (message: ToWorker) => {
     if (message.kind === "end") {
-      parentPort?.close();
+      // What runs is still answered.
+      void underWay.then(() => parentPort?.close());
       return;
     }
     const { id } = message;
-    run(message.input, message.tensor).then(
+    underWay = run(message.input, message.tensor).then(
       (output) => send({ kind: "result", id, output }, [output.data.buffer]),
       (error: unknown) =>
         send({

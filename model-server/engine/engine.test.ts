@@ -1,0 +1,273 @@
+import { join } from "node:path";
+import type { Worker } from "node:worker_threads";
+
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
+
+import { createEngine, type Engine, type EngineOptions } from "./engine.ts";
+import type { Tensor } from "./tensor.ts";
+
+const models = join(import.meta.dirname, "..", "..", "examples");
+const IRIS = join(models, "iris", "models", "1.0.0", "model.onnx");
+const never = new AbortController().signal;
+const BOUND = { timeout: 20_000, interval: 10 };
+
+const threads = new Set<Worker>();
+const deaths: string[] = [];
+const engines: Engine[] = [];
+
+afterEach(async () => {
+  for (const engine of engines.splice(0)) await engine.close();
+  threads.clear();
+  deaths.length = 0;
+});
+
+// Node.js tells of each thread that is started.
+function seen(worker: Worker): void {
+  threads.add(worker);
+  worker.once("exit", () => threads.delete(worker));
+}
+process.on("worker", seen);
+afterAll(() => process.off("worker", seen));
+
+async function start(options: Partial<EngineOptions> = {}): Promise<Engine> {
+  const engine = await createEngine({
+    modelFile: IRIS,
+    workers: 1,
+    threads: 1,
+    maxQueue: 16,
+    onWorkerLost: (error) => deaths.push(error.message),
+    ...options,
+  });
+  engines.push(engine);
+  return engine;
+}
+
+/** A row of four numbers is a flower to the model; so many rows are a batch. */
+function flowers(rows: number): Tensor {
+  const data = new Float32Array(rows * 4);
+  for (let row = 0; row < rows; row += 1) data.set([5.1, 2.5, 3, 1.1], row * 4);
+  return { dims: [rows, 4], data };
+}
+
+async function ask(engine: Engine, tensor = flowers(1), signal = never): Promise<Tensor> {
+  return engine.run("input", tensor, signal);
+}
+
+async function refusal(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => "answered",
+    (error: unknown) => error,
+  );
+}
+
+/** A message that no engine sends: the thread dies of it, in front of the work that waits for it. */
+function kill(thread: Worker | undefined): void {
+  thread?.postMessage(null, []);
+}
+
+describe("an engine", () => {
+  test("tells what its model takes and gives, with free dimensions undefined", async () => {
+    const { signature } = await start();
+    expect(signature).toEqual({
+      inputs: [{ name: "input", type: "float32", dims: [undefined, 4] }],
+      outputs: [{ name: "probabilities", type: "float32", dims: [undefined, 3] }],
+    });
+  });
+
+  test("answers one row and many alike", async () => {
+    const engine = await start();
+    const one = await ask(engine);
+    expect(one.dims).toEqual([1, 3]);
+    expect(one.data.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 5);
+    const many = await ask(engine, flowers(3));
+    expect(many.dims).toEqual([3, 3]);
+    expect(Array.from(many.data)).toEqual([...one.data, ...one.data, ...one.data]);
+  });
+
+  test("gives each of many at once its own answer, by however many threads", async () => {
+    const engine = await start({ workers: 2, maxQueue: 64 });
+    const sizes = Array.from({ length: 50 }, (_, index) => index + 1);
+    const answers = await Promise.all(sizes.map(async (rows) => ask(engine, flowers(rows))));
+    expect(answers.map(({ dims }) => dims)).toEqual(sizes.map((rows) => [rows, 3]));
+    expect(engine.waiting()).toBe(0);
+  });
+
+  test.each([
+    ["of another width", { dims: [1, 3], data: new Float32Array(3) }, /invalid dimensions/],
+    ["of another rank", { dims: [4], data: new Float32Array(4) }, /Invalid rank/],
+    ["with fewer numbers than its shape says", { dims: [2, 4], data: new Float32Array(4) }, /size/],
+  ])("refuses an input %s, and works on", async (_, tensor, message) => {
+    const engine = await start();
+    expect(await refusal(ask(engine, tensor))).toMatchObject({
+      code: "REQUEST_INVALID",
+      status: 400,
+      message: expect.stringMatching(message),
+    });
+    expect((await ask(engine)).dims).toEqual([1, 3]);
+    expect(deaths).toEqual([]);
+  });
+
+  test("refuses an input of another name", async () => {
+    const engine = await start();
+    expect(await refusal(engine.run("picture", flowers(1), never))).toMatchObject({
+      code: "REQUEST_INVALID",
+    });
+  });
+
+  test.each([
+    ["is not ONNX", join(models, "digits", "models", "1", "labels.txt")],
+    ["is not there", join(models, "nowhere.onnx")],
+  ])("does not start with a model that %s, and leaves no thread behind", async (_, modelFile) => {
+    const starting = start({ modelFile, workers: 2 });
+    expect(await refusal(starting)).toMatchObject({
+      code: "MODEL_LOAD_FAILED",
+      message: expect.stringMatching(/^the runtime refuses model\.onnx: ./),
+    });
+    await vi.waitFor(() => expect(threads).toEqual(new Set()), BOUND);
+    expect(deaths).toEqual([]);
+  });
+});
+
+describe("the queue", () => {
+  test("takes no more than it may hold", async () => {
+    const engine = await start({ maxQueue: 2 });
+    const taken = [ask(engine), ask(engine), ask(engine)];
+    expect(engine.waiting()).toBe(2);
+    expect(await refusal(ask(engine))).toMatchObject({ code: "OVERLOADED", status: 503 });
+    expect(await Promise.all(taken)).toHaveLength(3);
+    expect((await ask(engine)).dims).toEqual([1, 3]);
+  });
+
+  test("gives up what waits when its signal says so, and the others are answered", async () => {
+    const engine = await start();
+    const impatient = new AbortController();
+    const first = ask(engine);
+    const second = ask(engine, flowers(2), impatient.signal);
+    const third = ask(engine, flowers(3));
+    expect(engine.waiting()).toBe(2);
+    impatient.abort();
+    expect(engine.waiting()).toBe(1);
+    expect(await refusal(second)).toMatchObject({ code: "TIMED_OUT", status: 503 });
+    expect([(await first).dims, (await third).dims]).toEqual([
+      [1, 3],
+      [3, 3],
+    ]);
+  });
+
+  test("gives up what runs, and the thread goes on with the next", async () => {
+    const engine = await start();
+    const impatient = new AbortController();
+    const first = ask(engine, flowers(1), impatient.signal);
+    const second = ask(engine, flowers(2));
+    impatient.abort();
+    expect(await refusal(first)).toMatchObject({ code: "TIMED_OUT" });
+    expect((await second).dims).toEqual([2, 3]);
+  });
+
+  test("never takes what was given up before it came", async () => {
+    const engine = await start();
+    expect(await refusal(ask(engine, flowers(1), AbortSignal.abort()))).toMatchObject({
+      code: "TIMED_OUT",
+    });
+    expect(engine.waiting()).toBe(0);
+  });
+});
+
+describe("a thread that dies", () => {
+  test("fails only what it worked on; another takes its seat, and what waited is answered", async () => {
+    const engine = await start();
+    const [thread] = threads;
+    kill(thread);
+    const lost = ask(engine);
+    const waited = ask(engine, flowers(2));
+    expect(await refusal(lost)).toMatchObject({ code: "WORKER_LOST", status: 503 });
+    expect(engine.isReady()).toBe(false);
+    expect(deaths).toEqual([expect.stringContaining("null")]);
+    expect((await waited).dims).toEqual([2, 3]);
+    expect(engine.isReady()).toBe(true);
+  });
+
+  test("while another lives leaves the engine ready", async () => {
+    const engine = await start({ workers: 2 });
+    await vi.waitFor(async () => {
+      // Both threads are there once both can be busy.
+      const both = [ask(engine), ask(engine)];
+      expect(engine.waiting()).toBe(0);
+      await Promise.all(both);
+    }, BOUND);
+    const [thread] = threads;
+    kill(thread);
+    await vi.waitFor(() => expect(deaths).toHaveLength(1), BOUND);
+    expect(engine.isReady()).toBe(true);
+    expect((await ask(engine)).dims).toEqual([1, 3]);
+  });
+});
+
+describe("a thread that dies before it has loaded anything", () => {
+  test("ends the start, and leaves no thread behind", async () => {
+    process.once("worker", (worker) => void worker.terminate());
+    expect(await refusal(start())).toMatchObject({
+      code: "MODEL_LOAD_FAILED",
+      message: "the model's thread died: exit code 1",
+    });
+    await vi.waitFor(() => expect(threads.size).toBe(0), BOUND);
+  });
+});
+
+describe("threads that keep dying", () => {
+  afterEach(() => process.off("worker", kill));
+
+  test("are not started for ever, and closing does not wait for them", async () => {
+    const engine = await start();
+    const [thread] = threads;
+    process.on("worker", kill);
+    kill(thread);
+    await vi.waitFor(() => expect([deaths.length, threads.size]).toEqual([21, 0]), BOUND);
+    expect(engine.isReady()).toBe(false);
+    const late = refusal(ask(engine));
+    await engine.close();
+    expect(await late).toMatchObject({ code: "OVERLOADED" });
+    expect(deaths).toHaveLength(21);
+  });
+});
+
+describe("closing", () => {
+  test("ends all threads, also those that are still loading", async () => {
+    const engine = await start({ workers: 3 });
+    expect(threads.size).toBe(3);
+    await engine.close();
+    expect(threads.size).toBe(0);
+    expect(engine.isReady()).toBe(false);
+    expect(deaths).toEqual([]);
+  });
+
+  test("answers what runs, refuses what waits and whatever comes", async () => {
+    const engine = await start();
+    const running = ask(engine);
+    const waiting = refusal(ask(engine));
+    const closed = engine.close();
+    const late = refusal(ask(engine));
+    expect((await running).dims).toEqual([1, 3]);
+    expect(await waiting).toMatchObject({ code: "OVERLOADED", message: "the server is stopping" });
+    expect(await late).toMatchObject({ code: "OVERLOADED" });
+    await closed;
+    expect(threads.size).toBe(0);
+  });
+
+  test("may be asked for again", async () => {
+    const engine = await start();
+    await Promise.all([engine.close(), engine.close()]);
+    await engine.close();
+    expect(threads.size).toBe(0);
+  });
+
+  test("does not wait for a thread that has died meanwhile", async () => {
+    const engine = await start();
+    const [thread] = threads;
+    kill(thread);
+    const lost = refusal(ask(engine));
+    await engine.close();
+    expect(await lost).toMatchObject({ code: "WORKER_LOST" });
+    expect(deaths).toEqual([]);
+  });
+});
