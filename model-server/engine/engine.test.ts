@@ -208,7 +208,7 @@ describe("a thread that dies before it has loaded anything", () => {
     process.once("worker", (worker) => void worker.terminate());
     expect(await refusal(start())).toMatchObject({
       code: "MODEL_LOAD_FAILED",
-      message: "the model's thread died: exit code 1",
+      message: expect.stringMatching(/^the model's thread died: exit code \d$/),
     });
     await vi.waitFor(() => expect(threads.size).toBe(0), BOUND);
   });
