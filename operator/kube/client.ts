@@ -1,4 +1,3 @@
-import type { KubeConfig } from "@kubernetes/client-node";
 
 import { isOperatorError, OperatorError } from "../errors.ts";
 import { createTransport, type TransportSettings } from "./transport.ts";
