@@ -30,7 +30,7 @@ async function setUp(platform: Platform): Promise<void> {
   await installOperator(platform, { tenants: [NAMESPACE] });
   for (const tag of ["a", "b"])
     await platform.push(platform.images.server, `${platform.registry}/bench:${tag}`);
-  await platform.aiapp(["publish", join(models, "1"), "--to", `${platform.store}/bench/1`]);
+  await platform.publish(join(models, "1"), "bench", "1");
   const apps = Array.from({ length: APPS }, (_, index) => ({
     apiVersion: "aiapp.dev/v1alpha1",
     kind: "AIApp",
@@ -43,7 +43,7 @@ async function setUp(platform: Platform): Promise<void> {
       // The polls are what is measured: no pods.
       replicas: 0,
       service: { type: "ClusterIP" },
-      credentials: { storage: "storage", registry: "registry" },
+      credentials: platform.credentials,
     },
   }));
   await platform.kubectl(

@@ -114,8 +114,7 @@ async function setUp(
   const repository = `${platform.registry}/bench`;
   const next = await platform.push(platform.images.serverNext, `${repository}:2`);
   const first = await platform.push(platform.images.server, `${repository}:1`);
-  for (const one of ["1", "2"])
-    await platform.aiapp(["publish", join(models, one), "--to", `${platform.store}/bench/${one}`]);
+  for (const one of ["1", "2"]) await platform.publish(join(models, one), "bench", one);
   const app = {
     apiVersion: "aiapp.dev/v1alpha1",
     kind: "AIApp",
@@ -125,7 +124,7 @@ async function setUp(
       modelVersion: "1",
       model: { store: platform.store, name: "bench" },
       interval: "1m",
-      credentials: { storage: "storage", registry: "registry" },
+      credentials: platform.credentials,
     },
   };
   await platform.kubectl(["apply", "--filename", "-"], JSON.stringify(app));

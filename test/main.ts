@@ -7,8 +7,10 @@ import { execa } from "execa";
 
 import { ensureBinaries } from "./cluster/binaries.ts";
 import { down, findCluster } from "./cluster/cluster.ts";
-import { preflight } from "./cluster/preflight.ts";
+import { ensurePackages } from "./cluster/packages.ts";
+import { preflight, type Lack } from "./cluster/preflight.ts";
 import { noCounts, readReport, total, type Counts } from "./report.ts";
+import { isCurrent, preflightCurrent, prepareCurrent } from "./support/current.ts";
 import { prepare, runInside } from "./support/outside.ts";
 
 /**
@@ -20,8 +22,11 @@ const root = join(import.meta.dirname, "..");
 const tiers = ["unit", "contract", "integration", "e2e"] as const;
 type Tier = (typeof tiers)[number];
 
-/** Integration tests run a real API server, e2e tests a whole cluster: both need what preflight checks. */
-const needsCluster: ReadonlySet<Tier> = new Set(["integration", "e2e"]);
+/** What a tier lacks here: contract tests run a real registry, integration tests an API server, e2e tests a cluster. */
+async function lacksOf(tier: Tier): Promise<readonly Lack[]> {
+  if (tier === "unit") return [];
+  return tier === "e2e" && isCurrent ? preflightCurrent() : preflight();
+}
 
 function isTier(word: string): word is Tier {
   return tiers.some((tier) => tier === word);
@@ -80,11 +85,20 @@ async function runHere(
 
 /** Unit and contract tests run as they are; the others need what the machine must be able to do. */
 async function runOne(tier: Tier, files: readonly string[], folder: string): Promise<Counts> {
+  if (tier === "contract") await ensurePackages();
   if (tier === "integration") {
     const { kube } = await ensureBinaries();
     return runTier(tier, files, folder, (command) => runHere(command, { KUBE_BINARY: kube }));
   }
   if (tier !== "e2e") return runTier(tier, files, folder, runHere);
+  if (isCurrent) {
+    const prepared = await prepareCurrent();
+    try {
+      return await runTier(tier, files, folder, (command) => runInside(prepared, command));
+    } finally {
+      await prepared.close();
+    }
+  }
   // Beside the cluster, in its network; two nodes, for there are drains.
   const wasUp = (await findCluster()) !== undefined;
   try {
@@ -102,10 +116,9 @@ async function main(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "aiapp-test-"));
   const counts: Counts[] = [];
   try {
-    const wantsCluster = [...selected.keys()].some((tier) => needsCluster.has(tier));
-    const missing = wantsCluster ? await preflight() : [];
     for (const [tier, files] of selected) {
-      if (needsCluster.has(tier) && missing.length > 0) {
+      const missing = await lacksOf(tier);
+      if (missing.length > 0) {
         process.stdout.write(
           `\n${tier}: left out, this machine cannot run a cluster: ${missing.map((lack) => lack.what).join("; ")}\n`,
         );

@@ -208,7 +208,11 @@ export async function buildImage(
 export async function pushImage(
   layoutFolder: string,
   reference: string,
-  { authority, credentials }: { authority?: string; credentials?: string } = {},
+  {
+    authority,
+    credentials,
+    insecure = false,
+  }: { authority?: string; credentials?: string; insecure?: boolean } = {},
 ): Promise<string> {
   const digestFile = join(cacheFolder(process.env), `digest.${process.pid}.${Date.now()}`);
   const args = [
@@ -217,7 +221,7 @@ export async function pushImage(
     digestFile,
     "--insecure-policy",
     ...(credentials === undefined ? [] : ["--dest-creds", credentials]),
-    ...(reference.startsWith("registry.aiapp.test:5000/") ? ["--dest-tls-verify=false"] : []),
+    ...(insecure ? ["--dest-tls-verify=false"] : []),
     `oci:${layoutFolder}:image`,
     `docker://${reference}`,
   ];

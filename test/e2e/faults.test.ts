@@ -11,7 +11,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { storageAccount } from "../support/azurite.ts";
 import type { FaultInput } from "../support/faults.ts";
 import { condition, isReleased, readApp, waitFor } from "../support/aiapp.ts";
-import { createTenant, type Platform } from "../support/platform.ts";
+import { createTenant, readGiven, type Platform } from "../support/platform.ts";
 import type { Traffic } from "../traffic/start.ts";
 import {
   apply,
@@ -33,6 +33,8 @@ import {
  * that say so, and not one request fails: traffic runs from the first test to the last.
  */
 
+// Services that fail on demand and processes that may be killed are there beside our own cluster only.
+const isOurs = readGiven(process.env).kind === "local";
 const NAMESPACE = "e2e-faults";
 const NAME = "steady";
 let platform: Platform;
@@ -40,6 +42,7 @@ let image: string;
 let load: Traffic;
 
 beforeAll(async () => {
+  if (!isOurs) return;
   platform = await setUp(NAMESPACE);
   image = `${platform.registry}/${NAMESPACE}:1`;
   await platform.push(platform.images.server, image);
@@ -50,6 +53,7 @@ beforeAll(async () => {
   load = await traffic(app.status?.url, { rate: 50 });
 });
 afterAll(async () => {
+  if (!isOurs) return;
   await load.stop();
   await tearDown(platform, NAMESPACE);
 });
@@ -99,7 +103,7 @@ async function recover(): Promise<void> {
   );
 }
 
-describe("what an AIApp names and nobody has", () => {
+describe.runIf(isOurs)("what an AIApp names and nobody has", () => {
   it("no such tag", async () => {
     await patch(platform, NAMESPACE, NAME, { image: image.replace(/:1$/, ":nope") });
     await expectTrouble(
@@ -120,7 +124,7 @@ describe("what an AIApp names and nobody has", () => {
   });
 });
 
-describe("versions that are not what they should be", () => {
+describe.runIf(isOurs)("versions that are not what they should be", () => {
   it("a folder without manifest that is still growing, until it is at rest", async () => {
     const names = ["labels.txt", "preprocessing.json", "model.onnx"];
     const [first = "", ...rest] = names;
@@ -158,7 +162,7 @@ describe("versions that are not what they should be", () => {
   });
 });
 
-describe("registry and storage in trouble", () => {
+describe.runIf(isOurs)("registry and storage in trouble", () => {
   const acr = (action: FaultInput["action"]): FaultInput => ({
     service: "acr",
     path: "/(v2|oauth2)/",
@@ -233,7 +237,7 @@ describe("registry and storage in trouble", () => {
   });
 });
 
-describe("the operator and the cluster in trouble", () => {
+describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
   it("the operator is killed at any moment of a release, and goes on where it was", async () => {
     for (const [version, afterMs] of [
       ["2", 0],
@@ -376,7 +380,7 @@ describe("the operator and the cluster in trouble", () => {
   });
 });
 
-describe("all the while", () => {
+describe.runIf(isOurs)("all the while", () => {
   it("not one request failed", async () => {
     const summary = await load.stop();
     expect(summary.failures).toEqual([]);

@@ -24,7 +24,7 @@ export const models = join(import.meta.dirname, "..", "..", "examples", "digits"
 
 export async function setUp(namespace: Namespace): Promise<Platform> {
   const platform = connectPlatform(process.env);
-  await platform.clearFaults();
+  if (platform.given.kind === "local") await platform.clearFaults();
   await platform.kubectl([
     "delete",
     "namespace",
@@ -39,7 +39,7 @@ export async function setUp(namespace: Namespace): Promise<Platform> {
 
 /** Deletes the namespace with all in it. */
 export async function tearDown(platform: Platform, namespace: Namespace): Promise<void> {
-  await platform.clearFaults();
+  if (platform.given.kind === "local") await platform.clearFaults();
   await platform.kubectl(["delete", "namespace", namespace, "--timeout=180s"]);
 }
 
@@ -61,7 +61,7 @@ export function digits(
       modelVersion: "1",
       model: { store: platform.store, name: namespace },
       interval: "1s",
-      credentials: { storage: "storage", registry: "registry" },
+      credentials: platform.credentials,
       ...spec,
     },
   };
@@ -88,7 +88,7 @@ export async function publish(
   version: string,
   folder: string = join(models, version),
 ): Promise<void> {
-  await platform.aiapp(["publish", folder, "--to", `${platform.store}/${model}/${version}`]);
+  await platform.publish(folder, model, version);
 }
 
 /** Until the app is released, `check` holds, and new connections are answered by that release only. */

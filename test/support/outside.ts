@@ -11,22 +11,25 @@ import { buildImage, ensureBaseImage } from "../cluster/images.ts";
 import { ensurePackages } from "../cluster/packages.ts";
 import { eventually, forget, recorded, terminate } from "../cluster/process.ts";
 import { GIVEN, type Given } from "./platform.ts";
+import { login } from "./world.ts";
 
 /** Brings up what the demo, the e2e tests and the benchmarks need, and runs a program inside its network. */
 
 const WORLD = "world";
 
-interface Context {
+export interface Context {
   cluster?: LocalCluster;
   images: Partial<Given["images"]>;
 }
 
 export interface Prepared {
-  readonly cluster: LocalCluster;
+  /** Undefined: somebody's cluster, reached as kubectl reaches it. */
+  readonly cluster: LocalCluster | undefined;
   readonly given: Given;
 }
 
-function prepareTasks(nodes: number, signal?: AbortSignal): ListrTask<Context>[] {
+/** What both kinds of clusters need: each image built, or found in the cache. */
+export function imageTasks(signal?: AbortSignal): ListrTask<Context>[] {
   const image = (
     title: string,
     name: keyof Given["images"],
@@ -39,6 +42,15 @@ function prepareTasks(nodes: number, signal?: AbortSignal): ListrTask<Context>[]
       images[name] = await buildImage({ dockerfile, buildArgs }, signal);
     },
   });
+  return [
+    { title: "base", task: async () => void (await ensureBaseImage(signal)) },
+    image("operator", "operator", "Dockerfile.operator", ""),
+    image("model server", "server", "Dockerfile.server", "1"),
+    image("model server, a newer build", "serverNext", "Dockerfile.server", "2"),
+  ];
+}
+
+function prepareTasks(nodes: number, signal?: AbortSignal): ListrTask<Context>[] {
   return [
     { title: "Debian packages", task: async () => void (await ensurePackages(signal)) },
     {
@@ -55,13 +67,7 @@ function prepareTasks(nodes: number, signal?: AbortSignal): ListrTask<Context>[]
             },
             {
               title: "Images",
-              task: (__, own) =>
-                own.newListr<Context>([
-                  { title: "base", task: async () => void (await ensureBaseImage(signal)) },
-                  image("operator", "operator", "Dockerfile.operator", ""),
-                  image("model server", "server", "Dockerfile.server", "1"),
-                  image("model server, a newer build", "serverNext", "Dockerfile.server", "2"),
-                ]),
+              task: (__, own) => own.newListr<Context>(imageTasks(signal)),
             },
           ],
           { concurrent: true },
@@ -78,6 +84,21 @@ function prepareTasks(nodes: number, signal?: AbortSignal): ListrTask<Context>[]
       task: async ({ cluster }) => startWorldIn(need(cluster)),
     },
   ];
+}
+
+/** Runs steps with their progress shown. */
+export async function runTasks(tasks: ListrTask<Context>[]): Promise<Context> {
+  return new Listr<Context, "default", "verbose">(tasks, {
+    ctx: { images: {} },
+    rendererOptions: { collapseSubtasks: false, timer: PRESET_TIMER },
+    fallbackRenderer: "verbose",
+    fallbackRendererOptions: { timer: PRESET_TIMER },
+  }).run();
+}
+
+export function builtImages({ images }: Context): Given["images"] {
+  const { operator, server, serverNext } = images;
+  return { operator: need(operator), server: need(server), serverNext: need(serverNext) };
 }
 
 function need<T>(value: T | undefined): T {
@@ -114,40 +135,46 @@ export async function prepare({
   nodes = 1,
   signal,
 }: { readonly nodes?: number; readonly signal?: AbortSignal } = {}): Promise<Prepared> {
-  const context: Context = { images: {} };
-  await new Listr<Context, "default", "verbose">(prepareTasks(nodes, signal), {
-    ctx: context,
-    rendererOptions: { collapseSubtasks: false, timer: PRESET_TIMER },
-    fallbackRenderer: "verbose",
-    fallbackRendererOptions: { timer: PRESET_TIMER },
-  }).run();
+  const context = await runTasks(prepareTasks(nodes, signal));
   const cluster = need(context.cluster);
-  const { operator, server, serverNext } = context.images;
+  const store = "https://contoso.blob.azure.test/models";
   return {
     cluster,
     given: {
+      kind: "local",
+      images: builtImages(context),
+      registry: "contoso.azurecr.test",
+      operatorImage: "registry.aiapp.test:5000/aiapp-operator",
+      login,
+      store,
+      publishTo: store,
+      insecureHosts: ["registry.aiapp.test:5000"],
       authority: cluster.layout.authority,
-      images: { operator: need(operator), server: need(server), serverNext: need(serverNext) },
     },
   };
 }
 
-/** Runs a command inside the cluster's network and gives its exit code. It ends with us. */
+/** Runs a command where the cluster can be reached, and gives its exit code. It ends with us. */
 export async function runInside(
   { cluster, given }: Prepared,
   command: readonly [string, ...string[]],
   environment: Readonly<Record<string, string>> = {},
 ): Promise<number> {
-  const [file, ...args] = cluster.sandbox.enter(["env", `--chdir=${process.cwd()}`, ...command]);
+  const [file, ...args] =
+    cluster === undefined
+      ? command
+      : cluster.sandbox.enter(["env", `--chdir=${process.cwd()}`, ...command]);
   const child = spawn(file, args, {
     stdio: "inherit",
     env: {
       ...process.env,
       ...environment,
       [GIVEN]: JSON.stringify(given),
-      KUBECONFIG: cluster.layout.kubeconfig,
-      NODE_EXTRA_CA_CERTS: join(cluster.layout.authority, "ca.crt"),
-      PATH: `${cluster.binaries.folder}:${process.env["PATH"] ?? ""}`,
+      ...(cluster !== undefined && {
+        KUBECONFIG: cluster.layout.kubeconfig,
+        NODE_EXTRA_CA_CERTS: join(cluster.layout.authority, "ca.crt"),
+        PATH: `${cluster.binaries.folder}:${process.env["PATH"] ?? ""}`,
+      }),
     },
   });
   return new Promise((resolve, reject) => {

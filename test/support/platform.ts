@@ -7,7 +7,6 @@ import { z } from "zod";
 import { pushImage } from "../cluster/images.ts";
 import { storageAccount } from "./azurite.ts";
 import type { FaultInput, Recorded } from "./faults.ts";
-import { login } from "./world.ts";
 
 /**
  * What demo, e2e tests and benchmarks stand on: a Kubernetes with a storage account and registries beside it, as seen
@@ -21,15 +20,35 @@ const root = join(import.meta.dirname, "..", "..");
 
 /** Handed in from outside, as JSON. */
 export const Given = z.object({
-  /** PEM file of whom everything trusts. */
-  authority: z.string(),
+  /** `local`: our own cluster, with services beside it that can be made to fail; `current`: somebody's. */
+  kind: z.enum(["local", "current"]),
   /** Built images, as OCI layout folders. */
   images: z.object({ operator: z.string(), server: z.string(), serverNext: z.string() }),
+  /** Where code images go. */
+  registry: z.string(),
+  operatorImage: z.string(),
+  /** A login at the registry; absent: it is read and pulled from without. */
+  login: z.object({ username: z.string(), password: z.string() }).optional(),
+  /** The container of models, as pods see it and as this process does. */
+  store: z.string(),
+  publishTo: z.string(),
+  insecureHosts: z.array(z.string()),
+  /** Folder with ca.crt of whom everything trusts, where the public authorities do not do. */
+  authority: z.string().optional(),
 });
 export type Given = z.infer<typeof Given>;
 export const GIVEN = "AIAPP_PLATFORM";
 
+/** @throws when this process was not started through `outside.ts` */
+export function readGiven(environment: NodeJS.ProcessEnv): Given {
+  const text = environment[GIVEN];
+  if (text === undefined)
+    throw new Error(`${GIVEN} is not set: start this through npm test or npm run`);
+  return Given.parse(JSON.parse(text));
+}
+
 export interface Platform {
+  readonly given: Given;
   readonly images: Given["images"];
   readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;
   readonly helm: (args: readonly string[]) => Promise<string>;
@@ -37,26 +56,24 @@ export interface Platform {
   readonly push: (image: string, reference: string) => Promise<string>;
   /** Runs the project's CLI; gives what it printed. */
   readonly aiapp: (args: readonly string[]) => Promise<string>;
-  /** The container URL of the storage account that models live in. */
+  /** Publishes a folder as a version of a model. */
+  readonly publish: (folder: string, model: string, version: string) => Promise<string>;
+  /** The container URL of the storage account that models live in, as pods see it. */
   readonly store: string;
-  /** The host name of the private registry. */
+  /** Where code images go: a host name, perhaps with a path. */
   readonly registry: string;
+  /** `spec.credentials` of apps here. */
+  readonly credentials: Readonly<Record<string, unknown>>;
   readonly addFault: (fault: FaultInput) => Promise<void>;
   readonly clearFaults: () => Promise<void>;
   readonly requests: () => Promise<readonly Recorded[]>;
   readonly forgetRequests: () => Promise<void>;
 }
 
-const STORE_HOST = "contoso.blob.azure.test";
-const REGISTRY = "contoso.azurecr.test";
-const OPERATOR_IMAGE = "registry.aiapp.test:5000/aiapp-operator";
-
 /** @throws when this process was not started through `outside.ts` */
 export function connectPlatform(environment: NodeJS.ProcessEnv): Platform {
-  const text = environment[GIVEN];
-  if (text === undefined)
-    throw new Error(`${GIVEN} is not set: start this through npm test or npm run`);
-  const given = Given.parse(JSON.parse(text));
+  const given = readGiven(environment);
+  const { login } = given;
 
   async function run(command: string, args: readonly string[], input?: string): Promise<string> {
     const { stdout } = await execa(command, args, {
@@ -75,25 +92,36 @@ export function connectPlatform(environment: NodeJS.ProcessEnv): Platform {
     return answer.json();
   }
 
+  async function aiapp(args: readonly string[]): Promise<string> {
+    const { stdout } = await execa(process.execPath, [join(root, "cli", "main.ts"), ...args], {
+      env: { AZURE_STORAGE_ACCOUNT: storageAccount.name, AZURE_STORAGE_KEY: storageAccount.key },
+    });
+    return stdout;
+  }
+
   return {
+    given,
     images: given.images,
     kubectl: (args, input) => run("kubectl", args, input),
     helm: (args) => run("helm", args),
     push: (image, reference) =>
       pushImage(image, reference, {
-        authority: given.authority,
-        ...(reference.startsWith(REGISTRY) && {
-          credentials: `${login.username}:${login.password}`,
-        }),
+        ...(given.authority !== undefined && { authority: given.authority }),
+        insecure: given.insecureHosts.some((host) => reference.startsWith(`${host}/`)),
+        ...(login !== undefined &&
+          reference.startsWith(given.registry) && {
+            credentials: `${login.username}:${login.password}`,
+          }),
       }),
-    aiapp: async (args) => {
-      const { stdout } = await execa(process.execPath, [join(root, "cli", "main.ts"), ...args], {
-        env: { AZURE_STORAGE_ACCOUNT: storageAccount.name, AZURE_STORAGE_KEY: storageAccount.key },
-      });
-      return stdout;
+    aiapp,
+    publish: (folder, model, version) =>
+      aiapp(["publish", folder, "--to", `${given.publishTo}/${model}/${version}`]),
+    store: given.store,
+    registry: given.registry,
+    credentials: {
+      storage: "storage",
+      ...(login === undefined ? { anonymous: ["Registry"] } : { registry: "registry" }),
     },
-    store: `https://${STORE_HOST}/models`,
-    registry: REGISTRY,
     addFault: async (fault) => void (await control("POST", "/faults", fault)),
     clearFaults: async () => void (await control("DELETE", "/faults")),
     requests: async () => (await control("GET", "/requests")) as readonly Recorded[],
@@ -113,17 +141,19 @@ export async function installOperator(
   platform: Platform,
   { tenants, replicas = 2, leaseSeconds = 6, logLevel = "info" }: InstallOptions,
 ): Promise<void> {
-  const digest = await platform.push(platform.images.operator, `${OPERATOR_IMAGE}:0.1.0`);
-  const text = process.env[GIVEN] ?? "";
+  const { operatorImage, authority, insecureHosts } = platform.given;
+  const digest = await platform.push(platform.images.operator, `${operatorImage}:0.1.0`);
   const values = {
-    image: { repository: OPERATOR_IMAGE, digest },
+    image: { repository: operatorImage, digest },
     replicas,
     leaseSeconds,
     logLevel,
     tenantNamespaces: tenants,
     azure: { registrySuffixes: [".azurecr.test"], storageSuffixes: [".blob.azure.test"] },
-    insecureHosts: ["registry.aiapp.test:5000"],
-    caBundle: await readFile(join(Given.parse(JSON.parse(text)).authority, "ca.crt"), "utf8"),
+    insecureHosts,
+    ...(authority !== undefined && {
+      caBundle: await readFile(join(authority, "ca.crt"), "utf8"),
+    }),
   };
   await execa(
     "helm",
@@ -147,8 +177,9 @@ export async function installOperator(
 
 /** Creates a namespace with the Secrets that its apps name: `storage` and `registry`. */
 export async function createTenant(platform: Platform, namespace: string): Promise<void> {
-  const dockerConfig = { auths: { [REGISTRY]: login } };
-  const objects = [
+  const { login, registry } = platform.given;
+  const host = registry.replace(/\/.*$/, "");
+  const objects: unknown[] = [
     { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
     {
       apiVersion: "v1",
@@ -156,14 +187,15 @@ export async function createTenant(platform: Platform, namespace: string): Promi
       metadata: { name: "storage", namespace },
       stringData: { accountName: storageAccount.name, accountKey: storageAccount.key },
     },
-    {
+  ];
+  if (login !== undefined)
+    objects.push({
       apiVersion: "v1",
       kind: "Secret",
       metadata: { name: "registry", namespace },
       type: "kubernetes.io/dockerconfigjson",
-      stringData: { ".dockerconfigjson": JSON.stringify(dockerConfig) },
-    },
-  ];
+      stringData: { ".dockerconfigjson": JSON.stringify({ auths: { [host]: login } }) },
+    });
   for (const object of objects)
     await platform.kubectl(["apply", "--filename", "-"], JSON.stringify(object));
 }

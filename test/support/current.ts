@@ -1,0 +1,140 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+import { execa } from "execa";
+
+import type { Lack } from "../cluster/preflight.ts";
+import { accountClient, storageAccount } from "./azurite.ts";
+import { builtImages, imageTasks, runTasks, type Prepared } from "./outside.ts";
+
+/**
+ * A cluster that somebody has (kind, AKS): `AIAPP_CLUSTER=current`, the current context of KUBECONFIG, and AIAPP_REGISTRY for
+ * the images. Models are kept by an Azurite in the cluster itself, which goes when we do.
+ */
+export const isCurrent = process.env["AIAPP_CLUSTER"] === "current";
+
+const NAMESPACE = "aiapp-storage";
+const SERVICE = `azurite.${NAMESPACE}.svc.cluster.local:10000`;
+/** Microsoft's own, or what AIAPP_AZURITE_IMAGE names. */
+const AZURITE = "mcr.microsoft.com/azure-storage/azurite:3.35.0";
+
+/** What is missing to use that cluster. */
+export async function preflightCurrent(): Promise<readonly Lack[]> {
+  const lacks: Lack[] = [];
+  for (const [command, wayOut] of [
+    ["kubectl", "install it and put it on the PATH"],
+    ["helm", "install it and put it on the PATH"],
+    ["buildah", "apt-get install buildah: it builds the images"],
+    ["skopeo", "apt-get install skopeo: it pushes the images"],
+    ["debootstrap", "apt-get install debootstrap: it makes the base of the images"],
+  ] as const) {
+    const { exitCode } = await execa("which", [command], { reject: false });
+    if (exitCode !== 0) lacks.push({ what: command, wayOut });
+  }
+  if (!process.env["AIAPP_REGISTRY"])
+    lacks.push({
+      what: "AIAPP_REGISTRY",
+      wayOut: "set it to a registry that you can push to and the cluster can pull from",
+    });
+  const version = await execa("kubectl", ["version", "--request-timeout=10s"], { reject: false });
+  if (version.exitCode !== 0)
+    lacks.push({ what: "a cluster that answers", wayOut: "set KUBECONFIG, or choose a context" });
+  return lacks;
+}
+
+async function apply(...objects: readonly unknown[]): Promise<void> {
+  for (const object of objects)
+    await execa("kubectl", ["apply", "--filename", "-"], { input: JSON.stringify(object) });
+}
+
+async function startAzurite(): Promise<void> {
+  const metadata = { name: "azurite", namespace: NAMESPACE };
+  const labels = { app: "azurite" };
+  const container = {
+    name: "azurite",
+    image: process.env["AIAPP_AZURITE_IMAGE"] ?? AZURITE,
+    // prettier-ignore
+    args: ["azurite-blob", "--blobHost", "0.0.0.0", "--blobPort", "10000", "--inMemoryPersistence", "--disableProductStyleUrl", "--skipApiVersionCheck", "--disableTelemetry"],
+    env: [{ name: "AZURITE_ACCOUNTS", value: `${storageAccount.name}:${storageAccount.key}` }],
+    ports: [{ containerPort: 10_000 }],
+    readinessProbe: { tcpSocket: { port: 10_000 }, periodSeconds: 1 },
+  };
+  await apply(
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } },
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata,
+      spec: {
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers: [container] } },
+      },
+    },
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata,
+      spec: { selector: labels, ports: [{ port: 10_000 }] },
+    },
+  );
+  // prettier-ignore
+  await execa("kubectl", ["rollout", "status", "deployment/azurite", "--namespace", NAMESPACE, "--timeout=180s"]);
+}
+
+/** A port of loopback that leads to the Azurite in the cluster. */
+async function forwardAzurite(): Promise<{ port: number; close: () => void }> {
+  const child = spawn(
+    "kubectl",
+    ["port-forward", "--namespace", NAMESPACE, "service/azurite", ":10000"],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const port = await new Promise<number>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`kubectl port-forward ended with ${code}`)));
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const match = /127\.0\.0\.1:(\d+)/.exec(line);
+      if (match !== null) resolve(Number(match[1]));
+    });
+  });
+  return { port, close: () => void child.kill() };
+}
+
+export interface PreparedCurrent extends Prepared {
+  /** Takes away what was put into the cluster for storage. */
+  readonly close: () => Promise<void>;
+}
+
+export async function prepareCurrent(signal?: AbortSignal): Promise<PreparedCurrent> {
+  const registry = process.env["AIAPP_REGISTRY"] ?? "";
+  const { AIAPP_REGISTRY_USERNAME: username, AIAPP_REGISTRY_PASSWORD: password } = process.env;
+  const context = await runTasks([
+    ...imageTasks(signal),
+    { title: "Azurite in the cluster", task: startAzurite },
+  ]);
+  const { port, close } = await forwardAzurite();
+  await accountClient(port).getContainerClient("models").createIfNotExists();
+  const container = `${storageAccount.name}/models`;
+  return {
+    cluster: undefined,
+    given: {
+      kind: "current",
+      images: builtImages(context),
+      registry,
+      operatorImage: `${registry}/aiapp-operator`,
+      ...(username !== undefined && password !== undefined && { login: { username, password } }),
+      store: `http://${SERVICE}/${container}`,
+      publishTo: `http://127.0.0.1:${port}/${container}`,
+      insecureHosts: [
+        SERVICE,
+        // A registry without TLS, as kind's is.
+        ...(process.env["AIAPP_REGISTRY_INSECURE"] ? [registry.replace(/\/.*$/, "")] : []),
+      ],
+    },
+    close: async () => {
+      close();
+      await execa("kubectl", ["delete", "namespace", NAMESPACE, "--timeout=120s"], {
+        reject: false,
+      });
+    },
+  };
+}
