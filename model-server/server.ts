@@ -12,7 +12,7 @@ import { createMetrics, serveMetrics } from "./metrics.ts";
 export interface Server {
   readonly port: number;
   readonly metricsPort: number;
-  /** Resolves when the model is loaded, checked and warm; rejects when it cannot be served. */
+  /** Resolves when the model is loaded, checked and warm, or the server closed; rejects when it cannot be served. */
   readonly loaded: Promise<void>;
   /** Serves on until nobody asks any more, then ends. */
   readonly drain: () => Promise<void>;
@@ -29,6 +29,7 @@ export async function startServer(
 ): Promise<Server> {
   let engine: Engine | undefined;
   let scorer: Scorer | undefined;
+  let closing = false;
   const drain = createDrain(() => performance.now());
   const metrics = createMetrics(() => engine?.waiting() ?? 0);
   const isReady = (): boolean => scorer !== undefined && engine?.isReady() === true;
@@ -50,6 +51,8 @@ export async function startServer(
       maxQueue: config.maxQueue,
       onWorkerLost: (error) => log.error({ error }, "a worker thread died"),
     });
+    // Closed meanwhile: nobody else would end its threads.
+    if (closing) await engine.close();
     const loading = createScorer(engine, bundle);
     await loading.warmUp(bundle.samples, AbortSignal.timeout(WARM_UP_TIMEOUT_MS));
     scorer = loading;
@@ -58,12 +61,15 @@ export async function startServer(
   }
 
   async function close(): Promise<void> {
+    closing = true;
     await app.close();
     await measured.close();
     await engine?.close();
   }
 
-  const loaded = load();
+  const loaded = load().catch((error: unknown) => {
+    if (!closing) throw error;
+  });
   loaded.catch(() => {});
   return {
     port: (app.server.address() as AddressInfo).port,

@@ -206,7 +206,7 @@ describe("a thread that dies", () => {
 describe("a thread that dies before it has loaded anything", () => {
   test("ends the start, and leaves no thread behind", async () => {
     process.once("worker", (worker) => void worker.terminate());
-    expect(await refusal(start())).toMatchObject({
+    expect(await refusal(start({ workers: 2 }))).toMatchObject({
       code: "MODEL_LOAD_FAILED",
       message: expect.stringMatching(/^the model's thread died: exit code \d$/),
     });

@@ -51,6 +51,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const queue: Job[] = [];
   const seats: Seat[] = [];
   const loading = Promise.withResolvers<Signature>();
+  let started = false;
   let closing = false;
   let restarts = 0;
 
@@ -72,6 +73,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     pump();
   }
 
+  /** Before the first thread is ready it ends the start; what comes later is another thread's matter. */
+  function fail(message: string): void {
+    closing ||= !started;
+    loading.reject(new ServerError("MODEL_LOAD_FAILED", message));
+  }
+
   function seatWorker(seat: Seat): void {
     const worker = new Worker(new URL("worker.ts", import.meta.url), {
       workerData: { modelFile: options.modelFile, threads: options.threads },
@@ -82,15 +89,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     worker.on("message", (message: FromWorker) => {
       if (message.kind === "ready") {
         seat.ready = true;
+        started = true;
         loading.resolve(message.signature);
         pump();
       } else if (message.kind === "refused") {
-        loading.reject(
-          new ServerError(
-            "MODEL_LOAD_FAILED",
-            `the runtime refuses model.onnx: ${message.message}`,
-          ),
-        );
+        fail(`the runtime refuses model.onnx: ${message.message}`);
       } else if (message.kind === "result") {
         finish(seat, (job) => job.resolve(message.output));
       } else {
@@ -110,11 +113,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       finish(seat, (job) =>
         job.reject(new ServerError("WORKER_LOST", "the request's thread died: try again")),
       );
-      if (closing) return;
       const error = cause ?? new Error(`exit code ${code}`);
-      loading.reject(
-        new ServerError("MODEL_LOAD_FAILED", `the model's thread died: ${error.message}`),
-      );
+      fail(`the model's thread died: ${error.message}`);
+      if (closing) return;
       options.onWorkerLost(error);
       restarts += 1;
       if (restarts <= MAX_RESTARTS) seatWorker(seat);
@@ -146,7 +147,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   try {
     signature = await loading.promise;
   } catch (error) {
-    // Another thread may have loaded it, or a new one taken the seat.
+    // Another thread may load it all the same.
     void close();
     throw error;
   }
