@@ -20,13 +20,49 @@ export interface Wanted {
 const RANGE_BYTES = 8 * 1024 * 1024;
 const ATTEMPTS = 8;
 const RETRYABLE = new Set(["STORAGE_UNAVAILABLE", "STORAGE_THROTTLED"]);
+/** Not the store's: asking again would not help. */
+const DISK = new Set<unknown>(["ENOSPC", "EDQUOT", "EIO", "EROFS"]);
 
-export interface DownloadOptions {
-  readonly folder: string;
-  /** A range that brings no byte for so long is given up and asked for again. */
+export interface Patience {
+  /** What brings nothing for so long is given up and asked for again. */
   readonly stallMs: number;
   readonly clock: Clock;
+}
+
+export interface DownloadOptions extends Patience {
+  readonly folder: string;
   readonly onBytes: (count: number) => void;
+}
+
+/** Asks for something small, again after cuts, stalls and refusals that pass. */
+export async function patiently<T>(
+  ask: (signal: AbortSignal) => Promise<T>,
+  where: string,
+  patience: Patience,
+  signal: AbortSignal,
+): Promise<T> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await ask(AbortSignal.any([signal, AbortSignal.timeout(patience.stallMs)]));
+    } catch (error) {
+      await pause(error, failures, where, patience, signal);
+    }
+  }
+}
+
+/** Waits until it may be asked again. @throws what went wrong, when that is no use */
+async function pause(
+  error: unknown,
+  failures: number,
+  where: string,
+  { clock }: Patience,
+  signal: AbortSignal,
+): Promise<void> {
+  if (error instanceof Error && "code" in error && DISK.has(error.code)) throw error;
+  const translated = storageError(error, where);
+  if (signal.aborted || !RETRYABLE.has(translated.code) || failures >= ATTEMPTS) throw translated;
+  const wait = translated.retryAfterMs ?? backoff(failures, 250, 10_000, clock.random);
+  await sleep(clock, wait, signal);
 }
 
 export async function hashFile(path: string): Promise<string> {
@@ -55,7 +91,7 @@ async function isFinished(path: string, wanted: Wanted): Promise<boolean> {
 export async function download(
   blob: BlobClient,
   wanted: Wanted,
-  { folder, stallMs, clock, onBytes }: DownloadOptions,
+  { folder, onBytes, ...patience }: DownloadOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const target = join(folder, wanted.path);
@@ -65,7 +101,7 @@ export async function download(
     return;
   }
   await mkdir(dirname(target), { recursive: true });
-  const etag = wanted.etag ?? (await pin(blob, wanted, where, signal));
+  const etag = wanted.etag ?? (await pin(blob, wanted, where, patience, signal));
   // The ETag is part of the name: what was fetched of another content is not continued.
   const partial = `${target}.${etag.replace(/[^A-Za-z0-9]/g, "")}.part`;
   const have = (await stat(partial).catch(() => undefined))?.size ?? 0;
@@ -78,7 +114,7 @@ export async function download(
       const length = Math.min(RANGE_BYTES, wanted.size - position);
       const began = position;
       try {
-        for await (const chunk of range(blob, position, length, etag, stallMs, signal)) {
+        for await (const chunk of range(blob, position, length, etag, patience.stallMs, signal)) {
           await file.write(chunk, 0, chunk.length, position);
           position += chunk.length;
           onBytes(chunk.length);
@@ -86,12 +122,8 @@ export async function download(
         if (position === began) throw new Error("the store sent no bytes");
         failures = 0;
       } catch (error) {
-        const translated = storageError(error, where);
         failures = position > began ? 0 : failures + 1;
-        if (signal.aborted || !RETRYABLE.has(translated.code) || failures >= ATTEMPTS)
-          throw translated;
-        const wait = translated.retryAfterMs ?? backoff(failures, 250, 10_000, clock.random);
-        await sleep(clock, wait, signal);
+        await pause(error, failures, where, patience, signal);
       }
     }
     await file.sync();
@@ -116,11 +148,15 @@ async function pin(
   blob: BlobClient,
   wanted: Wanted,
   where: string,
+  patience: Patience,
   signal: AbortSignal,
 ): Promise<string> {
-  const properties = await blob.getProperties({ abortSignal: signal }).catch((error: unknown) => {
-    throw storageError(error, where);
-  });
+  const properties = await patiently(
+    (abortSignal) => blob.getProperties({ abortSignal }),
+    where,
+    patience,
+    signal,
+  );
   if (properties.contentLength !== wanted.size) {
     throw new OperatorError(
       "MODEL_CHECKSUM_MISMATCH",

@@ -9,7 +9,7 @@ import type { Clock } from "../clock.ts";
 import { OperatorError } from "../errors.ts";
 import type { Identity } from "../sources/identity.ts";
 import { listingDigest, parseManifest, sha256, type ModelStore } from "../sources/model.ts";
-import { download, type Wanted } from "./download.ts";
+import { download, patiently, type Patience, type Wanted } from "./download.ts";
 
 export interface PullRequest {
   readonly store: string;
@@ -37,7 +37,7 @@ export async function pull(
 ): Promise<void> {
   const { models, container, clock, stallMs, say } = tools;
   await mkdir(request.folder, { recursive: true });
-  const { files, manifest } = await plan(request, models, signal);
+  const { files, manifest } = await plan(request, models, { clock, stallMs }, signal);
   const total = files.reduce((sum, { size }) => sum + size, 0);
   await checkSpace(request.folder, total);
   say(
@@ -69,9 +69,10 @@ export async function pull(
       ),
     );
   } catch (error) {
-    // The first failure decides; the rest need not go on.
+    // The first failure decides; the rest need not go on, and nothing is written once we have ended.
     stop.abort();
     queue.clear();
+    await queue.onIdle();
     throw error;
   }
   if (manifest !== undefined) await writeFile(join(request.folder, MANIFEST), manifest);
@@ -82,18 +83,29 @@ export async function pull(
 async function plan(
   request: PullRequest,
   models: ModelStore,
+  patience: Patience,
   signal: AbortSignal,
 ): Promise<{ files: readonly Wanted[]; manifest: Uint8Array | undefined }> {
   const { version, digest, identity } = request;
   const where = `${request.store}/${request.name}/${version}/`;
-  const read = await models.readManifest(request, version, undefined, identity, signal);
+  const read = await patiently(
+    (bounded) => models.readManifest(request, version, undefined, identity, bounded),
+    where,
+    patience,
+    signal,
+  );
   if (read !== undefined && read !== "unchanged") {
     const actual = `sha256:${sha256(read.bytes)}`;
     if (actual !== digest) throw mutated(where, actual, digest);
     const { files } = parseManifest(read.bytes, `${where}${MANIFEST}`);
     return { files: files.map((file) => ({ ...file, etag: undefined })), manifest: read.bytes };
   }
-  const listed = await models.listFiles(request, version, identity, signal);
+  const listed = await patiently(
+    (bounded) => models.listFiles(request, version, identity, bounded),
+    where,
+    patience,
+    signal,
+  );
   if (listed.length === 0) {
     throw new OperatorError(
       "MODEL_NOT_FOUND",

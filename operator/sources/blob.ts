@@ -137,6 +137,12 @@ export function storageError(error: unknown, where: string): OperatorError {
       `${where} is not there (${code}): check spec.model.store and spec.model.name`,
     );
   }
+  if (status === 412) {
+    return new OperatorError(
+      "MODEL_CHECKSUM_MISMATCH",
+      `${where} was replaced while it was pulled: publish a new version instead`,
+    );
+  }
   if (status === 429 || (status === 503 && /busy|throttl/i.test(code))) {
     return new OperatorError(
       "STORAGE_THROTTLED",

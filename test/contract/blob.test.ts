@@ -15,7 +15,7 @@ import { parseSelector, type VersionOrder } from "../../operator/sources/version
 import { accountClient, storageAccount } from "../support/azurite.ts";
 import type { FaultInput } from "../support/faults.ts";
 import { manifestOf, publish, upload } from "./publish.ts";
-import { errorOf, reader, startServices, stranger, type Services } from "./services.ts";
+import { errorOf, reader, startServices, stranger, timedOut, type Services } from "./services.ts";
 
 /** What the operator asks of Blob Storage, against a real one with faults in front of it. */
 
@@ -91,8 +91,8 @@ function source({
   );
 }
 
-function bounded(ms = 20_000): AbortSignal {
-  return AbortSignal.timeout(ms);
+function bounded(): AbortSignal {
+  return AbortSignal.timeout(20_000);
 }
 
 function poll(query: Query, previous?: ModelSeen, signal = bounded()): Promise<ModelSeen> {
@@ -413,11 +413,13 @@ describe("identities", () => {
   it("are not refused, only not read, while Entra ID stalls", async () => {
     services.world.faults.add({ service: "entra", method: "POST", action: { kind: "stall" } });
     const identity = { ...reader, clientId: `${reader.clientId}-${name}` };
-    const error = await errorOf(poll({ version: 7, identity }, undefined, bounded(500)));
+    const error = await timedOut(services.world, (signal) =>
+      poll({ version: 7, identity }, undefined, signal),
+    );
     expect(error.code).toBe("STORAGE_UNAVAILABLE");
     services.world.faults.clear();
     expect((await poll({ version: 7, identity })).version).toBe("7");
-  }, 15_000);
+  }, 30_000);
 
   it("send no Azure token to a host that is not Azure's", async () => {
     const granted = services.entra.grants().length;
@@ -492,11 +494,13 @@ describe.each<{ version: string | number; of: string; path: string }>([
     "by stalling after %i bytes: the signal ends it, and the next poll is as good as ever",
     async (afterBytes) => {
       fault({ kind: "stall", afterBytes }, { path, times: 1 });
-      const error = await errorOf(poll({ version }, undefined, bounded(500)));
+      const error = await timedOut(services.world, (signal) =>
+        poll({ version }, undefined, signal),
+      );
       expect(error.code).toBe("STORAGE_UNAVAILABLE");
       expect((await poll({ version })).version).toBe("7");
     },
-    15_000,
+    30_000,
   );
 
   it.each<FaultInput["action"]>([

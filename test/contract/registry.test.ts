@@ -11,7 +11,7 @@ import type { FaultInput } from "../support/faults.ts";
 import { startRegistry } from "../support/registry.ts";
 import { login } from "../support/world.ts";
 import { pushImage, pushIndex, type Repository } from "./push.ts";
-import { errorOf, reader, startServices, stranger, type Services } from "./services.ts";
+import { errorOf, reader, startServices, stranger, timedOut, type Services } from "./services.ts";
 
 /** What the operator asks of a registry, against real ones: a plain one, one with logins, and an ACR. */
 
@@ -76,8 +76,8 @@ function newPlace(registry: keyof typeof registries): Place {
   return { to: { ...behind, repository }, image: `${host}/${repository}` };
 }
 
-function bounded(ms = 20_000): AbortSignal {
-  return AbortSignal.timeout(ms);
+function bounded(): AbortSignal {
+  return AbortSignal.timeout(20_000);
 }
 
 function resolve(
@@ -221,13 +221,15 @@ describe("ACR, asked by a workload identity", () => {
       services.world.faults.add({ service: "entra", method: "POST", action });
       // Nobody holds a token of Entra's by this name yet.
       const renamed = { ...reader, clientId: `${reader.clientId}-${image}` };
-      const error = await errorOf(resolve(registry, `${image}:1.4`, renamed, bounded(500)));
+      const error = await timedOut(services.world, (signal) =>
+        resolve(registry, `${image}:1.4`, renamed, signal),
+      );
       expect(error.code).toBe("REGISTRY_UNAVAILABLE");
       expect(error.message).toContain("Entra ID");
       services.world.faults.clear();
       expect(await resolve(registry, `${image}:1.4`, renamed)).toBe(digest);
     },
-    15_000,
+    30_000,
   );
 
   it("needs a client id and a tenant id", async () => {
@@ -361,12 +363,14 @@ describe.each<{ identity: Identity; as: string }>([
     async (path) => {
       fault({ kind: "stall" }, { path, times: 1 });
       const registry = fresh();
-      const error = await errorOf(resolve(registry, image, identity, bounded(500)));
+      const error = await timedOut(services.world, (signal) =>
+        resolve(registry, image, identity, signal),
+      );
       expect(error.code).toBe("REGISTRY_UNAVAILABLE");
       expect(error.message).toContain("did not answer in time");
       expect(await resolve(registry, image, identity)).toBe(digest);
     },
-    15_000,
+    30_000,
   );
 
   it("answers without a digest", async () => {

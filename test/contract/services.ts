@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 
+import { expect, vi } from "vitest";
+
 import { OperatorError } from "../../operator/errors.ts";
 import { createAgents, type Agents, type HostPolicy } from "../../operator/sources/hosts.ts";
 import { createTokenCredentials, type TokenCredentials } from "../../operator/sources/workload.ts";
@@ -94,4 +96,17 @@ export async function errorOf(attempt: Promise<unknown>): Promise<OperatorError>
   );
   if (!(error instanceof OperatorError)) throw error;
   return error;
+}
+
+/** The OperatorError that an attempt ends with when its time is over, which is as soon as a fault has hit it. */
+export async function timedOut(
+  { faults }: World,
+  attempt: (signal: AbortSignal) => Promise<unknown>,
+): Promise<OperatorError> {
+  const before = faults.hits();
+  const late = new AbortController();
+  const ended = errorOf(attempt(late.signal));
+  await vi.waitFor(() => expect(faults.hits()).toBeGreaterThan(before), { timeout: 20_000 });
+  late.abort(new DOMException("as AbortSignal.timeout does it", "TimeoutError"));
+  return ended;
 }

@@ -47,6 +47,8 @@ export interface Faults {
     method: string,
     path: string,
   ) => Fault["action"] | undefined;
+  /** How many requests were hit so far. */
+  readonly hits: () => number;
   readonly record: (request: Recorded) => void;
   /** The latest requests, oldest first; bounded. */
   readonly requests: () => readonly Recorded[];
@@ -58,6 +60,7 @@ const MAX_RECORDED = 20_000;
 export function createFaults(): Faults {
   let faults: { fault: Fault; left: number }[] = [];
   let requests: Recorded[] = [];
+  let hits = 0;
   return {
     add: (input) => {
       const fault = Fault.parse(input);
@@ -76,8 +79,10 @@ export function createFaults(): Faults {
       );
       if (found === undefined) return undefined;
       found.left -= 1;
+      hits += 1;
       return found.fault.action;
     },
+    hits: () => hits,
     record: (request) => {
       requests.push(request);
       if (requests.length > MAX_RECORDED) requests = requests.slice(-MAX_RECORDED / 2);
