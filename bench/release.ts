@@ -20,7 +20,7 @@ import { atMost, median, told, type Figure } from "./figures.ts";
 
 const NAMESPACE = "bench";
 const APP = { namespace: NAMESPACE, name: "app" } as const;
-const ROUNDS = 7;
+const ROUNDS = 5;
 const models = join(import.meta.dirname, "..", "examples", "digits", "models");
 
 interface Version {
