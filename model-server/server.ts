@@ -16,7 +16,7 @@ export interface Server {
   readonly loaded: Promise<void>;
   /** Serves on until nobody asks any more, then ends. */
   readonly drain: () => Promise<void>;
-  /** Ends at once. */
+  /** Ends as soon as what runs or loads is done. */
   readonly close: () => Promise<void>;
 }
 
@@ -44,6 +44,7 @@ export async function startServer(
   async function load(): Promise<void> {
     const began = performance.now();
     const bundle = await readBundle(config.model.folder);
+    if (closing) return;
     engine = await createEngine({
       modelFile: bundle.modelFile,
       workers: config.workers,
@@ -65,9 +66,12 @@ export async function startServer(
     await app.close();
     await measured.close();
     await engine?.close();
+    // A process that exits while a thread loads its model is aborted.
+    await loaded.catch(() => {});
   }
 
-  const loaded = load().catch((error: unknown) => {
+  const loaded = load().catch(async (error: unknown) => {
+    await engine?.close();
     if (!closing) throw error;
   });
   loaded.catch(() => {});

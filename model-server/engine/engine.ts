@@ -148,7 +148,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     signature = await loading.promise;
   } catch (error) {
     // Another thread may load it all the same.
-    void close();
+    await close();
     throw error;
   }
 
