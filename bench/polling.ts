@@ -30,7 +30,7 @@ async function setUp(platform: Platform): Promise<void> {
   await installOperator(platform, { tenants: [NAMESPACE] });
   for (const tag of ["a", "b"])
     await platform.push(platform.images.server, `${platform.registry}/bench:${tag}`);
-  await platform.publish(join(models, "1"), "bench", "1");
+  await platform.publish(join(models, "1"), "rest", "1");
   const apps = Array.from({ length: APPS }, (_, index) => ({
     apiVersion: "aiapp.dev/v1alpha1",
     kind: "AIApp",
@@ -38,7 +38,7 @@ async function setUp(platform: Platform): Promise<void> {
     spec: {
       image: `${platform.registry}/bench:${index % 2 === 0 ? "a" : "b"}`,
       modelVersion: "1",
-      model: { store: platform.store, name: "bench" },
+      model: { store: platform.store, name: "rest" },
       interval: `${INTERVAL_SECONDS}s`,
       // The polls are what is measured: no pods.
       replicas: 0,
