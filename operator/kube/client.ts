@@ -1,4 +1,3 @@
-
 import { isOperatorError, OperatorError } from "../errors.ts";
 import { createTransport, type TransportSettings } from "./transport.ts";
 import type { Kind, KubernetesObject, WatchEvent } from "./types.ts";
