@@ -26,6 +26,18 @@ const Token = z.object({
   expires_in: z.number().optional(),
 });
 
+/** What a token is good for when nobody says (distribution's token specification). */
+const MIN_TOKEN_SECONDS = 60;
+
+const Claims = z.object({ iat: z.number(), exp: z.number() });
+
+/** ACR says how long its tokens live in the tokens only: JWTs. Both times are the registry's, so its clock is no matter. */
+function lifetimeOf(token: string): number | undefined {
+  const payload = Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8");
+  const claims = Claims.safeParse(jsonOf(payload));
+  return claims.success ? claims.data.exp - claims.data.iat : undefined;
+}
+
 /** `Bearer realm="…",service="…",scope="…"` (RFC 9110, 11.6.1). */
 function parseChallenge(header: string): { scheme: string; parameters: Map<string, string> } {
   const [scheme = ""] = header.trim().split(/\s/, 1);
@@ -135,7 +147,8 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
         `${realm.host} gave no token for ${reference.repository}`,
       );
     }
-    const seconds = Math.min(Math.max(parsed.data?.expires_in ?? 60, 60), 3600);
+    const told = parsed.data?.expires_in ?? lifetimeOf(token) ?? MIN_TOKEN_SECONDS;
+    const seconds = Math.min(Math.max(told, MIN_TOKEN_SECONDS), 3600);
     return { value: `Bearer ${token}`, until: performance.now() + (seconds - 20) * 1000 };
   }
 

@@ -7,6 +7,7 @@ const Claims = z.object({
   kind: z.enum(["refresh", "access"]),
   who: z.string(),
   scopes: z.array(z.string()),
+  iat: z.number(),
   exp: z.number(),
 });
 export type Claims = z.infer<typeof Claims>;
@@ -27,8 +28,9 @@ export function createTokens(): Tokens {
     createHmac("sha256", secret).update(text).digest("base64url");
   return {
     issue: (kind, who, scopes) => {
-      const exp = Math.trunc(Date.now() / 1000) + LIFETIME_SECONDS[kind];
-      const text = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ kind, who, scopes, exp })}`;
+      const iat = Math.trunc(Date.now() / 1000);
+      const claims = { kind, who, scopes, iat, exp: iat + LIFETIME_SECONDS[kind] };
+      const text = `${encode({ alg: "HS256", typ: "JWT" })}.${encode(claims)}`;
       return `${text}.${sign(text)}`;
     },
     read: (kind, token) => {
