@@ -112,14 +112,14 @@ export async function serving(
 /** The proxies of the nodes follow an endpoint within a second or two. */
 export async function answeredBy({ status }: AIApp): Promise<void> {
   const deadline = Date.now() + 30_000;
-  for (let inRow = 0; inRow < 5;) {
+  for (let inRow = 0; inRow < 20;) {
     const scored = await ask(status?.url).catch(() => undefined);
     inRow = scored?.release === status?.current?.id ? inRow + 1 : 0;
     if (Date.now() > deadline)
       throw new Error(
         `release ${status?.current?.id} does not answer at ${status?.url}, but ${scored?.release}`,
       );
-    await delay(50);
+    await delay(20);
   }
 }
 
