@@ -81,7 +81,15 @@ async function nodeVersion(): Promise<string> {
 }
 
 /** What `ARG BASE` is where no hub is reachable: Debian by debootstrap, and Node.js from the project's dependencies. */
-export async function ensureBaseImage(signal?: AbortSignal): Promise<string> {
+export function ensureBaseImage(signal?: AbortSignal): Promise<string> {
+  // Every image asks for it: one makes it, the others wait.
+  base ??= makeBaseImage(signal);
+  return base;
+}
+
+let base: Promise<string> | undefined;
+
+async function makeBaseImage(signal?: AbortSignal): Promise<string> {
   const tag = `${BASE_IMAGE}:${await nodeVersion()}-bookworm`;
   const { exitCode } = await execa("buildah", [...storage(), "inspect", "--type", "image", tag], {
     reject: false,

@@ -67,7 +67,7 @@ function prepareTasks(nodes: number, signal?: AbortSignal): ListrTask<Context>[]
             },
             {
               title: "Images",
-              task: (__, own) => own.newListr<Context>(imageTasks(signal)),
+              task: (__, own) => own.newListr<Context>(imageTasks(signal), { concurrent: false }),
             },
           ],
           { concurrent: true },
