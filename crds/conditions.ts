@@ -14,6 +14,18 @@ export const conditionTypes = [
 ] as const;
 export type ConditionType = (typeof conditionTypes)[number];
 
+/** Why the pods of a rollout do not come up. */
+export const podReasons = [
+  "ImagePullFailed",
+  "ModelPullFailed",
+  "ModelChecksumMismatch",
+  "ModelLoadFailed",
+  "PodUnschedulable",
+  "PodOutOfMemory",
+  "PodCrashing",
+  "PodNotReady",
+] as const;
+
 export const reasons = [
   // what goes well
   "Released",
@@ -47,15 +59,7 @@ export const reasons = [
   "SecretInvalid",
   "HostNotAllowed",
   "CredentialsMissing",
-  // the pods
-  "ImagePullFailed",
-  "ModelPullFailed",
-  "ModelChecksumMismatch",
-  "ModelLoadFailed",
-  "PodUnschedulable",
-  "PodOutOfMemory",
-  "PodCrashing",
-  "PodNotReady",
+  ...podReasons,
   // the cluster
   "NameConflict",
   "ApplyRefused",

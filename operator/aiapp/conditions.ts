@@ -1,7 +1,7 @@
 import type { z } from "zod";
 
 import { AIAppStatus, type Condition } from "../../crds/aiapp.ts";
-import type { ConditionType, Reason } from "../../crds/conditions.ts";
+import { podReasons, type ConditionType, type Reason } from "../../crds/conditions.ts";
 import { reasonOf } from "../errors.ts";
 import type { KubernetesObject } from "../kube/types.ts";
 import type { Observed } from "./observed.ts";
@@ -69,17 +69,7 @@ function pods({ progress: { replicas } }: Findings): string {
 const conflicting: Check = ({ conflict }) => conflict && no("NameConflict", conflict.message);
 
 /** Reasons of a rollout under way. */
-const rolling: ReadonlySet<Reason> = new Set([
-  "RollingOut",
-  "ImagePullFailed",
-  "ModelPullFailed",
-  "ModelChecksumMismatch",
-  "ModelLoadFailed",
-  "PodUnschedulable",
-  "PodOutOfMemory",
-  "PodCrashing",
-  "PodNotReady",
-]);
+const rolling: ReadonlySet<Reason> = new Set(["RollingOut", ...podReasons]);
 
 function saidOfThisSpec({ observed: { app } }: Findings): Verdict | undefined {
   return app.status?.observedGeneration === app.metadata.generation

@@ -6,6 +6,7 @@ import type { Kube } from "../kube/client.ts";
 import type { Kind, KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import { splitKey } from "../runtime/key.ts";
 import type { Outcome } from "../runtime/queue.ts";
 import type { Recorder } from "../runtime/recorder.ts";
 import type { Poller } from "../sources/poller.ts";
@@ -45,8 +46,8 @@ export function createReconciler(
   >();
 
   function latest(key: string): KubernetesObject | undefined {
-    const slash = key.indexOf("/");
-    const cached = cache.apps.get(key.slice(0, slash), key.slice(slash + 1));
+    const { namespace, name } = splitKey(key);
+    const cached = cache.apps.get(namespace, name);
     const own = written.get(key);
     if (own === undefined) return cached;
     if (cached?.metadata?.resourceVersion === own.basedOn) return own.object;

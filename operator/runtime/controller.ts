@@ -1,6 +1,5 @@
 import type { Clock } from "../clock.ts";
 import { isOperatorError, retryOf } from "../errors.ts";
-import type { Kind, KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { createQueue, type Outcome, type Queue } from "./queue.ts";
@@ -11,31 +10,6 @@ export interface Reconciler {
   readonly workers: number;
   /** Makes the world right for one key; reads it anew each time. Throwing brings it back with back-off. */
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<Outcome>;
-}
-
-/** `namespace/name`, as queues know objects. */
-export function keyOf({ metadata }: KubernetesObject): string {
-  return `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}`;
-}
-
-export function splitKey(key: string): { readonly namespace: string; readonly name: string } {
-  const slash = key.indexOf("/");
-  return { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-}
-
-/** The key of the object of this kind that controls the given one (owner references stay within a namespace). */
-export function ownerKey(kind: Kind, { metadata }: KubernetesObject): string | undefined {
-  const owner = metadata?.ownerReferences?.find(
-    ({ controller, apiVersion, kind: name }) =>
-      controller === true && name === kind.kind && groupOf(apiVersion) === groupOf(kind.apiVersion),
-  );
-  return owner === undefined ? undefined : `${metadata?.namespace ?? ""}/${owner.name}`;
-}
-
-/** An owner reference outlives versions of its API. */
-function groupOf(apiVersion: string): string {
-  const slash = apiVersion.indexOf("/");
-  return slash === -1 ? "" : apiVersion.slice(0, slash);
 }
 
 /** A queue whose work is to reconcile: not before `ready`, no more once the signal is aborted, counted and logged. */

@@ -10,8 +10,9 @@ import { createKube, type Kube } from "../kube/client.ts";
 import type { Kind, KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import { keyOf, ownerKey, splitKey, startReconciler, type Reconciler } from "./controller.ts";
+import { startReconciler, type Reconciler } from "./controller.ts";
 import { startInformer, type Change, type Informer } from "./informer.ts";
+import { keyOf, splitKey } from "./key.ts";
 import { lead, LEASE, type ElectionOptions, type Leadership } from "./leader.ts";
 import type { Queue } from "./queue.ts";
 
@@ -30,14 +31,6 @@ export interface WatchSettings<T extends KubernetesObject> {
   readonly indexBy?: (object: T) => string | undefined;
   readonly keepManagedFields?: boolean;
   readonly onChange: (object: T, change: Change<T>) => void;
-}
-
-export interface Controller<T extends KubernetesObject> {
-  /** The cache of the kind itself. */
-  readonly informer: Informer<T>;
-  /** Reconcile a key, `namespace/name`, now or in a while. */
-  readonly add: (key: string) => void;
-  readonly addAfter: (key: string, ms: number) => void;
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -146,38 +139,6 @@ export abstract class OperatorFrame extends k8sOperator.default {
     const queue = startReconciler(options, { clock, log, metrics, ready }, this.running.signal);
     this.#queues.push(queue);
     return queue;
-  }
-
-  /** Reconciles the objects of a kind whenever they change, or something that they control does. */
-  protected controller<T extends KubernetesObject>({
-    kind,
-    namespace,
-    owns = [],
-    ...options
-  }: Reconciler & {
-    readonly kind: Kind<T>;
-    readonly namespace?: string | undefined;
-    readonly owns?: readonly { readonly kind: Kind; readonly labelSelector?: string }[];
-  }): Controller<T> {
-    const queue = this.reconciler(options);
-    const informer = this.watch(kind, {
-      namespace,
-      onChange: (object) => queue.add(keyOf(object)),
-    });
-    for (const owned of owns) {
-      this.watch(owned.kind, {
-        namespace,
-        ...(owned.labelSelector !== undefined && { labelSelector: owned.labelSelector }),
-        onChange: (object, { previous }) => {
-          // An object that changed hands concerns both.
-          for (const one of [object, previous]) {
-            const key = one === undefined ? undefined : ownerKey(kind, one);
-            if (key !== undefined) queue.add(key);
-          }
-        },
-      });
-    }
-    return { informer, add: queue.add, addAfter: queue.addAfter };
   }
 
   /** The frame's own entry, on our informer and queue: resolves when the first list is in; failed events come again. */

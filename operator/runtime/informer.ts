@@ -3,6 +3,7 @@ import { isOperatorError } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
 import type { Kind, KubernetesObject, WatchEvent } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
+import { keyOf } from "./key.ts";
 
 /** A copy of a set of objects, kept current by list and watch. It may lag: whoever reads it must be harmless when it does. */
 export interface Informer<T extends KubernetesObject> {
@@ -133,10 +134,6 @@ interface Cache<T> {
   /** What a list gave is all that there is. */
   readonly replace: (items: readonly T[]) => void;
   readonly take: (event: WatchEvent<T>) => void;
-}
-
-function keyOf({ metadata }: KubernetesObject): string {
-  return `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}`;
 }
 
 function slim<T extends KubernetesObject>(object: T): T {
