@@ -1,9 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 
-import { down, findCluster } from "../test/cluster/cluster.ts";
 import { explain, preflight } from "../test/cluster/preflight.ts";
-import { prepare, runInside } from "../test/support/outside.ts";
+import { runInside, withLocal } from "../test/support/outside.ts";
 import { GIVEN } from "../test/support/platform.ts";
 import { table, type Figure } from "./figures.ts";
 import * as polling from "./polling.ts";
@@ -26,17 +25,9 @@ async function beside(): Promise<number> {
     console.error(explain(lacks));
     return 1;
   }
-  const wasUp = (await findCluster()) !== undefined;
-  try {
-    const prepared = await prepare();
-    return await runInside(prepared, [
-      process.execPath,
-      import.meta.filename,
-      ...process.argv.slice(2),
-    ]);
-  } finally {
-    if (!wasUp) await down();
-  }
+  return withLocal({}, (prepared) =>
+    runInside(prepared, [process.execPath, import.meta.filename, ...process.argv.slice(2)]),
+  );
 }
 
 async function main(): Promise<void> {

@@ -2,32 +2,18 @@ import { setTimeout as delay } from "node:timers/promises";
 import { join } from "node:path";
 
 import { readApp, condition } from "../test/support/aiapp.ts";
-import {
-  connectPlatform,
-  createTenant,
-  installOperator,
-  type Platform,
-} from "../test/support/platform.ts";
+import { models } from "../test/demo/pictures.ts";
+import type { Platform } from "../test/support/platform.ts";
 import { atMost, told, type Figure } from "./figures.ts";
+import { NAMESPACE, withTenant } from "./tenant.ts";
 
 /** Cost at rest: what 50 AIApps over three sources (two images, one model) ask of registry and storage in a minute. */
 
-const NAMESPACE = "bench";
 const APPS = 50;
 const INTERVAL_SECONDS = 10;
 const MINUTE_MS = 60_000;
-const models = join(import.meta.dirname, "..", "examples", "digits", "models");
 
 async function setUp(platform: Platform): Promise<void> {
-  await platform.kubectl([
-    "delete",
-    "namespace",
-    NAMESPACE,
-    "--ignore-not-found",
-    "--timeout=180s",
-  ]);
-  await createTenant(platform, NAMESPACE);
-  await installOperator(platform, { tenants: [NAMESPACE] });
   for (const tag of ["a", "b"])
     await platform.push(platform.images.server, `${platform.registry}/bench:${tag}`);
   await platform.publish(join(models, "1"), "rest", "1");
@@ -78,15 +64,17 @@ async function metrics(platform: Platform): Promise<ReadonlyMap<string, number>>
   );
 }
 
-export async function run(): Promise<readonly Figure[]> {
-  const platform = connectPlatform(process.env);
+export function run(): Promise<readonly Figure[]> {
+  return withTenant(measureRest);
+}
+
+async function measureRest(platform: Platform): Promise<readonly Figure[]> {
   await setUp(platform);
   await atRest(platform);
   await platform.forgetRequests();
   await delay(MINUTE_MS);
   const requests = await platform.requests();
   const memory = await metrics(platform);
-  await platform.kubectl(["delete", "namespace", NAMESPACE, "--timeout=180s"]);
 
   const registry = requests.filter(({ service }) => service === "acr");
   const storage = requests.filter(({ service }) => service === "blob");

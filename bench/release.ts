@@ -5,23 +5,18 @@ import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { isReleased, waitFor } from "../test/support/aiapp.ts";
-import {
-  connectPlatform,
-  createTenant,
-  installOperator,
-  type Platform,
-} from "../test/support/platform.ts";
+import { models } from "../test/demo/pictures.ts";
+import type { Platform } from "../test/support/platform.ts";
 import { atMost, median, told, type Figure } from "./figures.ts";
+import { NAMESPACE, withTenant } from "./tenant.ts";
 
 /**
  * Bump to serving: from `kubectl patch` of modelVersion to the first answer of the new version, against `kubectl set
  * image` of a Deployment of the very same shape, in turns in the same run. Both images are on the node before.
  */
 
-const NAMESPACE = "bench";
 const APP = { namespace: NAMESPACE, name: "app" } as const;
 const ROUNDS = 5;
-const models = join(import.meta.dirname, "..", "examples", "digits", "models");
 
 interface Version {
   readonly build?: string;
@@ -102,15 +97,6 @@ async function copyBare(platform: Platform): Promise<string> {
 async function setUp(
   platform: Platform,
 ): Promise<{ url: string; images: readonly [string, string] }> {
-  await platform.kubectl([
-    "delete",
-    "namespace",
-    NAMESPACE,
-    "--ignore-not-found",
-    "--timeout=180s",
-  ]);
-  await createTenant(platform, NAMESPACE);
-  await installOperator(platform, { tenants: [NAMESPACE] });
   const repository = `${platform.registry}/bench`;
   const next = await platform.push(platform.images.serverNext, `${repository}:2`);
   const first = await platform.push(platform.images.server, `${repository}:1`);
@@ -132,8 +118,11 @@ async function setUp(
   return { url: status?.url ?? "", images: [`${repository}@${first}`, `${repository}@${next}`] };
 }
 
-export async function run(): Promise<readonly Figure[]> {
-  const platform = connectPlatform(process.env);
+export function run(): Promise<readonly Figure[]> {
+  return withTenant(measureReleases);
+}
+
+async function measureReleases(platform: Platform): Promise<readonly Figure[]> {
   const { url, images } = await setUp(platform);
   const bareUrl = await copyBare(platform);
   const setImage = (image: string): Promise<string> =>
@@ -178,7 +167,6 @@ export async function run(): Promise<readonly Figure[]> {
     bumps.push(bump);
     bare.push(set);
   }
-  await platform.kubectl(["delete", "namespace", NAMESPACE, "--timeout=180s"]);
   return [
     told("bump of modelVersion to first answer", median(bumps) / 1000, "s"),
     told("kubectl set image to first answer, same shape", median(bare) / 1000, "s"),

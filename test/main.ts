@@ -6,12 +6,11 @@ import { parseArgs } from "node:util";
 import { execa } from "execa";
 
 import { ensureBinaries } from "./cluster/binaries.ts";
-import { down, findCluster } from "./cluster/cluster.ts";
 import { ensurePackages } from "./cluster/packages.ts";
 import { preflight, type Lack } from "./cluster/preflight.ts";
 import { noCounts, readReport, total, type Counts } from "./report.ts";
-import { isCurrent, preflightCurrent, prepareCurrent } from "./support/current.ts";
-import { prepare, runInside } from "./support/outside.ts";
+import { platformLacks, withPlatform } from "./support/current.ts";
+import { runInside } from "./support/outside.ts";
 
 /**
  * `npm test [-- TIER | FILE …]`: runs the tiers one after the other and closes with `N passed, N failed`.
@@ -25,7 +24,7 @@ type Tier = (typeof tiers)[number];
 /** What a tier lacks here: contract tests run a real registry, integration tests an API server, e2e tests a cluster. */
 async function lacksOf(tier: Tier): Promise<readonly Lack[]> {
   if (tier === "unit") return [];
-  return tier === "e2e" && isCurrent ? preflightCurrent() : preflight();
+  return tier === "e2e" ? platformLacks() : preflight();
 }
 
 function isTier(word: string): word is Tier {
@@ -91,23 +90,10 @@ async function runOne(tier: Tier, files: readonly string[], folder: string): Pro
     return runTier(tier, files, folder, (command) => runHere(command, { KUBE_BINARY: kube }));
   }
   if (tier !== "e2e") return runTier(tier, files, folder, runHere);
-  if (isCurrent) {
-    const prepared = await prepareCurrent();
-    try {
-      return await runTier(tier, files, folder, (command) => runInside(prepared, command));
-    } finally {
-      await prepared.close();
-    }
-  }
   // Beside the cluster, in its network; two nodes, for there are drains.
-  const wasUp = (await findCluster()) !== undefined;
-  try {
-    const prepared = await prepare({ nodes: 2 });
-    return await runTier(tier, files, folder, (command) => runInside(prepared, command));
-  } finally {
-    // One that was up before is somebody's: it stays.
-    if (!wasUp) await down();
-  }
+  return withPlatform({ nodes: 2 }, (prepared) =>
+    runTier(tier, files, folder, (command) => runInside(prepared, command)),
+  );
 }
 
 async function main(): Promise<void> {

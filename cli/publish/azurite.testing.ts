@@ -1,64 +1,26 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createServer as createTcpServer } from "node:net";
-import { fileURLToPath } from "node:url";
 
-import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
+import type { BlobServiceClient } from "@azure/storage-blob";
 
-/** Azurite's well-known development account: public, and of no use elsewhere. */
-export const account = "devstoreaccount1";
-export const accountKey =
-  "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+import { accountClient, startAzurite, storageAccount } from "../../test/support/azurite.ts";
+
+export const { name: account, key: accountKey } = storageAccount;
 
 export interface TestStore extends AsyncDisposable {
   readonly origin: string;
   readonly service: BlobServiceClient;
 }
 
-/** A real Azurite in memory, on a free port of loopback. */
+/** A real Azurite in memory, on a free port of loopback, with an empty container `models`. */
 export async function startStore(): Promise<TestStore> {
-  const port = await freePort();
-  const script = fileURLToPath(import.meta.resolve("azurite/dist/src/blob/main.js"));
-  const child = spawn(
-    process.execPath,
-    [
-      script,
-      "--blobHost",
-      "127.0.0.1",
-      "--blobPort",
-      String(port),
-      "--inMemoryPersistence",
-      "--skipApiVersionCheck",
-      "--disableTelemetry",
-    ],
-    { stdio: ["ignore", "pipe", "pipe"] },
-  );
-  let log = "";
-  await new Promise<void>((resolve, reject) => {
-    function read(chunk: Buffer): void {
-      log += chunk.toString();
-      if (log.includes("successfully listens")) resolve();
-    }
-    child.stdout.on("data", read);
-    child.stderr.on("data", read);
-    child.once("exit", () => reject(new Error(`Azurite did not start: ${log}`)));
-  });
-  child.stdout.resume();
-  const origin = `http://127.0.0.1:${port}`;
+  const { port, close } = await startAzurite();
   return {
-    origin,
-    service: new BlobServiceClient(
-      `${origin}/${account}`,
-      new StorageSharedKeyCredential(account, accountKey),
-    ),
-    [Symbol.asyncDispose]: async () => {
-      if (child.exitCode !== null) return;
-      child.kill("SIGKILL");
-      await once(child, "exit");
-    },
+    origin: `http://127.0.0.1:${port}`,
+    service: accountClient(port),
+    [Symbol.asyncDispose]: close,
   };
 }
 
@@ -114,15 +76,6 @@ export async function startProxy(
       server.close();
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const port = portOf(server.address());
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 function portOf(address: AddressInfo | string | null): number {

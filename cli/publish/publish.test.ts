@@ -23,7 +23,6 @@ let version = 0;
 
 beforeAll(async () => {
   store = await startStore();
-  await store.service.createContainer("models");
 });
 afterAll(async () => store[Symbol.asyncDispose]());
 beforeEach(async () => {

@@ -13,7 +13,7 @@ import { ensurePauseImage } from "./images.ts";
 import { clusterLayout, type Layout } from "./layout.ts";
 import { cgroupsOf, removeCgroups, startNode } from "./node.ts";
 import { ensurePackages } from "./packages.ts";
-import { isAlive, recorded } from "./process.ts";
+import { exitCodeOf, isAlive, recorded } from "./process.ts";
 import { createSandbox, destroySandbox, findSandbox, type Sandbox } from "./sandbox.ts";
 
 /** A running cluster of this machine. */
@@ -211,6 +211,20 @@ export async function relay(cluster: LocalCluster, address: string, port: number
   child.unref();
   server.close();
   return bound.port;
+}
+
+/** Runs a command inside the cluster's network, with kubectl and helm on its PATH, and gives its exit code. */
+export async function runIn(
+  cluster: LocalCluster,
+  command: readonly [string, ...string[]],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<number> {
+  const [file, ...args] = cluster.sandbox.enter(["env", `--chdir=${process.cwd()}`, ...command]);
+  return exitCodeOf(file, args, {
+    ...environment,
+    PATH: `${cluster.binaries.folder}:${process.env["PATH"] ?? ""}`,
+    KUBECONFIG: cluster.layout.kubeconfig,
+  });
 }
 
 /** A kubeconfig that works outside the sandbox, over loopback. */

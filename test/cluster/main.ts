@@ -1,5 +1,3 @@
-import { spawn } from "node:child_process";
-import { constants } from "node:os";
 import { parseArgs } from "node:util";
 
 import {
@@ -7,6 +5,7 @@ import {
   findCluster,
   leftovers,
   loopbackKubeconfig,
+  runIn,
   up,
   type LocalCluster,
 } from "./cluster.ts";
@@ -31,26 +30,7 @@ async function theCluster(): Promise<LocalCluster> {
 async function exec(cluster: LocalCluster, command: readonly string[]): Promise<number> {
   const [first, ...rest] = command;
   if (first === undefined) throw new Error(USAGE);
-  const [file, ...args] = cluster.sandbox.enter([
-    "env",
-    `--chdir=${process.cwd()}`,
-    first,
-    ...rest,
-  ]);
-  const child = spawn(file, args, {
-    stdio: "inherit",
-    env: {
-      ...process.env,
-      PATH: `${cluster.binaries.folder}:${process.env["PATH"] ?? ""}`,
-      KUBECONFIG: cluster.layout.kubeconfig,
-    },
-  });
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code, signal) =>
-      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
-    );
-  });
+  return runIn(cluster, [first, ...rest]);
 }
 
 async function status(): Promise<void> {

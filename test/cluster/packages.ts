@@ -4,7 +4,7 @@ import { execa } from "execa";
 // prettier-ignore
 const packages = [
   "containerd", "runc", "containernetworking-plugins", "iptables", "ipset", "conntrack", "iproute2",
-  "buildah", "skopeo", "docker-registry", "debootstrap", "ca-certificates",
+  "buildah", "skopeo", "docker-registry", "debootstrap", "ca-certificates", "procps",
 ] as const;
 
 async function missing(): Promise<string[]> {

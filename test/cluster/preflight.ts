@@ -9,7 +9,7 @@ export interface Lack {
   readonly wayOut: string;
 }
 
-async function onPath(command: string): Promise<boolean> {
+export async function onPath(command: string): Promise<boolean> {
   for (const folder of (process.env["PATH"] ?? "").split(":")) {
     try {
       await access(join(folder, command), constants.X_OK);

@@ -1,6 +1,7 @@
 import { spawn, type StdioOptions } from "node:child_process";
 import { openSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -57,6 +58,21 @@ export async function spawnDetached(
   const startTime = (await stat(pid))?.startTime ?? "";
   await writeFile(join(processes, `${name}.json`), JSON.stringify({ pid, startTime }));
   return { name, pid, startTime };
+}
+
+/** Runs a program on this terminal until it ends. One that a signal ended gives 128 and the signal's number. */
+export async function exitCodeOf(
+  file: string,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): Promise<number> {
+  const child = spawn(file, args, { stdio: "inherit", env: { ...process.env, ...environment } });
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) =>
+      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
+    );
+  });
 }
 
 export async function recorded(processes: string): Promise<Spawned[]> {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { z } from "zod";
 
@@ -50,6 +51,27 @@ export async function score(
     release: String(response.headers["aiapp-release"]),
     modelVersion: String(response.headers["aiapp-model-version"]),
   };
+}
+
+const IN_ROW = 30;
+
+/**
+ * The proxies of the nodes follow within a second or two: until new connections lead to this release only. Thirty in a row
+ * are no accident, also while one endpoint of three is an old one.
+ * @param ask scores something on a connection of its own
+ */
+export async function answeredBy(
+  release: string | undefined,
+  ask: () => Promise<Scored | undefined>,
+): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  for (let inRow = 0; inRow < IN_ROW;) {
+    const scored = await ask();
+    inRow = scored?.release === release ? inRow + 1 : 0;
+    if (Date.now() > deadline)
+      throw new Error(`release ${release} does not answer, but ${scored?.release}`);
+    await delay(30);
+  }
 }
 
 /** The share of pictures whose likeliest class is their label, as scored through the address. */

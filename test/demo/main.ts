@@ -1,10 +1,9 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { down, findCluster } from "../cluster/cluster.ts";
-import { explain, preflight } from "../cluster/preflight.ts";
-import { isCurrent, preflightCurrent, prepareCurrent } from "../support/current.ts";
-import { prepare, runInside } from "../support/outside.ts";
+import { explain } from "../cluster/preflight.ts";
+import { platformLacks, withPlatform } from "../support/current.ts";
+import { runInside } from "../support/outside.ts";
 
 /**
  * `npm run demo [-- --keep]`: from nothing to three releases under traffic. This part makes everything ready; the story
@@ -12,7 +11,7 @@ import { prepare, runInside } from "../support/outside.ts";
  */
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: { keep: { type: "boolean", default: false } } });
-  const lacks = await (isCurrent ? preflightCurrent() : preflight());
+  const lacks = await platformLacks();
   if (lacks.length > 0) {
     console.error(explain(lacks));
     return 1;
@@ -26,22 +25,9 @@ async function main(): Promise<number> {
     join(import.meta.dirname, "story.ts"),
     ...(values.keep ? ["--keep"] : []),
   ] as const;
-  if (isCurrent) {
-    const prepared = await prepareCurrent(stop.signal);
-    try {
-      return await runInside(prepared, story);
-    } finally {
-      await prepared.close();
-    }
-  }
-  const wasUp = (await findCluster().catch(() => undefined)) !== undefined;
-  try {
-    const prepared = await prepare({ signal: stop.signal });
-    return await runInside(prepared, story);
-  } finally {
-    // A cluster that was up before is somebody's: it stays.
-    if (!values.keep && !wasUp) await down();
-  }
+  return withPlatform({ signal: stop.signal, keep: values.keep }, (prepared) =>
+    runInside(prepared, story),
+  );
 }
 
 try {

@@ -13,6 +13,14 @@ const Figures = z.record(z.string(), z.object({ accuracy: z.number(), hard: z.st
 
 const NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 
+/** What each version answers to all pictures but the hard one, by file. */
+export const known: Readonly<Record<string, string>> = Object.fromEntries(
+  NAMES.map((label, digit) => [`${digit}.png`, label]),
+);
+
+/** The folder with the committed versions of the model. */
+export const models = join(digits, "models");
+
 export async function heldOut(): Promise<readonly LabelledPicture[]> {
   const all = HeldOut.parse(JSON.parse(await readFile(join(digits, "held-out.json"), "utf8")));
   return all.map(({ label, png }) => ({ label, png: Uint8Array.from(Buffer.from(png, "base64")) }));
@@ -33,7 +41,6 @@ export const pictureFiles: readonly string[] = [...NAMES.keys(), "hard"].map((na
 
 /** What each version must answer to each picture, by model version: as the training script found, not the server. */
 export async function expectations(): Promise<Record<string, Record<string, string>>> {
-  const known = Object.fromEntries(NAMES.map((label, digit) => [`${digit}.png`, label]));
   return Object.fromEntries(
     Object.entries(await figures()).map(([version, { hard }]) => [
       version,

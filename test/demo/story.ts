@@ -16,9 +16,9 @@ import {
 } from "../support/platform.ts";
 import { startTraffic, type Traffic } from "../traffic/start.ts";
 import type { Summary } from "../traffic/tally.ts";
-import { accuracy, score } from "./accuracy.ts";
+import { accuracy, answeredBy, score } from "./accuracy.ts";
 import { createNarrator } from "./narrate.ts";
-import { expectations, figures, heldOut, pictureFile, pictureFiles } from "./pictures.ts";
+import { expectations, figures, heldOut, models, pictureFile, pictureFiles } from "./pictures.ts";
 
 /** The demo's story, told beside the cluster: one app, three releases, traffic all the while. */
 
@@ -26,7 +26,6 @@ const NAMESPACE = "demo";
 const APP = { namespace: NAMESPACE, name: "digits" } as const;
 const RATE = 80;
 const MANIFEST = join(import.meta.dirname, "..", "..", "examples", "digits", "aiapp.yaml");
-const MODELS = join(import.meta.dirname, "..", "..", "examples", "digits", "models");
 
 const Example = z.looseObject({ spec: z.looseObject({ model: z.looseObject({}) }) });
 
@@ -39,22 +38,10 @@ async function released(
   check: (app: AIApp) => boolean,
 ): Promise<AIApp> {
   const app = await waitFor(platform, APP, what, (app) => isReleased(app) && check(app));
-  await answersBy(app);
-  return app;
-}
-
-/**
- * The proxies of the nodes follow within a second or two: until new connections lead to this release only. Thirty in a row
- * are no accident, also while one endpoint of three is an old one.
- */
-async function answersBy({ status }: AIApp): Promise<void> {
+  const { url = "", current } = app.status ?? {};
   const png = Uint8Array.from(await readFile(pictureFile("3")));
-  const signal = AbortSignal.timeout(30_000);
-  for (let inRow = 0; inRow < 30;) {
-    const { release } = await score(status?.url ?? "", png, signal);
-    inRow = release === status?.current?.id ? inRow + 1 : 0;
-    await delay(30);
-  }
+  await answeredBy(current?.id, () => score(url, png, AbortSignal.timeout(30_000)));
+  return app;
 }
 
 async function bump(platform: Platform, version: string): Promise<AIApp> {
@@ -97,7 +84,7 @@ async function setUp(platform: Platform): Promise<string> {
   );
   await step(`push the code image ${image}`, () => platform.push(platform.images.server, image));
   await step("publish digits version 1: aiapp publish examples/digits/models/1", () =>
-    platform.publish(join(MODELS, "1"), "digits", "1"),
+    platform.publish(join(models, "1"), "digits", "1"),
   );
   await step("install the operator: helm install aiapp-operator charts/aiapp-operator", () =>
     installOperator(platform, { tenants: [NAMESPACE] }),
@@ -143,7 +130,7 @@ async function release(platform: Platform, url: string, first: string): Promise<
 
   const one = await measure("1");
   heading("A data scientist publishes a better model");
-  await step("publish digits version 2", () => platform.publish(join(MODELS, "2"), "digits", "2"));
+  await step("publish digits version 2", () => platform.publish(join(models, "2"), "digits", "2"));
   tell(await step("bump modelVersion to 2, until it is out", () => bump(platform, "2")));
   const two = await measure("2");
 

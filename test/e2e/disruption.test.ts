@@ -2,17 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { readApp, waitFor, isReleased } from "../support/aiapp.ts";
 import { readGiven, type Platform } from "../support/platform.ts";
-import {
-  apply,
-  digits,
-  json,
-  patch,
-  publish,
-  serving,
-  setUp,
-  tearDown,
-  traffic,
-} from "./harness.ts";
+import { apply, digits, json, patch, serving, setUp, tearDown, traffic } from "./harness.ts";
 
 /** Pods that go: by rollouts, by the Eviction API, by drains of a node of two. With every way of asking at once. */
 
@@ -23,10 +13,7 @@ let platform: Platform;
 
 beforeAll(async () => {
   if (!isOurs) return;
-  platform = await setUp(NAMESPACE);
-  await platform.push(platform.images.server, `${platform.registry}/${NAMESPACE}:1`);
-  await publish(platform, NAMESPACE, "1");
-  await publish(platform, NAMESPACE, "2");
+  platform = await setUp(NAMESPACE, ["1", "2"]);
 });
 afterAll(async () => {
   if (isOurs) await tearDown(platform, NAMESPACE);

@@ -8,6 +8,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { BlobServiceClient, StorageSharedKeyCredential } from "@azure/storage-blob";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
+import { eventually } from "../cluster/process.ts";
+import { known, models } from "../demo/pictures.ts";
 import { storageAccount } from "../support/azurite.ts";
 import type { FaultInput } from "../support/faults.ts";
 import { condition, isReleased, readApp, waitFor } from "../support/aiapp.ts";
@@ -18,8 +20,8 @@ import {
   ask,
   digits,
   eventsOf,
+  imageOf,
   json,
-  models,
   patch,
   publish,
   serving,
@@ -43,11 +45,8 @@ let load: Traffic;
 
 beforeAll(async () => {
   if (!isOurs) return;
-  platform = await setUp(NAMESPACE);
-  image = `${platform.registry}/${NAMESPACE}:1`;
-  await platform.push(platform.images.server, image);
-  await publish(platform, NAMESPACE, "1");
-  await publish(platform, NAMESPACE, "2");
+  platform = await setUp(NAMESPACE, ["1", "2"]);
+  image = imageOf(platform, NAMESPACE);
   await apply(platform, digits(platform, NAMESPACE, NAME));
   const app = await serving(platform, NAMESPACE, NAME, "the first release");
   load = await traffic(app.status?.url, { rate: 50 });
@@ -276,6 +275,7 @@ describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
     expect(killAll("^/[^ ]*/kube kube-apiserver")).toBeGreaterThan(0);
     await eventually(
       "the API server",
+      60_000,
       async () => (await platform.kubectl(["get", "--raw", "/readyz"])) === "ok",
     );
     await serving(
@@ -290,7 +290,7 @@ describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
   it("an owned object that is edited or deleted by hand is as it should be again", async () => {
     // prettier-ignore
     await platform.kubectl(["patch", "deployment", NAME, "--namespace", NAMESPACE, "--patch", JSON.stringify({ spec: { template: { spec: { containers: [{ name: "server", image: "registry.aiapp.test:5000/wrong:1" }] } } } })]);
-    await eventually("the Deployment as it was", async () => {
+    await eventually("the Deployment as it was", 60_000, async () => {
       const { spec } = await json<{
         spec: { template: { spec: { containers: { image: string }[] } } };
       }>(platform, ["get", "deployment", NAME, "--namespace", NAMESPACE]);
@@ -308,7 +308,7 @@ describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
       NAMESPACE,
       "--cascade=orphan",
     ]);
-    await eventually("the Deployment and the ServiceAccount again", async () => {
+    await eventually("the Deployment and the ServiceAccount again", 60_000, async () => {
       const found = await platform.kubectl([
         "get",
         "deployment,serviceaccount",
@@ -388,20 +388,6 @@ describe.runIf(isOurs)("all the while", () => {
     expect(summary.requests).toBeGreaterThan(2000);
   });
 });
-
-const known = Object.fromEntries(
-  ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"].map(
-    (label, digit) => [`${digit}.png`, label],
-  ),
-);
-
-async function eventually(what: string, check: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!(await check().catch(() => false))) {
-    if (Date.now() > deadline) throw new Error(`waited 60 s for ${what}, in vain`);
-    await delay(200);
-  }
-}
 
 /** The replica that leads is gone in the middle of whatever it does; the other takes over, the kubelet starts a new one. */
 async function killLeader(): Promise<number> {

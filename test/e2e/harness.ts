@@ -1,9 +1,8 @@
 import { join } from "node:path";
 
-import { expectations, pictureFile, pictureFiles } from "../demo/pictures.ts";
-import { score, type Scored } from "../demo/accuracy.ts";
+import { expectations, models, pictureFile, pictureFiles } from "../demo/pictures.ts";
+import { answeredBy, score, type Scored } from "../demo/accuracy.ts";
 import { readFile } from "node:fs/promises";
-import { setTimeout as delay } from "node:timers/promises";
 
 import type { AIApp } from "../../crds/aiapp.ts";
 import { isReleased, waitFor } from "../support/aiapp.ts";
@@ -20,9 +19,13 @@ import { startTraffic, type Traffic, type TrafficOptions } from "../traffic/star
 const NAMESPACES = ["e2e-release", "e2e-disruption", "e2e-faults"] as const;
 export type Namespace = (typeof NAMESPACES)[number];
 
-export const models = join(import.meta.dirname, "..", "..", "examples", "digits", "models");
+/** The code image of a namespace's apps. */
+export function imageOf(platform: Platform, namespace: Namespace): string {
+  return `${platform.registry}/${namespace}:1`;
+}
 
-export async function setUp(namespace: Namespace): Promise<Platform> {
+/** The operator, the namespace, its code image, and versions of a model of its name. */
+export async function setUp(namespace: Namespace, versions: readonly string[]): Promise<Platform> {
   const platform = connectPlatform(process.env);
   if (platform.given.kind === "local") await platform.clearFaults();
   await platform.kubectl([
@@ -34,6 +37,8 @@ export async function setUp(namespace: Namespace): Promise<Platform> {
   ]);
   for (const one of NAMESPACES) await createTenant(platform, one);
   await installOperator(platform, { tenants: NAMESPACES });
+  await platform.push(platform.images.server, imageOf(platform, namespace));
+  for (const version of versions) await publish(platform, namespace, version);
   return platform;
 }
 
@@ -57,7 +62,7 @@ export function digits(
     kind: "AIApp",
     metadata: { name, namespace },
     spec: {
-      image: `${platform.registry}/${namespace}:1`,
+      image: imageOf(platform, namespace),
       modelVersion: "1",
       model: { store: platform.store, name: namespace },
       interval: "1s",
@@ -105,22 +110,9 @@ export async function serving(
     what,
     (one) => isReleased(one) && check(one),
   );
-  await answeredBy(app);
+  const { url, current } = app.status ?? {};
+  await answeredBy(current?.id, () => ask(url).catch(() => undefined));
   return app;
-}
-
-/** The proxies of the nodes follow an endpoint within a second or two. */
-export async function answeredBy({ status }: AIApp): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  for (let inRow = 0; inRow < 20;) {
-    const scored = await ask(status?.url).catch(() => undefined);
-    inRow = scored?.release === status?.current?.id ? inRow + 1 : 0;
-    if (Date.now() > deadline)
-      throw new Error(
-        `release ${status?.current?.id} does not answer at ${status?.url}, but ${scored?.release}`,
-      );
-    await delay(20);
-  }
 }
 
 /** Scores the picture that tells the versions apart. */

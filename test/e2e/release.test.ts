@@ -1,5 +1,8 @@
+import { join } from "node:path";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { known, models } from "../demo/pictures.ts";
 import { condition, readApp, waitFor } from "../support/aiapp.ts";
 import type { Platform } from "../support/platform.ts";
 import {
@@ -7,6 +10,7 @@ import {
   ask,
   digits,
   eventsOf,
+  imageOf,
   json,
   patch,
   publish,
@@ -24,10 +28,8 @@ let platform: Platform;
 let image: string;
 
 beforeAll(async () => {
-  platform = await setUp(NAMESPACE);
-  image = `${platform.registry}/${NAMESPACE}:1`;
-  await platform.push(platform.images.server, image);
-  await publish(platform, NAMESPACE, "1");
+  platform = await setUp(NAMESPACE, ["1"]);
+  image = imageOf(platform, NAMESPACE);
 });
 afterAll(() => tearDown(platform, NAMESPACE));
 
@@ -111,12 +113,7 @@ describe("an AIApp", () => {
       );
       expect((await readApp(platform, NAMESPACE, NAME)).status?.current?.id).toBe(ids.at(-1));
 
-      await publish(
-        platform,
-        NAMESPACE,
-        "3",
-        `${import.meta.dirname}/../../examples/digits/models/1`,
-      );
+      await publish(platform, NAMESPACE, "3", join(models, "1"));
       load.expect({ "3": { "hard.png": "five", ...known } });
       await next(
         "a new version under latest",
@@ -186,12 +183,6 @@ describe("an AIApp", () => {
     expect(left).toBe("");
   });
 });
-
-const known = Object.fromEntries(
-  ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"].map(
-    (label, digit) => [`${digit}.png`, label],
-  ),
-);
 
 /** What the app owns of these kinds, as kubectl names it. */
 function names(kinds: string): Promise<string> {

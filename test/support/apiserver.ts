@@ -11,6 +11,7 @@ import { execa } from "execa";
 
 import { ensureBinaries } from "../cluster/binaries.ts";
 import { eventually } from "../cluster/process.ts";
+import { end } from "./process.ts";
 import { createAuthority, issueCertificate } from "./tls.ts";
 
 /** A real API server with its etcd, on loopback: no nodes, no controllers. Takes about five seconds to start. */
@@ -57,17 +58,8 @@ async function start(log: string, command: string, args: readonly string[]): Pro
   return child;
 }
 
-async function end(
-  child: ChildProcess | undefined,
-  signal: NodeJS.Signals = "SIGTERM",
-): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, "exit");
-  child.kill(signal);
-  const insist = setTimeout(() => child.kill("SIGKILL"), 8000);
-  await exited;
-  clearTimeout(insist);
-}
+/** An API server finishes its requests first. */
+const INSIST_AFTER_MS = 8000;
 
 /** @param users further users without any rights, by name: RBAC gives them some */
 export async function startApiServer(
@@ -172,7 +164,7 @@ export async function startApiServer(
   }
 
   async function close(): Promise<void> {
-    await end(apiServer);
+    await end(apiServer, "SIGTERM", INSIST_AFTER_MS);
     await end(etcd, "SIGKILL");
     await rm(folder, { recursive: true, force: true });
   }
@@ -197,7 +189,7 @@ export async function startApiServer(
     port,
     kubeconfigFor,
     kubectl,
-    pause: (signal) => end(apiServer, signal),
+    pause: (signal) => end(apiServer, signal, INSIST_AFTER_MS),
     resume,
     close,
   };

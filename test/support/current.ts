@@ -3,23 +3,48 @@ import { createInterface } from "node:readline";
 
 import { execa } from "execa";
 
-import type { Lack } from "../cluster/preflight.ts";
+import { onPath, preflight, type Lack } from "../cluster/preflight.ts";
 import { accountClient, storageAccount } from "./azurite.ts";
-import { builtImages, imageTasks, runTasks, type Prepared } from "./outside.ts";
+import {
+  builtImages,
+  imageTasks,
+  runTasks,
+  withLocal,
+  type LocalOptions,
+  type Prepared,
+} from "./outside.ts";
 
 /**
  * A cluster that somebody has (kind, AKS): `AIAPP_CLUSTER=current`, the current context of KUBECONFIG, and AIAPP_REGISTRY for
  * the images. Models are kept by an Azurite in the cluster itself, which goes when we do.
  */
-export const isCurrent = process.env["AIAPP_CLUSTER"] === "current";
+const isCurrent = process.env["AIAPP_CLUSTER"] === "current";
 
 const NAMESPACE = "aiapp-storage";
 const SERVICE = `azurite.${NAMESPACE}.svc.cluster.local:10000`;
 /** Microsoft's own, or what AIAPP_AZURITE_IMAGE names. */
 const AZURITE = "mcr.microsoft.com/azure-storage/azurite:3.35.0";
 
-/** What is missing to use that cluster. */
-export async function preflightCurrent(): Promise<readonly Lack[]> {
+/** What this machine lacks for the cluster that was chosen. */
+export function platformLacks(): Promise<readonly Lack[]> {
+  return isCurrent ? preflightCurrent() : preflight();
+}
+
+/** Brings everything up for `work` on the cluster that was chosen, and takes away again what was brought. */
+export async function withPlatform<T>(
+  options: LocalOptions,
+  work: (prepared: Prepared) => Promise<T>,
+): Promise<T> {
+  if (!isCurrent) return withLocal(options, work);
+  const prepared = await prepareCurrent(options.signal);
+  try {
+    return await work(prepared);
+  } finally {
+    await prepared.close();
+  }
+}
+
+async function preflightCurrent(): Promise<readonly Lack[]> {
   const lacks: Lack[] = [];
   for (const [command, wayOut] of [
     ["kubectl", "install it and put it on the PATH"],
@@ -28,8 +53,7 @@ export async function preflightCurrent(): Promise<readonly Lack[]> {
     ["skopeo", "apt-get install skopeo: it pushes the images"],
     ["debootstrap", "apt-get install debootstrap: it makes the base of the images"],
   ] as const) {
-    const { exitCode } = await execa("which", [command], { reject: false });
-    if (exitCode !== 0) lacks.push({ what: command, wayOut });
+    if (!(await onPath(command))) lacks.push({ what: command, wayOut });
   }
   if (!process.env["AIAPP_REGISTRY"])
     lacks.push({
@@ -99,12 +123,12 @@ async function forwardAzurite(): Promise<{ port: number; close: () => void }> {
   return { port, close: () => void child.kill() };
 }
 
-export interface PreparedCurrent extends Prepared {
+interface PreparedCurrent extends Prepared {
   /** Takes away what was put into the cluster for storage. */
   readonly close: () => Promise<void>;
 }
 
-export async function prepareCurrent(signal?: AbortSignal): Promise<PreparedCurrent> {
+async function prepareCurrent(signal?: AbortSignal): Promise<PreparedCurrent> {
   const registry = process.env["AIAPP_REGISTRY"] ?? "";
   const { AIAPP_REGISTRY_USERNAME: username, AIAPP_REGISTRY_PASSWORD: password } = process.env;
   const context = await runTasks([

@@ -1,15 +1,13 @@
-import { spawn } from "node:child_process";
 import { rm, stat } from "node:fs/promises";
-import { constants } from "node:os";
 import { join } from "node:path";
 
 import { Listr, PRESET_TIMER, type ListrTask } from "listr2";
 
 import { ensureBinaries } from "../cluster/binaries.ts";
-import { up, type LocalCluster } from "../cluster/cluster.ts";
+import { down, findCluster, runIn, up, type LocalCluster } from "../cluster/cluster.ts";
 import { buildImage, ensureBaseImage } from "../cluster/images.ts";
 import { ensurePackages } from "../cluster/packages.ts";
-import { eventually, forget, recorded, terminate } from "../cluster/process.ts";
+import { eventually, exitCodeOf, forget, recorded, terminate } from "../cluster/process.ts";
 import { GIVEN, type Given } from "./platform.ts";
 import { login } from "./world.ts";
 
@@ -131,7 +129,7 @@ async function startWorldIn({ layout, sandbox }: LocalCluster): Promise<void> {
 }
 
 /** Images built, cluster and services up, each step cached. */
-export async function prepare({
+async function prepare({
   nodes = 1,
   signal,
 }: { readonly nodes?: number; readonly signal?: AbortSignal } = {}): Promise<Prepared> {
@@ -158,29 +156,32 @@ export async function prepare({
 export async function runInside(
   { cluster, given }: Prepared,
   command: readonly [string, ...string[]],
-  environment: Readonly<Record<string, string>> = {},
 ): Promise<number> {
-  const [file, ...args] =
-    cluster === undefined
-      ? command
-      : cluster.sandbox.enter(["env", `--chdir=${process.cwd()}`, ...command]);
-  const child = spawn(file, args, {
-    stdio: "inherit",
-    env: {
-      ...process.env,
-      ...environment,
-      [GIVEN]: JSON.stringify(given),
-      ...(cluster !== undefined && {
-        KUBECONFIG: cluster.layout.kubeconfig,
-        NODE_EXTRA_CA_CERTS: join(cluster.layout.authority, "ca.crt"),
-        PATH: `${cluster.binaries.folder}:${process.env["PATH"] ?? ""}`,
-      }),
-    },
-  });
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code, signal) =>
-      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
-    );
-  });
+  const more = { [GIVEN]: JSON.stringify(given) };
+  if (cluster === undefined) {
+    const [file, ...args] = command;
+    return exitCodeOf(file, args, more);
+  }
+  const ca = join(cluster.layout.authority, "ca.crt");
+  return runIn(cluster, command, { ...more, NODE_EXTRA_CA_CERTS: ca });
+}
+
+export interface LocalOptions {
+  readonly nodes?: number;
+  readonly signal?: AbortSignal;
+  /** Leave the cluster up. One that was up before is somebody's: it stays anyway. */
+  readonly keep?: boolean;
+}
+
+/** Brings everything up for `work`, and takes it down again. */
+export async function withLocal<T>(
+  { keep = false, ...options }: LocalOptions,
+  work: (prepared: Prepared) => Promise<T>,
+): Promise<T> {
+  const wasUp = (await findCluster()) !== undefined;
+  try {
+    return await work(await prepare(options));
+  } finally {
+    if (!keep && !wasUp) await down();
+  }
 }

@@ -51,7 +51,7 @@ export interface Platform {
   readonly given: Given;
   readonly images: Given["images"];
   readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;
-  readonly helm: (args: readonly string[]) => Promise<string>;
+  readonly helm: (args: readonly string[], input?: string) => Promise<string>;
   /** Pushes a built image and gives its digest. */
   readonly push: (image: string, reference: string) => Promise<string>;
   /** Runs the project's CLI; gives what it printed. */
@@ -103,7 +103,7 @@ export function connectPlatform(environment: NodeJS.ProcessEnv): Platform {
     given,
     images: given.images,
     kubectl: (args, input) => run("kubectl", args, input),
-    helm: (args) => run("helm", args),
+    helm: (args, input) => run("helm", args, input),
     push: (image, reference) =>
       pushImage(image, reference, {
         ...(given.authority !== undefined && { authority: given.authority }),
@@ -155,8 +155,7 @@ export async function installOperator(
       caBundle: await readFile(join(authority, "ca.crt"), "utf8"),
     }),
   };
-  await execa(
-    "helm",
+  await platform.helm(
     [
       "upgrade",
       "--install",
@@ -171,7 +170,7 @@ export async function installOperator(
       "--values",
       "-",
     ],
-    { input: JSON.stringify(values) },
+    JSON.stringify(values),
   );
 }
 

@@ -68,11 +68,16 @@ async function answers(host: string, port: number): Promise<void> {
   }
 }
 
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+/** Ends a child and waits for its end, by force after `insistAfterMs`. */
+export async function end(
+  child: ChildProcess | undefined,
+  signal: NodeJS.Signals = "SIGTERM",
+  insistAfterMs = 3000,
+): Promise<void> {
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
-  child.kill("SIGTERM");
-  const insist = setTimeout(() => child.kill("SIGKILL"), 3000);
+  child.kill(signal);
+  const insist = setTimeout(() => child.kill("SIGKILL"), insistAfterMs);
   await exited;
   clearTimeout(insist);
 }
