@@ -2,7 +2,17 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { readApp, waitFor, isReleased } from "../support/aiapp.ts";
 import { readGiven, type Platform } from "../support/platform.ts";
-import { apply, digits, json, patch, serving, setUp, tearDown, traffic } from "./harness.ts";
+import {
+  apply,
+  digits,
+  everyKind,
+  json,
+  patch,
+  serving,
+  setUp,
+  tearDown,
+  traffic,
+} from "./harness.ts";
 
 /** Pods that go: by rollouts, by the Eviction API, by drains of a node of two. With every way of asking at once. */
 
@@ -74,12 +84,7 @@ describe.runIf(isOurs).each([
   /** Every way of asking at once, while `work` takes pods away: each answer must be right. */
   async function underTraffic(work: () => Promise<void>): Promise<void> {
     const app = await readApp(platform, NAMESPACE, name);
-    const load = await traffic(app.status?.url, {
-      rate: 40,
-      pipelined: { connections: 2, depth: 4 },
-      idle: { connections: 4, seconds: 7 },
-      long: { connections: 2, seconds: 4 },
-    });
+    const load = await traffic(app.status?.url, everyKind);
     try {
       await work();
     } finally {

@@ -14,9 +14,9 @@ import {
 } from "../support/platform.ts";
 import { startTraffic, type Traffic, type TrafficOptions } from "../traffic/start.ts";
 
-/** What every e2e file stands on: the operator installed by its chart, and a namespace of its own. */
+/** What every e2e file and the soak stand on: the operator installed by its chart, and a namespace of its own. */
 
-const NAMESPACES = ["e2e-release", "e2e-disruption", "e2e-faults"] as const;
+const NAMESPACES = ["e2e-release", "e2e-disruption", "e2e-faults", "soak"] as const;
 export type Namespace = (typeof NAMESPACES)[number];
 
 /** The code image of a namespace's apps. */
@@ -135,6 +135,14 @@ export async function traffic(
     ...options,
   });
 }
+
+/** Every way of asking at once. */
+export const everyKind = {
+  rate: 40,
+  pipelined: { connections: 2, depth: 4 },
+  idle: { connections: 4, seconds: 7 },
+  long: { connections: 2, seconds: 4 },
+} as const satisfies Partial<TrafficOptions>;
 
 export interface KubernetesEvent {
   readonly type: string;
