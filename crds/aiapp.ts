@@ -106,6 +106,43 @@ export const Model = z.object({
 });
 export type Model = z.infer<typeof Model>;
 
+export const ImagePolicy = z
+  .object({
+    semver: z
+      .string()
+      .min(1)
+      .max(128)
+      .optional()
+      .describe(
+        'Follow the newest tag in a range, such as ">=1.4 <2". Tags that are no semantic versions (1.4.2, v1.4.2) do not count.',
+      ),
+    pattern: z
+      .string()
+      .min(1)
+      .max(256)
+      .optional()
+      .meta(
+        cel(
+          {
+            rule: "self.contains('(')",
+            message: "pattern must hold one group, around the number: main-[0-9a-f]+-([0-9]+)",
+          },
+          // What is no regular expression fails in here.
+          { rule: "'0'.matches(self) in [true, false]", message: "pattern must be RE2" },
+        ),
+      )
+      .describe(
+        "Follow the tag with the highest number: a regular expression (RE2) for the whole tag, with one group around the number.",
+      ),
+  })
+  .meta(
+    cel({
+      rule: "has(self.semver) != has(self.pattern)",
+      message: "imagePolicy must hold either semver or pattern",
+    }),
+  );
+export type ImagePolicy = z.infer<typeof ImagePolicy>;
+
 export const Autoscaling = z
   .object({
     minReplicas: z.int32().min(1).max(1000).default(1),
@@ -136,19 +173,16 @@ export const AIAppSpec = z
       .min(1)
       .max(1024)
       .meta(
-        cel(
-          {
-            rule: "self.matches('^[A-Za-z0-9.-]+(:[0-9]+)?/[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$')",
-            message:
-              "image must name a registry, a repository and a tag or digest: <registry>/<repository>:<tag>, such as contoso.azurecr.io/cats:1.4",
-          },
-          {
-            rule: "self.matches('(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$')",
-            message: "image must end in a tag (:1.4) or a digest (@sha256:…)",
-          },
-        ),
+        cel({
+          rule: "self.matches('^[A-Za-z0-9.-]+(:[0-9]+)?/[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$')",
+          message:
+            "image must name a registry, a repository and a tag or digest: <registry>/<repository>:<tag>, such as contoso.azurecr.io/cats:1.4",
+        }),
       )
       .describe("The code image. A tag is followed by digest; name@sha256:… is pinned."),
+    imagePolicy: ImagePolicy.optional().describe(
+      "Choose among the repository's tags, instead of following the one in image.",
+    ),
     modelVersion: z
       .union([z.int32(), z.string().max(128)])
       .meta({
@@ -300,10 +334,22 @@ export const AIAppSpec = z
       .optional(),
   })
   .meta(
-    cel({
-      rule: "!(has(self.replicas) && has(self.autoscaling))",
-      message: "replicas and autoscaling exclude each other: remove one",
-    }),
+    cel(
+      {
+        rule: "has(self.imagePolicy) || self.image.matches('(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$')",
+        message:
+          "image must end in a tag (:1.4) or a digest (@sha256:…), or imagePolicy choose one",
+        fieldPath: ".image",
+      },
+      {
+        rule: "!(has(self.imagePolicy) && self.image.contains('@'))",
+        message: "imagePolicy and a pinned digest exclude each other: remove one",
+      },
+      {
+        rule: "!(has(self.replicas) && has(self.autoscaling))",
+        message: "replicas and autoscaling exclude each other: remove one",
+      },
+    ),
   );
 export type AIAppSpec = z.infer<typeof AIAppSpec>;
 

@@ -40,6 +40,7 @@ export const reasons = [
   "MinimumReplicasUnavailable",
   // the registry
   "ImageNotFound",
+  "TooManyTags",
   "RegistryAuthFailed",
   "RegistryThrottled",
   "RegistryUnavailable",
@@ -53,6 +54,7 @@ export const reasons = [
   "StorageUnavailable",
   "StorageBadAnswer",
   "AmbiguousVersions",
+  "DowngradeRefused",
   "BadManifest",
   // either
   "SecretNotFound",

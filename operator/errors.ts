@@ -31,6 +31,16 @@ export const errors = {
     reason: "InvalidSpec",
     summary: "the image reference cannot be read",
   },
+  IMAGE_POLICY_INVALID: {
+    retry: "terminal",
+    reason: "InvalidSpec",
+    summary: "the range or the pattern for tags cannot be read",
+  },
+  TAGS_TOO_MANY: {
+    retry: "backoff",
+    reason: "TooManyTags",
+    summary: "the repository has too many tags to choose among",
+  },
   REGISTRY_AUTH_FAILED: {
     retry: "backoff",
     reason: "RegistryAuthFailed",

@@ -16,6 +16,8 @@ export function hintFor({ reason }: Condition, { metadata, spec }: AIApp): strin
     case "ModelMutated":
     case "ModelChecksumMismatch":
       return `publish the right files under a new version: aiapp publish <folder> --to ${store}/<version>`;
+    case "DowngradeRefused":
+      return `publish a newer one, or go back: kubectl edit aiapp ${name} --namespace ${namespace}`;
     case "ImageNotFound":
       return `push the image, or set spec.image: kubectl edit aiapp ${name} --namespace ${namespace}`;
     case "StorageAuthFailed":

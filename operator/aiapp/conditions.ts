@@ -47,6 +47,8 @@ const lasting: ReadonlySet<Reason> = new Set([
   "BadManifest",
   "AmbiguousVersions",
   "ModelMutated",
+  "DowngradeRefused",
+  "TooManyTags",
   "RegistryAuthFailed",
   "StorageAuthFailed",
   "SecretNotFound",
@@ -79,7 +81,7 @@ function saidOfThisSpec({ observed: { app } }: Findings): Verdict | undefined {
 
 const released: readonly Check[] = [
   conflicting,
-  ({ target: { mutated } }) => (mutated === undefined ? undefined : no("ModelMutated", mutated)),
+  ({ target: { refusal } }) => refusal && no(refusal.reason, refusal.message),
   (findings) => {
     const { waiting } = findings.pair;
     if (waiting === undefined) return undefined;

@@ -75,7 +75,12 @@ export class World {
   pods: V1Pod[] = [];
   puller = puller;
   /** What registry and store hold. */
-  published = { image: digestOf("image 1"), version: "1", model: digestOf("model 1") };
+  published = {
+    image: digestOf("image 1"),
+    tag: "1",
+    version: "1",
+    model: digestOf("model 1"),
+  };
   /** Told at each write, before it is done. */
   onWrite: (action: Exclude<Action, { kind: "poll" }>) => void = () => {};
   readonly objects = new Map<string, Stored>();
@@ -106,10 +111,12 @@ export class World {
     for (const half of halves.length === 0 ? (["image", "model", "image"] as const) : halves) {
       const startedAt = this.now;
       this.now += 100;
-      const { image, version, model } = this.published;
-      if (half === "image")
-        this.#image = this.#seen(this.#image, { kind: "image", digest: image }, startedAt);
-      else
+      const { image: digest, tag, version, model } = this.published;
+      if (half === "image") {
+        const image = `example.azurecr.io/cats:${tag}`;
+        const seen = { kind: "image", image, digest, mark: undefined } as const;
+        this.#image = this.#seen(this.#image, seen, startedAt);
+      } else
         this.#model = this.#seen(
           this.#model,
           { kind: "model", digest: model, version, etag: undefined },

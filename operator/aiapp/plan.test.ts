@@ -27,6 +27,10 @@ function publishImage(world: World, name: string): void {
   world.publish({ image: digestOf(name) });
 }
 
+function publishTag(world: World, tag: string): void {
+  world.publish({ image: digestOf(`image ${tag}`), tag });
+}
+
 /** All that the API server keeps, to tell whether anything was written. */
 function written(world: World): string {
   return canonical([...world.objects]);
@@ -199,6 +203,7 @@ describe("a version that was released before", () => {
     const [first] = world.records;
     publishVersion(world, "2");
     world.poll().converge();
+    world.change({ modelVersion: "1" });
     publishVersion(world, "1");
     world.poll();
     const { status } = world.reconcile();
@@ -335,6 +340,80 @@ describe("a version folder that was changed after its release", () => {
     world.publish({ model: digestOf("model 1") });
     world.poll();
     expect(conditionsOf(world.reconcile())).toMatchObject({ Released: "True Released" });
+  });
+});
+
+describe("the newest version, when it is deleted at its source", () => {
+  /** Released under a selector, and gone: the next look finds the one before. */
+  function withdrawn(spec: SpecInput): World {
+    const world = new World(spec);
+    publishVersion(world, "3");
+    world.poll().converge();
+    publishVersion(world, "2");
+    return world.poll();
+  }
+
+  it.each(["latest", ">=1"])(
+    "is not gone back from under %s: nobody asked for it",
+    (modelVersion) => {
+      const world = withdrawn({ modelVersion });
+      const before = written(world);
+      const plan = world.reconcile();
+      expect(written(world)).toBe(before);
+      expect(conditionsOf(plan)).toMatchObject({
+        Ready: "True Serving",
+        Released: "False DowngradeRefused",
+      });
+      expect(plan.status.conditions?.find(({ type }) => type === "Released")?.message).toMatch(
+        /cats\/3, which was released, is not there any more.*name 2 in spec\.modelVersion to go back/,
+      );
+    },
+  );
+
+  it.each(["2", "<3"])("is gone back from when the spec says %s", (modelVersion) => {
+    const world = withdrawn({ modelVersion: "latest" });
+    world.reconcile();
+    world.change({ modelVersion });
+    world.poll().converge();
+    expect(world.app.status?.current?.modelVersion).toBe("2");
+  });
+
+  it("is left behind by a newer one", () => {
+    const world = withdrawn({ modelVersion: "latest" });
+    world.reconcile();
+    publishVersion(world, "4");
+    world.poll().converge();
+    expect(world.app.status?.current?.modelVersion).toBe("4");
+  });
+
+  it("is gone back from while it was never released", () => {
+    const world = released({ modelVersion: "latest" });
+    publishVersion(world, "3");
+    world.poll().reconcile();
+    world.beginRollout();
+    publishVersion(world, "1");
+    world.poll().converge();
+    expect(world.app.status?.current?.modelVersion).toBe("1");
+  });
+
+  it("is not gone back from either when it is a tag that imagePolicy had chosen", () => {
+    const world = new World({
+      image: "example.azurecr.io/cats",
+      imagePolicy: { semver: ">=1" },
+      modelVersion: "1",
+    });
+    publishTag(world, "1.5.0");
+    world.poll().converge();
+    expect(world.app.status?.sources?.image?.seen).toBe("1.5.0");
+    expect(world.app.status?.current?.image).toBe("example.azurecr.io/cats:1.5.0");
+    publishTag(world, "1.4.0");
+    expect(conditionsOf(world.poll().reconcile())).toMatchObject({
+      Ready: "True Serving",
+      Released: "False DowngradeRefused",
+    });
+    world.change({ image: "example.azurecr.io/cats:1.4.0", imagePolicy: undefined });
+    world.poll().converge();
+    expect(world.app.status?.current?.image).toBe("example.azurecr.io/cats:1.4.0");
   });
 });
 

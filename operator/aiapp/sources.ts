@@ -11,7 +11,7 @@ import {
 } from "../sources/identity.ts";
 import type { ImageRegistry } from "../sources/image.ts";
 import { modelSource, type ModelStore } from "../sources/model.ts";
-import { parseReference } from "../sources/reference.ts";
+import { parseRepository } from "../sources/reference.ts";
 import { imageSource } from "../sources/registry.ts";
 import type { ImageSeen, ModelSeen, Seen, Source, SourceError } from "../sources/source.ts";
 import { parseSelector } from "../sources/versions.ts";
@@ -124,7 +124,8 @@ export function createNamer(tools: SourceTools): {
   return {
     image: (app, signal) =>
       name(app.spec.image, async () => {
-        const { registry: host } = parseReference(app.spec.image);
+        const { image, imagePolicy: policy } = app.spec;
+        const { registry: host } = parseRepository(image);
         const { registry: login, anonymous = [] } = app.spec.credentials ?? {};
         const identity: Identity =
           login !== undefined
@@ -132,7 +133,7 @@ export function createNamer(tools: SourceTools): {
             : anonymous.includes("Registry")
               ? { kind: "anonymous" }
               : await workload(app, signal);
-        return imageSource(registry, app.spec.image, identity);
+        return imageSource(registry, { image, policy }, identity);
       }),
     model: (app, signal) => {
       const { model, modelVersion, credentials } = app.spec;

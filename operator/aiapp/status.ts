@@ -1,7 +1,7 @@
 import type { AIAppStatus, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
 import { annotations, labels } from "../../crds/names.ts";
 import { parseReference } from "../sources/reference.ts";
-import type { ModelSeen, Seen } from "../sources/source.ts";
+import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
 import { urlOf } from "./build/objects.ts";
 import { canonical } from "./canonical.ts";
 import { buildConditions, type Findings } from "./conditions.ts";
@@ -32,10 +32,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
       .slice(0, app.spec.release?.historyLimit ?? 10)
       .map((record) => historical(record, candidate?.id)),
     sources: {
-      image: sourceStatus(
-        observed.image,
-        observed.image.value === undefined ? undefined : tagOf(app.spec.image),
-      ),
+      image: sourceStatus(observed.image, tagOf(observed.image)),
       model: sourceStatus(observed.model, versionOf(observed.model)),
     },
     ...(token !== undefined && { lastHandledReconcileAt: token }),
@@ -53,9 +50,10 @@ function historical(record: ReleaseRecord, candidate: string | undefined): Relea
 }
 
 /** What people know an image by: its tag, or the digest that it is pinned to. */
-function tagOf(image: string): string {
-  const { tag, digest } = parseReference(image);
-  return tag ?? digest ?? image;
+function tagOf({ value }: SourceView<ImageSeen>): string | undefined {
+  if (value === undefined) return undefined;
+  const { tag, digest } = parseReference(value.image);
+  return tag ?? digest;
 }
 
 function versionOf({ value }: SourceView<ModelSeen>): string | undefined {

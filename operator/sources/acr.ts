@@ -14,13 +14,14 @@ import { OperatorError } from "../errors.ts";
 import { guardedHttpClient } from "./azure-http.ts";
 import { identityKey, type Identity } from "./identity.ts";
 import { MANIFEST_TYPES, type ImageRegistry, type RegistryOptions } from "./image.ts";
-import type { ImageReference } from "./reference.ts";
+import { manifestPath, type ImageReference } from "./reference.ts";
 import { digestOf, errorOf, unreachable } from "./registry-answer.ts";
+import { readAllTags } from "./tag-pages.ts";
 import { NoTokenError } from "./workload.ts";
 
 /**
  * Azure Container Registry through `@azure/container-registry`, which knows how Azure identities become registry tokens.
- * It has no public HEAD; the request goes through its own pipeline, so that its tokens serve.
+ * It has no public HEAD, nor the list of names alone; these requests go through its own pipeline, so that its tokens serve.
  */
 
 interface Sender {
@@ -46,6 +47,9 @@ function senderOf(client: ContainerRegistryClient): Sender {
 
 const MAX_CLIENTS = 500;
 
+/** Each needs a token of its own. */
+type Purpose = "pull" | "list" | "metadata";
+
 /** The client asks for tokens without the signal of the request that needs them: it gets there so. */
 const signals = new AsyncLocalStorage<AbortSignal>();
 
@@ -58,14 +62,15 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
       return guarded.sendRequest(request);
     },
   };
-  /** One per repository and identity: a client holds one access token, and changing its scope costs two requests. */
+  /** One per purpose, repository and identity: a client holds one access token, and changing its scope costs two requests. */
   const clients = new Map<string, ContainerRegistryClient>();
 
   function clientOf(
+    purpose: Purpose,
     { registry, repository }: ImageReference,
     identity: Identity,
   ): ContainerRegistryClient {
-    const key = `${registry}/${repository} ${identityKey(identity)}`;
+    const key = `${purpose} ${registry}/${repository} ${identityKey(identity)}`;
     const present = clients.get(key);
     if (present !== undefined) return present;
     const options = {
@@ -90,30 +95,71 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
     return client;
   }
 
+  async function send(
+    purpose: Purpose,
+    method: "GET" | "HEAD",
+    path: string,
+    reference: ImageReference,
+    identity: Identity,
+    signal: AbortSignal,
+  ): Promise<PipelineResponse> {
+    try {
+      const url = `https://${reference.registry}${path}`;
+      const request = createPipelineRequest({ method, url, abortSignal: signal });
+      if (method === "HEAD") request.headers.set("accept", MANIFEST_TYPES);
+      const sender = senderOf(clientOf(purpose, reference, identity));
+      return await signals.run(signal, () => sender.sendRequest(request));
+    } catch (error) {
+      throw statusOf(error, reference, identity);
+    }
+  }
+
+  /** The tag that was pushed last, with the moment: one small page of ACR's own list, in order of time. */
+  async function newestPush(
+    repository: ImageReference,
+    identity: Identity,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    if (identity.kind !== "workload") return undefined;
+    const pages = clientOf("metadata", repository, identity)
+      .getArtifact(repository.repository, "latest")
+      .listTagProperties({ order: "LastUpdatedOnDescending", abortSignal: signal })
+      .byPage({ maxPageSize: 1 });
+    try {
+      const { value } = await signals.run(signal, () => pages.next());
+      const [newest] = value ?? [];
+      return newest && `${newest.name} ${newest.digest} ${newest.lastUpdatedOn.toISOString()}`;
+    } catch (error) {
+      const told = statusOf(error, repository, identity);
+      // Who may pull need not be allowed to read this list: then the whole of the other one is read each time.
+      if (told.code === "REGISTRY_AUTH_FAILED") return undefined;
+      throw told;
+    }
+  }
+
   return {
     resolve: async (reference, identity, signal) => {
-      const { registry, repository, tag, digest } = reference;
-      let response: PipelineResponse;
-      try {
-        const request = createPipelineRequest({
-          method: "HEAD",
-          url: `https://${registry}/v2/${repository}/manifests/${digest ?? tag ?? ""}`,
-          abortSignal: signal,
-        });
-        request.headers.set("accept", MANIFEST_TYPES);
-        const sender = senderOf(clientOf(reference, identity));
-        response = await signals.run(signal, () => sender.sendRequest(request));
-      } catch (error) {
-        throw statusOf(error, reference, identity);
-      }
+      const path = manifestPath(reference);
+      const { status, headers } = await send("pull", "HEAD", path, reference, identity, signal);
       return digestOf(
         reference,
         identity,
-        response.status,
-        response.headers.get("docker-content-digest"),
-        response.headers.get("retry-after"),
+        status,
+        headers.get("docker-content-digest"),
+        headers.get("retry-after"),
       );
     },
+    listTags: (repository, identity, signal) =>
+      readAllTags(repository, identity, async (path) => {
+        const answer = await send("list", "GET", path, repository, identity, signal);
+        return {
+          status: answer.status,
+          text: answer.bodyAsText ?? "",
+          link: answer.headers.get("link"),
+          retryAfter: answer.headers.get("retry-after"),
+        };
+      }),
+    newestPush,
   };
 }
 

@@ -11,6 +11,18 @@ export interface ImageRegistry {
     identity: Identity,
     signal: AbortSignal,
   ) => Promise<string>;
+  /** All tags of a repository, in no order: never a part of them. @throws as `resolve`, and TAGS_TOO_MANY */
+  readonly listTags: (
+    repository: ImageReference,
+    identity: Identity,
+    signal: AbortSignal,
+  ) => Promise<readonly string[]>;
+  /** Stands for the newest push to a repository: one request. Undefined where the registry does not tell. */
+  readonly newestPush: (
+    repository: ImageReference,
+    identity: Identity,
+    signal: AbortSignal,
+  ) => Promise<string | undefined>;
 }
 
 /** All four manifest types: without them a registry may answer 404, or with another manifest's digest. */

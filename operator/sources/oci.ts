@@ -6,9 +6,10 @@ import { z } from "zod";
 import { OperatorError } from "../errors.ts";
 import { againWhenReset, schemeOf } from "./hosts.ts";
 import { identityKey, type Identity } from "./identity.ts";
-import { apiHost, type ImageReference } from "./reference.ts";
+import { apiHost, manifestPath, type ImageReference } from "./reference.ts";
 import { MANIFEST_TYPES, type ImageRegistry, type RegistryOptions } from "./image.ts";
 import { digestOf, errorOf, refused, unreachable } from "./registry-answer.ts";
+import { readAllTags } from "./tag-pages.ts";
 
 /** The OCI distribution API, with the token flow that registries share (distribution's "token authentication"). */
 
@@ -18,7 +19,7 @@ interface Answer {
   readonly text: string;
 }
 
-const MAX_BODY_BYTES = 64 * 1024;
+const MAX_BODY_BYTES = 1024 * 1024;
 const MAX_TOKENS = 1000;
 const Token = z.object({
   token: z.string().optional(),
@@ -36,6 +37,17 @@ function lifetimeOf(token: string): number | undefined {
   const payload = Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8");
   const claims = Claims.safeParse(jsonOf(payload));
   return claims.success ? claims.data.exp - claims.data.iat : undefined;
+}
+
+/** What is asked for, and the rights to it: ACR wants another one for lists than for manifests. */
+const READS = /^repository:(?<repository>[^:]+):(pull|metadata_read)(,(pull|metadata_read))*$/;
+
+/** Rights as the challenge names them, if they are to read this repository; else those to pull from it. */
+function scopeOf(challenge: Map<string, string>, repository: string): string {
+  const asked = challenge.get("scope") ?? "";
+  return READS.exec(asked)?.groups?.["repository"] === repository
+    ? asked
+    : `repository:${repository}:pull`;
 }
 
 /** `Bearer realm="…",service="…",scope="…"` (RFC 9110, 11.6.1). */
@@ -131,7 +143,7 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
     const realm = realmOf(parameters, reference.registry);
     const service = parameters.get("service");
     if (service !== undefined) realm.searchParams.set("service", service);
-    realm.searchParams.set("scope", `repository:${reference.repository}:pull`);
+    realm.searchParams.set("scope", scopeOf(parameters, reference.repository));
     const answer = await send(
       "GET",
       realm,
@@ -152,21 +164,21 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
     return { value: `Bearer ${token}`, until: performance.now() + (seconds - 20) * 1000 };
   }
 
-  async function head(
+  async function ask(
+    method: "GET" | "HEAD",
+    path: string,
     reference: ImageReference,
     identity: Identity,
     signal: AbortSignal,
   ): Promise<Answer> {
-    const { registry, repository, tag, digest } = reference;
-    const url = new URL(
-      `${schemeOf(registry, policy)}://${apiHost(registry)}/v2/${repository}/manifests/${digest ?? tag ?? ""}`,
-    );
-    const key = `${registry}/${repository} ${identityKey(identity)}`;
+    const { registry, repository } = reference;
+    const url = new URL(`${schemeOf(registry, policy)}://${apiHost(registry)}${path}`);
+    const key = `${method} ${registry}/${repository} ${identityKey(identity)}`;
     const present = tokens.get(key);
     const fresh = present !== undefined && present.until > performance.now() ? present : undefined;
-    const headers = { accept: MANIFEST_TYPES };
+    const headers = { accept: method === "HEAD" ? MANIFEST_TYPES : "application/json" };
     const answer = await send(
-      "HEAD",
+      method,
       url,
       { ...headers, ...(fresh && { authorization: fresh.value }) },
       signal,
@@ -177,14 +189,15 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
     const token = await authorize(challenge, reference, identity, signal);
     if (tokens.size >= MAX_TOKENS) tokens.delete(tokens.keys().next().value ?? "");
     tokens.set(key, token);
-    return send("HEAD", url, { ...headers, authorization: token.value }, signal);
+    return send(method, url, { ...headers, authorization: token.value }, signal);
   }
 
   return {
     resolve: async (reference, identity, signal) => {
       let answer: Answer;
       try {
-        answer = await head(reference, identity, signal);
+        const path = manifestPath(reference);
+        answer = await ask("HEAD", path, reference, identity, signal);
       } catch (error) {
         throw unreachable(reference, error);
       }
@@ -196,6 +209,22 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
         answer.headers["retry-after"],
       );
     },
+    listTags: async (repository, identity, signal) => {
+      try {
+        return await readAllTags(repository, identity, async (path) => {
+          const { status, headers, text } = await ask("GET", path, repository, identity, signal);
+          return {
+            status,
+            text,
+            link: headers["link"]?.toString(),
+            retryAfter: headers["retry-after"],
+          };
+        });
+      } catch (error) {
+        throw unreachable(repository, error);
+      }
+    },
+    newestPush: async () => undefined,
   };
 }
 

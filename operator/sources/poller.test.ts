@@ -58,7 +58,8 @@ class FakeSource implements Source<ImageSeen> {
     try {
       const { answer } = this;
       if (answer instanceof Error) throw answer;
-      return { kind: "image", digest: typeof answer === "string" ? answer : await answer() };
+      const digest = typeof answer === "string" ? answer : await answer();
+      return { kind: "image", image: "example.azurecr.io/cats:1", digest, mark: undefined };
     } finally {
       this.running -= 1;
     }

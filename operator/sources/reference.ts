@@ -13,6 +13,22 @@ const REFERENCE =
 
 /** @throws IMAGE_REFERENCE_INVALID saying what is missing */
 export function parseReference(text: string): ImageReference {
+  const reference = parse(text);
+  if (reference.tag === undefined && reference.digest === undefined) {
+    throw new OperatorError(
+      "IMAGE_REFERENCE_INVALID",
+      `image ${text} names no tag or digest: add one, such as :1.4`,
+    );
+  }
+  return reference;
+}
+
+/** The repository alone, whatever tag stands behind it. @throws IMAGE_REFERENCE_INVALID */
+export function parseRepository(text: string): ImageReference {
+  return { ...parse(text), tag: undefined, digest: undefined };
+}
+
+function parse(text: string): ImageReference {
   const groups = text.length <= 1024 ? REFERENCE.exec(text)?.groups : undefined;
   const { registry, repository, tag, digest } = groups ?? {};
   if (registry === undefined || repository === undefined || !/[.:]|^localhost$/.test(registry)) {
@@ -21,18 +37,23 @@ export function parseReference(text: string): ImageReference {
       `image ${JSON.stringify(text)} must name a registry, a repository and a tag or digest, such as contoso.azurecr.io/cats:1.4 (for Docker Hub: docker.io/library/NAME:TAG)`,
     );
   }
-  if (tag === undefined && digest === undefined) {
-    throw new OperatorError(
-      "IMAGE_REFERENCE_INVALID",
-      `image ${text} names no tag or digest: add one, such as :1.4`,
-    );
-  }
   return { registry, repository, tag, digest };
+}
+
+/** As people write it: `host/repository`, with the tag or the digest if there is one. */
+export function nameOf({ registry, repository, tag, digest }: ImageReference): string {
+  const suffix = digest !== undefined ? `@${digest}` : tag !== undefined ? `:${tag}` : "";
+  return `${registry}/${repository}${suffix}`;
 }
 
 /** What the pods run: the repository pinned by digest. */
 export function pinned({ registry, repository }: ImageReference, digest: string): string {
   return `${registry}/${repository}@${digest}`;
+}
+
+/** Where a manifest is, by the digest if there is one. */
+export function manifestPath({ repository, tag, digest }: ImageReference): string {
+  return `/v2/${repository}/manifests/${digest ?? tag ?? ""}`;
 }
 
 /** Docker Hub's API answers under another name than its references carry. */

@@ -1,6 +1,6 @@
 import { OperatorError } from "../errors.ts";
 import type { Identity } from "./identity.ts";
-import type { ImageReference } from "./reference.ts";
+import { nameOf, type ImageReference } from "./reference.ts";
 
 /** What a registry's answer means, whichever client asked. */
 
@@ -33,10 +33,6 @@ export function digestOf(
     );
   }
   return digest;
-}
-
-function nameOf({ registry, repository, tag, digest }: ImageReference): string {
-  return `${registry}/${repository}${digest === undefined ? `:${tag ?? ""}` : `@${digest}`}`;
 }
 
 export function refused(

@@ -19,6 +19,10 @@ export interface Seen {
 
 export interface ImageSeen extends Seen {
   readonly kind: "image";
+  /** What the digest is of: `spec.image`, or the repository with the tag that was chosen. */
+  readonly image: string;
+  /** Stands for the newest push to the repository, where tags are chosen and the registry tells. */
+  readonly mark: string | undefined;
 }
 
 export interface ModelSeen extends Seen {

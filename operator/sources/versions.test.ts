@@ -3,7 +3,13 @@ import semver from "semver";
 import { describe, expect, it } from "vitest";
 
 import { isOperatorError } from "../errors.ts";
-import { candidates, parseSelector, type Selector, type VersionOrder } from "./versions.ts";
+import {
+  candidates,
+  isOlder,
+  parseSelector,
+  type Selector,
+  type VersionOrder,
+} from "./versions.ts";
 
 const latest: Selector & { kind: "latest" } = { kind: "latest" };
 
@@ -234,5 +240,21 @@ describe("any versions", () => {
         expect(digits).toEqual(digits.toSorted().toReversed());
       }),
     );
+  });
+});
+
+describe("a version is older", () => {
+  it.each<[string, string, string, boolean]>([
+    ["2", "3", "latest", true],
+    ["3", "2", "latest", false],
+    ["7.0.0", "7", "latest", false],
+    ["9", "10", ">=7", true],
+    ["7", "10", ">=7 <8", false],
+    ["1.9.0", "2.0.0-rc.1", "latest", false],
+    ["20260301", "20260401", "latest", true],
+    ["7", "2026-04-01", "latest", false],
+    ["2", "3", "2", false],
+  ])("%s than %s under %s: %s", (to, from, selector, older) => {
+    expect(isOlder(to, from, parseSelector(selector), "Auto")).toBe(older);
   });
 });

@@ -100,6 +100,23 @@ function compare(kind: Kind, a: string, b: string): number {
   }
 }
 
+/** Whether a selector admits both, and `to` is older than `from`. Of two kinds, neither is older. */
+export function isOlder(
+  to: string,
+  from: string,
+  selector: Selector,
+  order: VersionOrder,
+): boolean {
+  if (selector.kind === "exact") return false;
+  try {
+    const kind = kindOf([to, from], order);
+    return compare(kind, to, from) < 0 && candidates([to, from], selector, order).length === 2;
+  } catch (error) {
+    if (error instanceof OperatorError && error.code === "VERSIONS_AMBIGUOUS") return false;
+    throw error;
+  }
+}
+
 /**
  * The versions that a selector admits, newest first. Pre-releases are left out by `latest` and by ranges, unless a
  * range names one. Equal ones (`7` and `7.0.0`) are ordered by name, so that the answer does not depend on the listing.

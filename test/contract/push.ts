@@ -82,3 +82,13 @@ export async function pushIndex(to: Repository, tag: string, build: string): Pro
   });
   return digest;
 }
+
+/** Takes a tag away with the image that it points to, as the distribution API does. */
+export async function deleteTag(to: Repository, tag: string): Promise<void> {
+  const base = `http://127.0.0.1:${to.port}/v2/${to.repository}/manifests`;
+  const headers = { accept: IMAGE, ...(to.authorization && { authorization: to.authorization }) };
+  const head = await fetch(`${base}/${tag}`, { method: "HEAD", headers });
+  const digest = head.headers.get("docker-content-digest") ?? "";
+  const answer = await fetch(`${base}/${digest}`, { method: "DELETE", headers });
+  if (!answer.ok) throw new Error(`DELETE ${tag}: ${answer.status} ${await answer.text()}`);
+}

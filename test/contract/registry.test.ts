@@ -1,5 +1,3 @@
-import { join } from "node:path";
-
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { createAgents } from "../../operator/sources/hosts.ts";
@@ -8,77 +6,33 @@ import type { ImageRegistry } from "../../operator/sources/image.ts";
 import { parseReference } from "../../operator/sources/reference.ts";
 import { createRegistry } from "../../operator/sources/registry.ts";
 import type { FaultInput } from "../support/faults.ts";
-import { startRegistry } from "../support/registry.ts";
 import { login } from "../support/world.ts";
-import { pushImage, pushIndex, type Repository } from "./push.ts";
-import { errorOf, reader, startServices, stranger, timedOut, type Services } from "./services.ts";
+import { pushImage, pushIndex } from "./push.ts";
+import {
+  anonymous,
+  basic,
+  bounded,
+  startRegistries,
+  type Registries,
+  type RegistryName,
+} from "./registries.ts";
+import { errorOf, reader, stranger, timedOut, type Services } from "./services.ts";
 
-/** What the operator asks of a registry, against real ones: a plain one, one with logins, and an ACR. */
+/** What the operator asks of a registry about a tag, against real ones. */
 
-const basic = { kind: "basic", ...login } as const;
-const anonymous = { kind: "anonymous" } as const;
 const wrong = { kind: "basic", username: login.username, password: "hunter2-hunter2" } as const;
-/** The login's password, as bcrypt. */
-const HTPASSWD = `${login.username}:$2y$04$abcdefghijklmnopqrstuuzzjWYX9ziq/z9PGEfqaY.69BPe06tMC\n`;
 
+let registries: Registries;
 let services: Services;
-let withLogins: Awaited<ReturnType<typeof startRegistry>>;
-let repositories = 0;
+let newPlace: Registries["newPlace"];
+let fresh: Registries["fresh"];
 
 beforeAll(async () => {
-  services = await startServices();
-  withLogins = await startRegistry(join(services.folder, "logins"), { htpasswd: HTPASSWD });
-  services.policy.insecureHosts.add(`127.0.0.1:${withLogins.port}`);
+  registries = await startRegistries();
+  ({ services, newPlace, fresh } = registries);
 });
 afterEach(() => services.world.faults.clear());
-afterAll(async () => {
-  await withLogins?.close();
-  await services?.close();
-});
-
-/** Registries as an image reference names them, and the way past their doors. */
-const registries = {
-  "a plain registry": () => ({
-    host: `127.0.0.1:${services.world.registryPort}`,
-    behind: { port: services.world.registryPort },
-  }),
-  "a registry with logins": () => ({
-    host: `127.0.0.1:${withLogins.port}`,
-    behind: {
-      port: withLogins.port,
-      authorization: `Basic ${btoa(`${login.username}:${login.password}`)}`,
-    },
-  }),
-  ACR: () => ({
-    host: `127.0.0.1:${services.world.acrPort}`,
-    behind: { port: services.world.behind.acr },
-  }),
-} as const;
-
-/** The operator's registries as after a start: nothing known, no token held. */
-function fresh(): ImageRegistry {
-  const { policy, agents, credentials, world } = services;
-  const azureSuffixes = [`127.0.0.1:${world.acrPort}`];
-  return createRegistry({ azureSuffixes, policy, agents, credentials });
-}
-
-interface Place {
-  readonly to: Repository;
-  /** `host/repository`, to which a tag or digest is appended. */
-  readonly image: string;
-}
-
-/** A repository that no other test uses. */
-function newPlace(registry: keyof typeof registries): Place {
-  const { host, behind } = registries[registry]();
-  repositories += 1;
-  const repository = `contoso/cats-${repositories}`;
-  return { to: { ...behind, repository }, image: `${host}/${repository}` };
-}
-
-function bounded(): AbortSignal {
-  return AbortSignal.timeout(20_000);
-}
+afterAll(() => registries?.close());
 
 function resolve(
   registry: ImageRegistry,
@@ -89,7 +43,7 @@ function resolve(
   return registry.resolve(parseReference(image), identity, signal);
 }
 
-describe.each<{ registry: keyof typeof registries; identity: Identity; as: string }>([
+describe.each<{ registry: RegistryName; identity: Identity; as: string }>([
   { registry: "a plain registry", identity: anonymous, as: "anonymous" },
   { registry: "a plain registry", identity: basic, as: "a login that nobody asks for" },
   { registry: "a registry with logins", identity: basic, as: "a login" },

@@ -89,7 +89,12 @@ async function expectTrouble(type: string, reason: string, message: RegExp): Pro
 async function recover(): Promise<void> {
   await platform.clearFaults();
   await createTenant(platform, NAMESPACE);
-  await patch(platform, NAMESPACE, NAME, { image, modelVersion: "1", model: { name: NAMESPACE } });
+  await patch(platform, NAMESPACE, NAME, {
+    image,
+    imagePolicy: null,
+    modelVersion: "1",
+    model: { name: NAMESPACE },
+  });
   await waitFor(
     platform,
     APP,
@@ -187,6 +192,23 @@ describe.runIf(isOurs)("registry and storage in trouble", () => {
   ])("the registry answers with %s", async (_, action, reason, message) => {
     await platform.addFault(acr(action));
     await expectTrouble("SourcesReady", reason, message);
+  });
+
+  it("the registry answers an empty list", async () => {
+    await platform.push(platform.images.server, image.replace(/:1$/, ":1.0.0"));
+    await patch(platform, NAMESPACE, NAME, { imagePolicy: { semver: "^1" } });
+    await waitFor(
+      platform,
+      APP,
+      "the chosen tag",
+      (app) => isReleased(app) && app.status?.sources?.image?.seen === "1.0.0",
+    );
+    await platform.addFault({
+      service: "acr",
+      path: "/tags/list",
+      action: { kind: "status", status: 200, headers: {}, body: '{"name":"any","tags":[]}' },
+    });
+    await expectTrouble("SourcesReady", "ImageNotFound", /holds no tags.*what serves goes on/);
   });
 
   it("the wrong storage key", async () => {

@@ -58,6 +58,8 @@ describe("the API server takes", () => {
     ["a semantic version", { modelVersion: "1.4.0-rc.1+build" }],
     ["a date", { modelVersion: "2026-03-01" }],
     ["a pinned digest", { image: `contoso.azurecr.io/cats@sha256:${"a".repeat(64)}` }],
+    ["a range of tags", { image: "contoso.azurecr.io/cats", imagePolicy: { semver: ">=1.4 <2" } }],
+    ["a pattern of tags", { imagePolicy: { pattern: "main-[0-9a-f]+-([0-9]+)" } }],
     ["a tag and a digest", { image: `contoso.azurecr.io/cats:1@sha256:${"a".repeat(64)}` }],
     ["a registry with a port", { image: "registry.local:5000/team/cats:1" }],
     ["an interval of hours and minutes", { interval: "1h30m" }],
@@ -85,6 +87,30 @@ describe("the API server refuses, and says how to mend it", () => {
       "an image without tag",
       { image: "contoso.azurecr.io/cats" },
       /image must end in a tag \(:1\.4\) or a digest/,
+    ],
+    [
+      "a policy and a pinned digest",
+      {
+        image: `contoso.azurecr.io/cats@sha256:${"a".repeat(64)}`,
+        imagePolicy: { semver: ">=1" },
+      },
+      /imagePolicy and a pinned digest exclude each other: remove one/,
+    ],
+    [
+      "a policy of two kinds",
+      { imagePolicy: { semver: ">=1", pattern: "v([0-9]+)" } },
+      /imagePolicy must hold either semver or pattern/,
+    ],
+    ["a policy of none", { imagePolicy: {} }, /imagePolicy must hold either semver or pattern/],
+    [
+      "a pattern without a number in it",
+      { imagePolicy: { pattern: "main-.*" } },
+      /pattern must hold one group, around the number/,
+    ],
+    [
+      "a pattern that is none",
+      { imagePolicy: { pattern: "main-([0-9]+" } },
+      /spec\.imagePolicy\.pattern.*missing closing \)/,
     ],
     [
       "an image without registry",

@@ -13,8 +13,30 @@ const MANIFEST_TYPES = [
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ].join(", ");
 
-/** The registry keeps no times: ACR's own are those of a push. */
+/** Manifests have no time of their own here. */
 const TIME = "2026-01-01T00:00:00.0000000Z";
+
+/** When tags were last pushed. The registry behind keeps no times: a tag counts from when it was first seen to point there. */
+export interface TagTimes {
+  /** RFC 3339, later for each change that is seen. */
+  readonly of: (repository: string, tag: string, digest: string) => string;
+}
+
+export function createTagTimes(): TagTimes {
+  const seen = new Map<string, { readonly digest: string; readonly time: string }>();
+  let last = Date.parse(TIME);
+  return {
+    of: (repository, tag, digest) => {
+      const key = `${repository}:${tag}`;
+      const before = seen.get(key);
+      if (before?.digest === digest) return before.time;
+      last += 1;
+      const time = new Date(last).toISOString();
+      seen.set(key, { digest, time });
+      return time;
+    },
+  };
+}
 const attributes = {
   deleteEnabled: true,
   writeEnabled: true,
@@ -29,7 +51,7 @@ interface Manifest {
 }
 
 export async function listRoutes(
-  upstream: number,
+  { upstream, tagTimes }: { readonly upstream: number; readonly tagTimes: TagTimes },
   registry: string,
   pathname: string,
   query: URLSearchParams,
@@ -82,6 +104,13 @@ export async function listRoutes(
     const { items, headers } = page(repositories);
     return answer(200, { repositories: items }, headers);
   }
+  const names = /^\/v2\/(.+)\/tags\/list$/.exec(pathname)?.[1];
+  if (names !== undefined) {
+    const tags = await tagsOf(names);
+    if (tags === undefined) return missing("NAME_UNKNOWN", `repository ${names} is not found`);
+    const { items, headers } = page(tags.toSorted());
+    return answer(200, { name: names, tags: items }, headers);
+  }
   const match = /^\/acr\/v1\/(.+?)(?:\/_(tags|manifests)(?:\/(.+))?)?$/.exec(pathname);
   const repository = decodeURIComponent(match?.[1] ?? "");
   const [kind, one] = [
@@ -91,6 +120,7 @@ export async function listRoutes(
   const tags = await tagsOf(repository);
   if (tags === undefined) return missing("NAME_UNKNOWN", `repository ${repository} is not found`);
   const times = { createdTime: TIME, lastUpdateTime: TIME };
+  const updated = (tag: string, digest: string): string => tagTimes.of(repository, tag, digest);
   const head = { registry, imageName: repository };
 
   async function tagged(): Promise<ReadonlyMap<string, { manifest: Manifest; tags: string[] }>> {
@@ -107,7 +137,8 @@ export async function listRoutes(
   const tagEntry = (name: string, digest: string): unknown => ({
     name,
     digest,
-    ...times,
+    createdTime: TIME,
+    lastUpdateTime: updated(name, digest),
     signed: false,
     changeableAttributes: attributes,
   });
@@ -130,7 +161,13 @@ export async function listRoutes(
     const digests = new Map(
       [...all.values()].flatMap((e) => e.tags.map((t) => [t, e.manifest.digest] as const)),
     );
-    const { items, headers } = page([...digests.keys()].toSorted());
+    const byName = [...digests.keys()].toSorted();
+    const timeOf = (tag: string): string => updated(tag, digests.get(tag) ?? "");
+    const { items, headers } = page(
+      query.get("orderby") === "timedesc"
+        ? byName.toSorted((a, b) => timeOf(b).localeCompare(timeOf(a)))
+        : byName,
+    );
     return answer(
       200,
       { ...head, tags: items.map((tag) => tagEntry(tag, digests.get(tag) ?? "")) },

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 
 import { createTokens, type Tokens } from "./acr-tokens.ts";
-import { listRoutes } from "./acr-lists.ts";
+import { createTagTimes, listRoutes, type TagTimes } from "./acr-lists.ts";
 import { misbehave, type Faults } from "./faults.ts";
 import { forward, listenTls, type Listening } from "./forward.ts";
 import type { Certificate } from "./tls.ts";
@@ -37,12 +37,13 @@ const TOKEN_USER = "00000000-0000-0000-0000-000000000000";
 
 export async function startAcr(options: AcrOptions): Promise<Acr> {
   const tokens = createTokens();
+  const tagTimes = createTagTimes();
   const { server: _, ...listening } = await listenTls(
     options.listening,
     options.certificate,
     (request, response) => {
       const name = options.name(listening.port);
-      handle(options, tokens, name, request, response).catch((error: unknown) => {
+      handle(options, { tokens, tagTimes }, name, request, response).catch((error: unknown) => {
         if (!response.headersSent) response.writeHead(500);
         response.end(String(error));
       });
@@ -53,7 +54,7 @@ export async function startAcr(options: AcrOptions): Promise<Acr> {
 
 async function handle(
   options: AcrOptions,
-  tokens: Tokens,
+  { tokens, tagTimes }: { readonly tokens: Tokens; readonly tagTimes: TagTimes },
   name: string,
   request: IncomingMessage,
   response: ServerResponse,
@@ -82,11 +83,17 @@ async function handle(
     response.end(errorBody("UNAUTHORIZED", "authentication required"));
     return;
   }
-  if (pathname.startsWith("/acr/v1/")) {
+  if (pathname.startsWith("/acr/v1/") || isTagList(pathname)) {
     const action = options.faults.take("acr", method, url);
     if (!misbehave(action, request, response)) {
       options.faults.record({ service: "acr", method, path: url, status: 200, conditional: false });
-      await listRoutes(options.upstream, name, pathname, searchParams, response);
+      await listRoutes(
+        { upstream: options.upstream, tagTimes },
+        name,
+        pathname,
+        searchParams,
+        response,
+      );
     }
     return;
   }
@@ -106,6 +113,10 @@ async function handle(
   );
 }
 
+function isTagList(pathname: string): boolean {
+  return /^\/v2\/.+\/tags\/list$/.test(pathname);
+}
+
 interface Scope {
   readonly name: string;
   readonly action: string;
@@ -123,8 +134,14 @@ function scopeOf(method: string, pathname: string): Scope | undefined {
   }
   const repository = /^\/v2\/(.+)\/(manifests|blobs|tags)\//.exec(pathname)?.[1];
   if (repository === undefined) return undefined;
-  const action =
-    method === "GET" || method === "HEAD" ? "pull" : method === "DELETE" ? "delete" : "push";
+  // Lists of names are metadata at ACR: a token to pull with is refused.
+  const action = isTagList(pathname)
+    ? "metadata_read"
+    : method === "GET" || method === "HEAD"
+      ? "pull"
+      : method === "DELETE"
+        ? "delete"
+        : "push";
   return { name: `repository:${decodeURIComponent(repository)}`, action };
 }
 
@@ -170,7 +187,8 @@ function grant(
     .getAll("scope")
     .flatMap((scope) => scope.split(" "))
     .filter(Boolean);
-  const scopes = who === "anonymous" ? asked.filter((scope) => scope.endsWith(":pull")) : asked;
+  const readable = /:(pull|metadata_read)$/;
+  const scopes = who === "anonymous" ? asked.filter((scope) => readable.test(scope)) : asked;
   const access = tokens.issue("access", who, scopes);
   return answer(200, { access_token: access, token: access });
 }

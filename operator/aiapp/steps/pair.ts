@@ -17,7 +17,7 @@ export interface PairFound {
  * Pairs what both sources show now. When one half has changed, the other is looked at again before they are paired: who
  * publishes both means them together, and one of them lands first.
  */
-export function findPair({ app, image, model }: Observed): PairFound {
+export function findPair({ image, model }: Observed): PairFound {
   if (image.value === undefined || model.value === undefined) {
     return { pair: undefined, waiting: whyUnknown([image, model]), polls: [] };
   }
@@ -38,7 +38,7 @@ export function findPair({ app, image, model }: Observed): PairFound {
   }
   return {
     pair: {
-      image: app.spec.image,
+      image: image.value.image,
       imageDigest: image.value.digest,
       modelVersion: model.value.version,
       modelDigest: model.value.digest,

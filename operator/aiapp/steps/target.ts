@@ -1,5 +1,8 @@
+import type { Reason } from "../../../crds/conditions.ts";
 import { labels } from "../../../crds/names.ts";
 import { parseReference, pinned } from "../../sources/reference.ts";
+import { tagOrder } from "../../sources/tags.ts";
+import { isOlder, parseSelector } from "../../sources/versions.ts";
 import { anyPuller, buildTemplate, type PullerSettings } from "../build/template.ts";
 import { ours, type Observed } from "../observed.ts";
 import { releaseId, type Pair, type Release, type ReleaseRecord } from "../release.ts";
@@ -10,8 +13,13 @@ export interface Target {
   readonly release: Release | undefined;
   /** Whether `release` is what the sources and the spec ask for now. */
   readonly isNewest: boolean;
-  /** The version folder was changed after a release was made of it: never released. */
-  readonly mutated: string | undefined;
+  /** Why what the sources show now is not released, whatever the spec asks for. */
+  readonly refusal: Refusal | undefined;
+}
+
+export interface Refusal {
+  readonly reason: Extract<Reason, "ModelMutated" | "DowngradeRefused">;
+  readonly message: string;
 }
 
 /** Which release is to run. */
@@ -21,10 +29,10 @@ export function decideTarget(
   puller: PullerSettings,
 ): Target {
   const running = runningRelease(observed);
-  if (pair === undefined) return { release: running, isNewest: false, mutated: undefined };
-  const mutated = findMutation(observed, pair);
-  if (mutated !== undefined) return { release: running, isNewest: false, mutated };
-  return { release: makeRelease(observed, pair, puller), isNewest: true, mutated: undefined };
+  if (pair === undefined) return { release: running, isNewest: false, refusal: undefined };
+  const refusal = findMutation(observed, pair) ?? findDowngrade(observed, pair);
+  if (refusal !== undefined) return { release: running, isNewest: false, refusal };
+  return { release: makeRelease(observed, pair, puller), isNewest: true, refusal: undefined };
 }
 
 function makeRelease({ app, records }: Observed, pair: Pair, puller: PullerSettings): Release {
@@ -51,7 +59,8 @@ export function currentRecord(records: readonly ReleaseRecord[]): ReleaseRecord 
     .at(-1);
 }
 
-function findMutation({ app, records }: Observed, pair: Pair): string | undefined {
+/** The version folder was changed after a release was made of it. */
+function findMutation({ app, records }: Observed, pair: Pair): Refusal | undefined {
   const { store, name } = app.spec.model;
   const before = records.find(
     (record) =>
@@ -61,5 +70,40 @@ function findMutation({ app, records }: Observed, pair: Pair): string | undefine
       record.modelDigest !== pair.modelDigest,
   );
   if (before === undefined) return undefined;
-  return `${store}/${name}/${pair.modelVersion}/ was changed after it was released (${before.modelDigest.slice(0, 19)}… then, ${pair.modelDigest.slice(0, 19)}… now): publish the new files as a new version; what serves goes on serving`;
+  return {
+    reason: "ModelMutated",
+    message: `${store}/${name}/${pair.modelVersion}/ was changed after it was released (${before.modelDigest.slice(0, 19)}… then, ${pair.modelDigest.slice(0, 19)}… now): publish the new files as a new version; what serves goes on serving`,
+  };
+}
+
+/**
+ * What was released last is gone from its source, and the newest that is left is older: whoever cleaned up did not ask
+ * for a rollback. A change of the spec that leaves the newer one out does.
+ */
+function findDowngrade({ app, records }: Observed, pair: Pair): Refusal | undefined {
+  const current = currentRecord(records);
+  if (current === undefined) return undefined;
+  const refuse = (field: string, from: string, to: string): Refusal => ({
+    reason: "DowngradeRefused",
+    message: `${from}, which was released, is not there any more, and the newest that is left is ${to}, which is older: publish a newer one, or name ${to} in ${field} to go back; what serves goes on serving`,
+  });
+  const { model, modelVersion, imagePolicy } = app.spec;
+  if (
+    current.model.store === model.store &&
+    current.model.name === model.name &&
+    isOlder(pair.modelVersion, current.modelVersion, parseSelector(modelVersion), model.order)
+  ) {
+    const folder = `${model.store}/${model.name}`;
+    return refuse("spec.modelVersion", `${folder}/${current.modelVersion}`, pair.modelVersion);
+  }
+  const [from, to] = [parseReference(current.image), parseReference(pair.image)];
+  if (
+    imagePolicy !== undefined &&
+    from.registry === to.registry &&
+    from.repository === to.repository &&
+    tagOrder(imagePolicy).isOlder(to.tag ?? "", from.tag ?? "")
+  ) {
+    return refuse("spec.image (without imagePolicy)", current.image, to.tag ?? "");
+  }
+  return undefined;
 }
