@@ -380,6 +380,8 @@ export type Phase = (typeof phases)[number];
 export const ReleaseStatus = z.object({
   id: z.string().max(10),
   image: z.string(),
+  /** As people know the image: the tag, or the digest that the spec pins. */
+  imageTag: z.string().optional(),
   imageDigest: z.string(),
   modelVersion: z.string(),
   modelDigest: z.string(),

@@ -60,7 +60,7 @@ const READY = "@.type=='Ready'";
 
 const columns = [
   { name: "Ready", type: "string", jsonPath: `.status.conditions[?(${READY})].status` },
-  { name: "Image Tag", type: "string", jsonPath: ".status.sources.image.seen" },
+  { name: "Image Tag", type: "string", jsonPath: ".status.current.imageTag" },
   { name: "Model", type: "string", jsonPath: ".status.current.modelVersion" },
   { name: "Status", type: "string", jsonPath: `.status.conditions[?(${READY})].reason` },
   { name: "URL", type: "string", jsonPath: ".status.url" },

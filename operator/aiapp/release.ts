@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { AIApp, ReleaseStatus, Phase } from "../../crds/aiapp.ts";
 import { annotations, labels, MANAGER, revisionName } from "../../crds/names.ts";
 import type { V1ControllerRevision, V1PodTemplateSpec } from "../kube/types.ts";
+import { isReference, parseReference } from "../sources/reference.ts";
 import { ownerReference } from "./build/owner.ts";
 import { hashOf } from "./canonical.ts";
 
@@ -43,7 +44,7 @@ export function releaseId(pair: Pair, template: V1PodTemplateSpec): string {
 
 const RecordData = z.object({
   id: z.string().regex(/^[0-9a-f]{10}$/),
-  image: z.string(),
+  image: z.string().refine(isReference),
   imageDigest: z.string(),
   modelVersion: z.string(),
   modelDigest: z.string(),
@@ -89,5 +90,6 @@ export function writeRecord(app: AIApp, record: ReleaseRecord): V1ControllerRevi
 
 export function statusOf(release: Release, phase: Phase, since: string): ReleaseStatus {
   const { id, image, imageDigest, modelVersion, modelDigest } = release;
-  return { id, image, imageDigest, modelVersion, modelDigest, since, phase };
+  const { tag: imageTag = imageDigest } = parseReference(image);
+  return { id, image, imageTag, imageDigest, modelVersion, modelDigest, since, phase };
 }

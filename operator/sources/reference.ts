@@ -23,6 +23,11 @@ export function parseReference(text: string): ImageReference {
   return reference;
 }
 
+export function isReference(text: string): boolean {
+  const groups = REFERENCE.exec(text)?.groups;
+  return (groups?.["tag"] ?? groups?.["digest"]) !== undefined;
+}
+
 /** The repository alone, whatever tag stands behind it. @throws IMAGE_REFERENCE_INVALID */
 export function parseRepository(text: string): ImageReference {
   return { ...parse(text), tag: undefined, digest: undefined };
