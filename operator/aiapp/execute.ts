@@ -1,7 +1,7 @@
 import { MANAGER } from "../../crds/names.ts";
 import type { Kube } from "../kube/client.ts";
 import type { Poller } from "../sources/poller.ts";
-import type { Action } from "./plan.ts";
+import type { Action } from "./action.ts";
 
 /** Carries out a plan's actions in their order. The process may end after any of them: the next plan goes on. */
 export async function execute(

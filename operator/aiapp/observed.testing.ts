@@ -16,7 +16,8 @@ import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.
 import type { PullerSettings } from "./build/template.ts";
 import { canonical } from "./canonical.ts";
 import { ours, type Observed, type Slot, type SourceView } from "./observed.ts";
-import { plan, type Action, type Plan } from "./plan.ts";
+import type { Action } from "./action.ts";
+import { plan, type Plan } from "./plan.ts";
 import { readRecord, type ReleaseRecord } from "./release.ts";
 
 export type SpecInput = Partial<z.input<typeof AIAppSpec>>;

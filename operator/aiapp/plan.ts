@@ -1,7 +1,7 @@
 import type { AIAppStatus } from "../../crds/aiapp.ts";
 import { annotations } from "../../crds/names.ts";
-import type { Kind, KubernetesObject } from "../kube/types.ts";
 import type { EventNote } from "../runtime/recorder.ts";
+import type { Action } from "./action.ts";
 import type { PullerSettings } from "./build/template.ts";
 import type { Observed } from "./observed.ts";
 import { buildStatus } from "./status.ts";
@@ -13,21 +13,6 @@ import { findPair } from "./steps/pair.ts";
 import { ownObjects } from "./steps/objects.ts";
 import { judgeProgress } from "./steps/progress.ts";
 import { keepRecords } from "./steps/records.ts";
-
-/** What is to be done to the world, in order. Each is idempotent, and the process may end between any two. */
-export type Action =
-  /** See to it that a source is polled at or after a moment. */
-  | { readonly kind: "poll"; readonly key: string; readonly since: number }
-  | {
-      readonly kind: "apply";
-      readonly resource: Kind;
-      readonly object: KubernetesObject;
-      /** The object that is to be changed, and no other under its name; undefined to make a new one. */
-      readonly uid: string | undefined;
-      /** Another field manager: fields are handed over by it. */
-      readonly manager?: string;
-    }
-  | { readonly kind: "delete"; readonly resource: Kind; readonly object: KubernetesObject };
 
 export interface Plan {
   readonly actions: readonly Action[];

@@ -9,7 +9,7 @@ import {
 } from "../build/objects.ts";
 import { hashOf } from "../canonical.ts";
 import { ours, type Observed, type Slot } from "../observed.ts";
-import type { Action } from "../plan.ts";
+import type { Action } from "../action.ts";
 import type { Target } from "./target.ts";
 
 /** Second field manager: holds `spec.replicas` from when we let go of it until the autoscaler takes it. */

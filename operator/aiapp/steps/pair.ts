@@ -2,7 +2,7 @@ import { reasonOf } from "../../errors.ts";
 import type { Reason } from "../../../crds/conditions.ts";
 import type { Seen } from "../../sources/source.ts";
 import type { Observed, SourceView } from "../observed.ts";
-import type { Action } from "../plan.ts";
+import type { Action } from "../action.ts";
 import type { Pair } from "../release.ts";
 
 export interface PairFound {

@@ -1,7 +1,7 @@
 import { labels } from "../../../crds/names.ts";
 import { kinds } from "../../kube/types.ts";
 import { ours, type Observed } from "../observed.ts";
-import type { Action } from "../plan.ts";
+import type { Action } from "../action.ts";
 import { writeRecord, type ReleaseRecord } from "../release.ts";
 import type { Progress } from "./progress.ts";
 import type { Target } from "./target.ts";
