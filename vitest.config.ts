@@ -43,6 +43,7 @@ export default defineConfig({
           name: "e2e",
           deps,
           include: ["test/e2e/**/*.test.ts"],
+          globalSetup: ["test/e2e/global.ts"],
           testTimeout: 600_000,
           hookTimeout: 900_000,
           fileParallelism: false,

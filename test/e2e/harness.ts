@@ -24,28 +24,34 @@ export function imageOf(platform: Platform, namespace: Namespace): string {
   return `${platform.registry}/${namespace}:1`;
 }
 
-/** The operator, the namespace, its code image, and versions of a model of its name. */
+/** The operator with all namespaces, each empty: once for all files of a run. */
+export async function install(): Promise<Platform> {
+  const platform = connectPlatform(process.env);
+  await platform.kubectl([...removal, "--timeout=300s"]);
+  for (const namespace of NAMESPACES) await createTenant(platform, namespace);
+  await installOperator(platform, { tenants: NAMESPACES });
+  return platform;
+}
+
+/** What `install` brought. Pods take their time to leave, and nobody waits for them: the next `install` does, if it must. */
+export async function uninstall(platform: Platform): Promise<void> {
+  await platform.kubectl([...removal, "--wait=false"]);
+}
+
+const removal = ["delete", "namespace", ...NAMESPACES, "--ignore-not-found"] as const;
+
+/** A namespace's code image, and versions of a model of its name. */
 export async function setUp(namespace: Namespace, versions: readonly string[]): Promise<Platform> {
   const platform = connectPlatform(process.env);
-  if (platform.given.kind === "local") await platform.clearFaults();
-  await platform.kubectl([
-    "delete",
-    "namespace",
-    namespace,
-    "--ignore-not-found",
-    "--timeout=180s",
-  ]);
-  for (const one of NAMESPACES) await createTenant(platform, one);
-  await installOperator(platform, { tenants: NAMESPACES });
   await platform.push(platform.images.server, imageOf(platform, namespace));
   for (const version of versions) await publish(platform, namespace, version);
   return platform;
 }
 
-/** Deletes the namespace with all in it. */
+/** Deletes a namespace's apps, and all that they own. */
 export async function tearDown(platform: Platform, namespace: Namespace): Promise<void> {
   if (platform.given.kind === "local") await platform.clearFaults();
-  await platform.kubectl(["delete", "namespace", namespace, "--timeout=180s"]);
+  await platform.kubectl(["delete", "aia", "--all", "--namespace", namespace, "--wait=false"]);
 }
 
 export type Spec = Readonly<Record<string, unknown>>;

@@ -6,11 +6,12 @@ import {
   apply,
   digits,
   everyKind,
+  install,
   patch,
   serving,
   setUp,
-  tearDown,
   traffic,
+  uninstall,
 } from "../e2e/harness.ts";
 import { platformLacks, withPlatform } from "../support/current.ts";
 import { runInside } from "../support/outside.ts";
@@ -81,7 +82,8 @@ function tell({ requests, failed, dropped, longestGapMs, kinds, failures }: Summ
 }
 
 async function soak({ releases, replicas }: Options): Promise<boolean> {
-  const platform = await setUp(NAMESPACE, ["1", "2"]);
+  const platform = await install();
+  await setUp(NAMESPACE, ["1", "2"]);
   await apply(platform, digits(platform, NAMESPACE, NAME, { replicas }));
   const isVersion =
     (version: string) =>
@@ -107,7 +109,7 @@ async function soak({ releases, replicas }: Options): Promise<boolean> {
   const summary = await load.stop();
   console.log(`releases: ${releases}`);
   tell(summary);
-  await tearDown(platform, NAMESPACE);
+  await uninstall(platform);
   return summary.failed === 0 && summary.dropped === 0;
 }
 

@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 import { execa } from "execa";
 
 import { onPath, preflight, type Lack } from "../cluster/preflight.ts";
+import { GROUP, PLURAL } from "../../crds/names.ts";
 import { accountClient, storageAccount } from "./azurite.ts";
 import {
   builtImages,
@@ -13,6 +14,7 @@ import {
   type LocalOptions,
   type Prepared,
 } from "./outside.ts";
+import { HELM_RELEASE, SYSTEM, TRIAL, trialNamespace } from "./platform.ts";
 
 /**
  * A cluster that somebody has (kind, AKS): `AIAPP_CLUSTER=current`, the current context of KUBECONFIG, and AIAPP_REGISTRY for
@@ -20,6 +22,7 @@ import {
  */
 const isCurrent = process.env["AIAPP_CLUSTER"] === "current";
 
+const CRD = `${PLURAL}.${GROUP}`;
 const NAMESPACE = "aiapp-storage";
 const SERVICE = `azurite.${NAMESPACE}.svc.cluster.local:10000`;
 /** Microsoft's own, or what AIAPP_AZURITE_IMAGE names. */
@@ -40,7 +43,8 @@ export async function withPlatform<T>(
   try {
     return await work(prepared);
   } finally {
-    await prepared.close();
+    prepared.stopForwarding();
+    if (options.keep !== true) await takeAway();
   }
 }
 
@@ -63,6 +67,11 @@ async function preflightCurrent(): Promise<readonly Lack[]> {
   const version = await execa("kubectl", ["version", "--request-timeout=10s"], { reject: false });
   if (version.exitCode !== 0)
     lacks.push({ what: "a cluster that answers", wayOut: "set KUBECONFIG, or choose a context" });
+  else if (await hasOperator())
+    lacks.push({
+      what: "a cluster without an AIApp operator of its own",
+      wayOut: `choose another cluster: the trial would replace what is in ${SYSTEM}`,
+    });
   return lacks;
 }
 
@@ -84,7 +93,7 @@ async function startAzurite(): Promise<void> {
     readinessProbe: { tcpSocket: { port: 10_000 }, periodSeconds: 1 },
   };
   await apply(
-    { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } },
+    trialNamespace(NAMESPACE),
     {
       apiVersion: "apps/v1",
       kind: "Deployment",
@@ -123,9 +132,38 @@ async function forwardAzurite(): Promise<{ port: number; close: () => void }> {
   return { port, close: () => void child.kill() };
 }
 
+/** Whatever was put into the cluster. */
+async function takeAway(): Promise<void> {
+  for (const [command, ...args] of [
+    ["helm", "uninstall", HELM_RELEASE, "--namespace", SYSTEM],
+    ["kubectl", "delete", "namespace", "--selector", TRIAL, "--timeout=300s"],
+    ["kubectl", "delete", "crd", CRD, "--ignore-not-found"],
+  ] as const) {
+    const { exitCode, stderr } = await execa(command, args, { reject: false });
+    if (exitCode !== 0) console.error(`${command} ${args.join(" ")}: ${stderr}`);
+  }
+}
+
+/** An operator that somebody else installed is in use: ours would take its place. */
+async function hasOperator(): Promise<boolean> {
+  const found = async (...args: readonly string[]): Promise<boolean> => {
+    const { stdout } = await execa("kubectl", ["get", ...args, "--output", "name"], {
+      reject: false,
+    });
+    return stdout !== "";
+  };
+  const isOurs = await found(
+    "namespace",
+    "--selector",
+    TRIAL,
+    "--field-selector",
+    `metadata.name=${SYSTEM}`,
+  );
+  return !isOurs && ((await found("crd", CRD)) || (await found("namespace", SYSTEM)));
+}
+
 interface PreparedCurrent extends Prepared {
-  /** Takes away what was put into the cluster for storage. */
-  readonly close: () => Promise<void>;
+  readonly stopForwarding: () => void;
 }
 
 async function prepareCurrent(signal?: AbortSignal): Promise<PreparedCurrent> {
@@ -154,11 +192,6 @@ async function prepareCurrent(signal?: AbortSignal): Promise<PreparedCurrent> {
         ...(process.env["AIAPP_REGISTRY_INSECURE"] ? [registry.replace(/\/.*$/, "")] : []),
       ],
     },
-    close: async () => {
-      close();
-      await execa("kubectl", ["delete", "namespace", NAMESPACE, "--timeout=120s"], {
-        reject: false,
-      });
-    },
+    stopForwarding: close,
   };
 }

@@ -129,6 +129,15 @@ export function connectPlatform(environment: NodeJS.ProcessEnv): Platform {
   };
 }
 
+/** Namespaces that we brought into somebody's cluster carry it, and go with it. */
+export const TRIAL = "aiapp.dev/trial";
+export const SYSTEM = "aiapp-system";
+export const HELM_RELEASE = "aiapp-operator";
+
+export function trialNamespace(name: string): unknown {
+  return { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { [TRIAL]: "true" } } };
+}
+
 export interface InstallOptions {
   readonly tenants: readonly string[];
   readonly replicas?: number;
@@ -155,15 +164,15 @@ export async function installOperator(
       caBundle: await readFile(join(authority, "ca.crt"), "utf8"),
     }),
   };
+  await platform.kubectl(["apply", "--filename", "-"], JSON.stringify(trialNamespace(SYSTEM)));
   await platform.helm(
     [
       "upgrade",
       "--install",
-      "aiapp-operator",
+      HELM_RELEASE,
       join(root, "charts", "aiapp-operator"),
       "--namespace",
-      "aiapp-system",
-      "--create-namespace",
+      SYSTEM,
       "--wait",
       "--timeout",
       "3m",
@@ -179,7 +188,7 @@ export async function createTenant(platform: Platform, namespace: string): Promi
   const { login, registry } = platform.given;
   const host = registry.replace(/\/.*$/, "");
   const objects: unknown[] = [
-    { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
+    trialNamespace(namespace),
     {
       apiVersion: "v1",
       kind: "Secret",
