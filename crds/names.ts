@@ -25,6 +25,9 @@ export const annotations = {
   requestedAt: `${GROUP}/requestedAt`,
   /** On owned objects: a hash of what was applied, so that a field that is no longer wanted is noticed. */
   applied: `${GROUP}/applied`,
+  /** On every pod: the image and the version as people know them. */
+  image: `${GROUP}/image`,
+  modelVersion: `${GROUP}/model-version`,
   /** On a release's record: when its rollout began, and when it was fully out. RFC 3339. */
   startedAt: `${GROUP}/started-at`,
   releasedAt: `${GROUP}/released-at`,

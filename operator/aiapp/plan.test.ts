@@ -71,6 +71,10 @@ describe("the first pair", () => {
     });
     const { template } = deploymentOf(world).spec;
     expect(template.metadata?.labels?.[labels.release]).toBe(record?.id);
+    expect(template.metadata?.annotations).toMatchObject({
+      [annotations.image]: "example.azurecr.io/cats:1",
+      [annotations.modelVersion]: "1",
+    });
     expect(template.spec?.containers[0]?.image).toBe(
       `example.azurecr.io/cats@${digestOf("image 1")}`,
     );
@@ -234,6 +238,20 @@ describe("a version that was released before", () => {
       { modelVersion: "1", phase: "Released" },
       { modelVersion: "2", phase: "Superseded" },
     ]);
+  });
+});
+
+describe("another name for what serves", () => {
+  it("is no release, and is told", () => {
+    const world = released({ modelVersion: "1" });
+    const before = written(world);
+    world.publish({ tag: "stable" });
+    world.change({ image: "example.azurecr.io/cats:stable" });
+    world.poll();
+    const plan = world.reconcile();
+    expect(written(world)).toBe(before);
+    expect(conditionsOf(plan)).toMatchObject({ Released: "True Released" });
+    expect(plan.status.current).toMatchObject({ imageTag: "stable" });
   });
 });
 

@@ -1,5 +1,5 @@
 import type { AIApp } from "../../../crds/aiapp.ts";
-import { labels } from "../../../crds/names.ts";
+import { annotations as names, labels } from "../../../crds/names.ts";
 import type {
   V1Deployment,
   V1PodDisruptionBudget,
@@ -18,7 +18,8 @@ export function buildDeployment(
   release: Release,
   replicas: number | undefined,
 ): V1Deployment {
-  const { template } = release;
+  const { id, image, modelVersion, template } = release;
+  const { metadata } = template;
   return {
     metadata: ownedMetadata(app),
     spec: {
@@ -30,8 +31,13 @@ export function buildDeployment(
       template: {
         ...template,
         metadata: {
-          ...template.metadata,
-          labels: { ...template.metadata?.labels, [labels.release]: release.id },
+          ...metadata,
+          labels: { ...metadata?.labels, [labels.release]: id },
+          annotations: {
+            ...metadata?.annotations,
+            [names.image]: image,
+            [names.modelVersion]: modelVersion,
+          },
         },
       },
     },

@@ -234,10 +234,7 @@ describe("the spec's podTemplate", () => {
     };
     const { metadata, spec } = template({ podTemplate });
     expect(metadata?.labels).toMatchObject({ team: "cats" });
-    expect(metadata?.annotations).toMatchObject({
-      "prometheus.io/scrape": "true",
-      "aiapp.dev/model-version": "7",
-    });
+    expect(metadata?.annotations).toEqual({ "prometheus.io/scrape": "true" });
     expect(spec?.priorityClassName).toBe("high");
     expect(spec?.containers.map(({ name }) => name)).toEqual(["server", "proxy"]);
     expect(spec?.containers[0]).toMatchObject({ image });

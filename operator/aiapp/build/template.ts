@@ -49,7 +49,7 @@ export function usesWorkloadIdentity(app: AIApp): boolean {
   return storage === undefined && !anonymous.includes("Storage");
 }
 
-/** The pods of a release, without its id: that is a label, put on when the template is used. */
+/** The pods of a release, without its id and the names of its halves: those are put on when the template is used. */
 export function buildTemplate(
   app: AIApp,
   pair: Pair,
@@ -62,9 +62,6 @@ export function buildTemplate(
     ...(spec.credentials?.registry === undefined ? [] : [{ name: spec.credentials.registry }]),
   ];
   const made: V1PodTemplateSpec = {
-    metadata: {
-      annotations: { "aiapp.dev/image": pair.image, "aiapp.dev/model-version": pair.modelVersion },
-    },
     spec: {
       serviceAccountName: spec.serviceAccountName ?? app.metadata.name,
       automountServiceAccountToken: false,
