@@ -71,7 +71,7 @@ function tell({ requests, failed, dropped, longestGapMs, kinds, failures }: Summ
   for (const [kind, counts] of Object.entries(kinds)) {
     const { connections, latencyMs } = counts;
     console.log(
-      `  ${kind}: ${counts.requests} requests on ${connections} connections, ${counts.failed} failed, p50 ${latencyMs.p50.toFixed(0)} ms, p99 ${latencyMs.p99.toFixed(0)} ms`,
+      `  ${kind}: ${counts.requests} requests on ${connections} connections, ${counts.failed} failed, p50 ${latencyMs.p50.toFixed(0)} ms, p99 ${latencyMs.p99.toFixed(0)} ms, at most ${latencyMs.max.toFixed(0)} ms`,
     );
   }
   for (const failure of failures) console.error(JSON.stringify(failure));
