@@ -59,6 +59,8 @@ async function preflightCurrent(): Promise<readonly Lack[]> {
   ] as const) {
     if (!(await onPath(command))) lacks.push({ what: command, wayOut });
   }
+  if (process.getuid?.() !== 0)
+    lacks.push({ what: "root", wayOut: "run it as root (sudo -E): images are built here" });
   if (!process.env["AIAPP_REGISTRY"])
     lacks.push({
       what: "AIAPP_REGISTRY",
