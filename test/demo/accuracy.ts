@@ -56,15 +56,16 @@ export async function score(
 const IN_ROW = 30;
 
 /**
- * The proxies of the nodes follow within a second or two: until new connections lead to this release only. Thirty in a row
+ * The proxies of the nodes follow within a second or two, after an outage of the API server within a minute: until new connections lead to this release only. Thirty in a row
  * are no accident, also while one endpoint of three is an old one.
  * @param ask scores something on a connection of its own
  */
 export async function answeredBy(
   release: string | undefined,
   ask: () => Promise<Scored | undefined>,
+  withinMs = 30_000,
 ): Promise<void> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + withinMs;
   for (let inRow = 0; inRow < IN_ROW;) {
     const scored = await ask();
     inRow = scored?.release === release ? inRow + 1 : 0;

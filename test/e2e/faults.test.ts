@@ -307,12 +307,14 @@ describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
       60_000,
       async () => (await platform.kubectl(["get", "--raw", "/readyz"])) === "ok",
     );
+    // The nodes' proxies come back from their back-off later than everybody else.
     await serving(
       platform,
       NAMESPACE,
       NAME,
       "version 2",
       ({ status }) => status?.current?.modelVersion === "2",
+      90_000,
     );
   });
 

@@ -109,6 +109,7 @@ export async function serving(
   name: string,
   what: string,
   check: (app: AIApp) => boolean = () => true,
+  routedWithinMs?: number,
 ): Promise<AIApp> {
   const app = await waitFor(
     platform,
@@ -117,7 +118,7 @@ export async function serving(
     (one) => isReleased(one) && check(one),
   );
   const { url, current } = app.status ?? {};
-  await answeredBy(current?.id, () => ask(url).catch(() => undefined));
+  await answeredBy(current?.id, () => ask(url).catch(() => undefined), routedWithinMs);
   return app;
 }
 

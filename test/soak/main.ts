@@ -67,7 +67,7 @@ async function beside(): Promise<number> {
   );
 }
 
-function tell({ requests, failed, dropped, longestGapMs, kinds, failures }: Summary): void {
+function tell({ requests, failed, dropped, kinds, failures }: Summary): void {
   for (const [kind, counts] of Object.entries(kinds)) {
     const { connections, latencyMs } = counts;
     console.log(
@@ -75,7 +75,6 @@ function tell({ requests, failed, dropped, longestGapMs, kinds, failures }: Summ
     );
   }
   for (const failure of failures) console.error(JSON.stringify(failure));
-  console.log(`longest time without a right answer: ${longestGapMs.toFixed(0)} ms`);
   console.log(`requests: ${requests}`);
   console.log(`failed requests: ${failed}`);
   if (dropped > 0) console.log(`not sent, too many were open: ${dropped}`);

@@ -39,8 +39,6 @@ export const Summary = z.object({
       firstAt: z.string(),
     }),
   ),
-  /** The longest time without a right answer. */
-  longestGapMs: z.number(),
   /** The first of them, in full. */
   failures: z.array(
     z.object({
@@ -97,8 +95,6 @@ export function createTally(now: () => number, wallClock: () => number): Tally {
   let requests = 0;
   let failed = 0;
   let dropped = 0;
-  let rightAt = began;
-  let longestGapMs = 0;
 
   function kindOf(kind: Kind): KindTally {
     const there = byKind.get(kind);
@@ -118,10 +114,7 @@ export function createTally(now: () => number, wallClock: () => number): Tally {
     else tally.reused += 1;
     const bucket = Math.min(MAX_LATENCY_MS, Math.round(tookMs));
     tally.histogram[bucket] = (tally.histogram[bucket] ?? 0) + 1;
-    if (wrong === undefined) {
-      longestGapMs = Math.max(longestGapMs, now() - rightAt);
-      rightAt = now();
-    } else {
+    if (wrong !== undefined) {
       failed += 1;
       tally.failed += 1;
       reasons[wrong] = (reasons[wrong] ?? 0) + 1;
@@ -169,7 +162,6 @@ export function createTally(now: () => number, wallClock: () => number): Tally {
       reasons,
       kinds: byKindNow,
       releases,
-      longestGapMs: Math.round(Math.max(longestGapMs, now() - rightAt)),
       failures,
     });
   }
