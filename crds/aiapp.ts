@@ -119,7 +119,7 @@ export const ImagePolicy = z
     pattern: z
       .string()
       .min(1)
-      .max(256)
+      .max(128)
       .optional()
       .meta(
         cel(

@@ -25,9 +25,10 @@ export const annotations = {
   requestedAt: `${GROUP}/requestedAt`,
   /** On owned objects: a hash of what was applied, so that a field that is no longer wanted is noticed. */
   applied: `${GROUP}/applied`,
-  /** On every pod: the image and the version as people know them. */
-  image: `${GROUP}/image`,
+  /** On every pod: the version folder. */
   modelVersion: `${GROUP}/model-version`,
+  /** On a release's record: what the image is called now. Names come and go, and are no part of a release. */
+  image: `${GROUP}/image`,
   /** On a release's record: when its rollout began, and when it was fully out. RFC 3339. */
   startedAt: `${GROUP}/started-at`,
   releasedAt: `${GROUP}/released-at`,

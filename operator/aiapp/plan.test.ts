@@ -71,10 +71,6 @@ describe("the first pair", () => {
     });
     const { template } = deploymentOf(world).spec;
     expect(template.metadata?.labels?.[labels.release]).toBe(record?.id);
-    expect(template.metadata?.annotations).toMatchObject({
-      [annotations.image]: "example.azurecr.io/cats:1",
-      [annotations.modelVersion]: "1",
-    });
     expect(template.spec?.containers[0]?.image).toBe(
       `example.azurecr.io/cats@${digestOf("image 1")}`,
     );
@@ -242,16 +238,17 @@ describe("a version that was released before", () => {
 });
 
 describe("another name for what serves", () => {
-  it("is no release, and is told", () => {
+  it("is no release, and is told, also after a restart", () => {
     const world = released({ modelVersion: "1" });
-    const before = written(world);
+    const before = canonical(deploymentOf(world));
     world.publish({ tag: "stable" });
     world.change({ image: "example.azurecr.io/cats:stable" });
-    world.poll();
-    const plan = world.reconcile();
-    expect(written(world)).toBe(before);
-    expect(conditionsOf(plan)).toMatchObject({ Released: "True Released" });
-    expect(plan.status.current).toMatchObject({ imageTag: "stable" });
+    world.poll().converge();
+    expect(canonical(deploymentOf(world))).toBe(before);
+    expect(world.records).toHaveLength(1);
+    expect(conditionsOf(world.reconcile())).toMatchObject({ Released: "True Released" });
+    world.forget();
+    expect(world.reconcile().status.current).toMatchObject({ imageTag: "stable" });
   });
 });
 
@@ -383,7 +380,7 @@ describe("the newest version, when it is deleted at its source", () => {
         Released: "False DowngradeRefused",
       });
       expect(plan.status.conditions?.find(({ type }) => type === "Released")?.message).toMatch(
-        /cats\/3, which was released, is not there any more.*name 2 in spec\.modelVersion to go back/,
+        /cats\/3, which was released, is not found any more.*name 2 in spec\.modelVersion to go back/,
       );
     },
   );
@@ -432,6 +429,34 @@ describe("the newest version, when it is deleted at its source", () => {
     world.change({ image: "example.azurecr.io/cats:1.4.0", imagePolicy: undefined });
     world.poll().converge();
     expect(world.app.status?.current?.image).toBe("example.azurecr.io/cats:1.4.0");
+  });
+
+  it("is judged by the name that it had last: the same image may have had others", () => {
+    const world = new World({ imagePolicy: { semver: ">=1" }, modelVersion: "1" });
+    for (const [tag, image] of [
+      ["1.5.0", "good"],
+      ["1.6.0", "bad"],
+      ["1.7.0", "good"],
+    ] as const) {
+      world.publish({ tag, image: digestOf(image) });
+      world.poll().converge();
+    }
+    expect(world.app.status?.current).toMatchObject({ imageTag: "1.7.0" });
+    world.publish({ tag: "1.6.0", image: digestOf("bad") });
+    expect(conditionsOf(world.poll().reconcile())).toMatchObject({
+      Released: "False DowngradeRefused",
+    });
+    expect(world.app.status?.current).toMatchObject({ imageDigest: digestOf("good") });
+  });
+
+  it("is no matter when what is left is the same under an older name", () => {
+    const world = new World({ imagePolicy: { semver: ">=1" }, modelVersion: "1" });
+    world.publish({ tag: "1.5.0", image: digestOf("good") });
+    world.poll().converge();
+    world.publish({ tag: "1.4.0", image: digestOf("good") });
+    world.poll().converge();
+    expect(conditionsOf(world.reconcile())).toMatchObject({ Released: "True Released" });
+    expect(world.app.status?.current).toMatchObject({ imageTag: "1.4.0" });
   });
 });
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 
 import type { AIApp, ReleaseStatus, Phase } from "../../crds/aiapp.ts";
-import { annotations, labels, MANAGER, revisionName } from "../../crds/names.ts";
+import { annotations, containers, labels, MANAGER, revisionName } from "../../crds/names.ts";
 import type { V1ControllerRevision, V1PodTemplateSpec } from "../kube/types.ts";
 import { isReference, parseReference } from "../sources/reference.ts";
 import { ownerReference } from "./build/owner.ts";
@@ -11,7 +11,7 @@ import { hashOf } from "./canonical.ts";
 
 /** A code image and a model version that were seen together. */
 export interface Pair {
-  /** As the spec names it. */
+  /** As the spec names it, or with the tag that it chooses: what people call it now. */
   readonly image: string;
   readonly imageDigest: string;
   readonly modelVersion: string;
@@ -44,7 +44,6 @@ export function releaseId(pair: Pair, template: V1PodTemplateSpec): string {
 
 const RecordData = z.object({
   id: z.string().regex(/^[0-9a-f]{10}$/),
-  image: z.string().refine(isReference),
   imageDigest: z.string(),
   modelVersion: z.string(),
   modelDigest: z.string(),
@@ -57,8 +56,14 @@ export function readRecord(revision: V1ControllerRevision): ReleaseRecord | unde
   const data = RecordData.safeParse(revision.data);
   if (!data.success) return undefined;
   const notes = revision.metadata?.annotations ?? {};
+  const server = data.data.template.spec?.containers.find(({ name }) => name === containers.server);
+  const image = [notes[annotations.image], server?.image].find(
+    (name) => name !== undefined && isReference(name),
+  );
+  if (image === undefined) return undefined;
   return {
     ...data.data,
+    image,
     revision: revision.revision,
     startedAt: notes[annotations.startedAt] ?? "",
     releasedAt: notes[annotations.releasedAt],
@@ -67,7 +72,7 @@ export function readRecord(revision: V1ControllerRevision): ReleaseRecord | unde
 
 /** The ControllerRevision that keeps a release: everything that a rollback needs, if all else is lost. */
 export function writeRecord(app: AIApp, record: ReleaseRecord): V1ControllerRevision {
-  const { revision, startedAt, releasedAt, ...data } = record;
+  const { revision, startedAt, releasedAt, image, ...data } = record;
   return {
     metadata: {
       namespace: app.metadata.namespace,
@@ -78,6 +83,7 @@ export function writeRecord(app: AIApp, record: ReleaseRecord): V1ControllerRevi
         [labels.release]: record.id,
       },
       annotations: {
+        [annotations.image]: image,
         [annotations.startedAt]: startedAt,
         ...(releasedAt !== undefined && { [annotations.releasedAt]: releasedAt }),
       },

@@ -25,7 +25,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
     readyReplicas: ours(observed.deployment)?.status?.readyReplicas ?? 0,
     selector: `${labels.app}=${app.metadata.name}`,
     ...(url !== undefined && { url }),
-    ...(records.current && { current: released(asNamedNow(records.current, findings)) }),
+    ...(records.current && { current: released(records.current) }),
     ...(candidate && { candidate: statusOf(candidate, "RollingOut", candidate.startedAt) }),
     ...(records.previous && { previous: released(records.previous) }),
     history: records.all
@@ -42,13 +42,6 @@ export function buildStatus(findings: Findings): AIAppStatus {
 
 function released(record: ReleaseRecord): ReleaseStatus {
   return statusOf(record, "Released", record.releasedAt ?? record.startedAt);
-}
-
-/** A tag that moves to what serves already is no release, but the name that people know it by now. */
-function asNamedNow(record: ReleaseRecord, { target, pair: { pair } }: Findings): ReleaseRecord {
-  return pair !== undefined && target.isNewest && target.release?.id === record.id
-    ? { ...record, image: pair.image }
-    : record;
 }
 
 function historical(record: ReleaseRecord, candidate: string | undefined): ReleaseStatus {

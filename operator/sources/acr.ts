@@ -15,7 +15,13 @@ import { guardedHttpClient } from "./azure-http.ts";
 import { identityKey, type Identity } from "./identity.ts";
 import { MANIFEST_TYPES, type ImageRegistry, type RegistryOptions } from "./image.ts";
 import { manifestPath, type ImageReference } from "./reference.ts";
-import { digestOf, errorOf, unreachable } from "./registry-answer.ts";
+import {
+  AnswerTooLargeError,
+  digestOf,
+  errorOf,
+  MAX_ANSWER_BYTES,
+  unreachable,
+} from "./registry-answer.ts";
 import { readAllTags } from "./tag-pages.ts";
 import { NoTokenError } from "./workload.ts";
 
@@ -56,10 +62,13 @@ const signals = new AsyncLocalStorage<AbortSignal>();
 export function createAcr({ agents, credentials }: RegistryOptions): ImageRegistry {
   const guarded = guardedHttpClient(agents);
   const httpClient: HttpClient = {
-    sendRequest: (request) => {
+    sendRequest: async (request) => {
       const signal = request.abortSignal ?? signals.getStore();
       if (signal !== undefined) request.abortSignal = signal;
-      return guarded.sendRequest(request);
+      // Every answer as a stream, whatever its status: the client itself would read it without end.
+      request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY]);
+      const { readableStreamBody, ...response } = await guarded.sendRequest(request);
+      return { ...response, bodyAsText: await readBounded(readableStreamBody ?? [], request.url) };
     },
   };
   /** One per purpose, repository and identity: a client holds one access token, and changing its scope costs two requests. */
@@ -110,7 +119,7 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
       const sender = senderOf(clientOf(purpose, reference, identity));
       return await signals.run(signal, () => sender.sendRequest(request));
     } catch (error) {
-      throw statusOf(error, reference, identity);
+      throw error instanceof AnswerTooLargeError ? error : statusOf(error, reference, identity);
     }
   }
 
@@ -161,6 +170,21 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
       }),
     newestPush,
   };
+}
+
+async function readBounded(
+  stream: AsyncIterable<unknown> | Iterable<never>,
+  url: string,
+): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk as Uint8Array);
+    length += bytes.length;
+    if (length > MAX_ANSWER_BYTES) throw new AnswerTooLargeError(new URL(url).host);
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 function heedful(credential: TokenCredential): TokenCredential {

@@ -8,7 +8,14 @@ import { againWhenReset, schemeOf } from "./hosts.ts";
 import { identityKey, type Identity } from "./identity.ts";
 import { apiHost, manifestPath, type ImageReference } from "./reference.ts";
 import { MANIFEST_TYPES, type ImageRegistry, type RegistryOptions } from "./image.ts";
-import { digestOf, errorOf, refused, unreachable } from "./registry-answer.ts";
+import {
+  AnswerTooLargeError,
+  digestOf,
+  errorOf,
+  MAX_ANSWER_BYTES,
+  refused,
+  unreachable,
+} from "./registry-answer.ts";
 import { readAllTags } from "./tag-pages.ts";
 
 /** The OCI distribution API, with the token flow that registries share (distribution's "token authentication"). */
@@ -19,7 +26,6 @@ interface Answer {
   readonly text: string;
 }
 
-const MAX_BODY_BYTES = 1024 * 1024;
 const MAX_TOKENS = 1000;
 const Token = z.object({
   token: z.string().optional(),
@@ -95,8 +101,7 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
           response.setEncoding("utf8");
           response.on("data", (chunk: string) => {
             text += chunk;
-            if (text.length > MAX_BODY_BYTES)
-              response.destroy(new Error("the answer is too large"));
+            if (text.length > MAX_ANSWER_BYTES) response.destroy(new AnswerTooLargeError(url.host));
           });
           response.on("error", reject);
           response.on("end", () =>

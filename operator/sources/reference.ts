@@ -24,8 +24,8 @@ export function parseReference(text: string): ImageReference {
 }
 
 export function isReference(text: string): boolean {
-  const groups = REFERENCE.exec(text)?.groups;
-  return (groups?.["tag"] ?? groups?.["digest"]) !== undefined;
+  const found = read(text);
+  return (found?.tag ?? found?.digest) !== undefined;
 }
 
 /** The repository alone, whatever tag stands behind it. @throws IMAGE_REFERENCE_INVALID */
@@ -34,15 +34,22 @@ export function parseRepository(text: string): ImageReference {
 }
 
 function parse(text: string): ImageReference {
-  const groups = text.length <= 1024 ? REFERENCE.exec(text)?.groups : undefined;
-  const { registry, repository, tag, digest } = groups ?? {};
-  if (registry === undefined || repository === undefined || !/[.:]|^localhost$/.test(registry)) {
+  const found = read(text);
+  if (found === undefined) {
     throw new OperatorError(
       "IMAGE_REFERENCE_INVALID",
       `image ${JSON.stringify(text)} must name a registry, a repository and a tag or digest, such as contoso.azurecr.io/cats:1.4 (for Docker Hub: docker.io/library/NAME:TAG)`,
     );
   }
-  return { registry, repository, tag, digest };
+  return found;
+}
+
+function read(text: string): ImageReference | undefined {
+  const groups = text.length <= 1024 ? REFERENCE.exec(text)?.groups : undefined;
+  const { registry, repository, tag, digest } = groups ?? {};
+  return registry === undefined || repository === undefined || !/[.:]|^localhost$/.test(registry)
+    ? undefined
+    : { registry, repository, tag, digest };
 }
 
 /** As people write it: `host/repository`, with the tag or the digest if there is one. */

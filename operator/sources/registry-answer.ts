@@ -9,6 +9,17 @@ interface Answer {
   readonly headers: { readonly "retry-after"?: string | undefined };
 }
 
+/** Some registries give the whole list of tags in one answer; nothing else that they say is long. */
+export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+
+export class AnswerTooLargeError extends Error {
+  override readonly name = "AnswerTooLargeError";
+
+  constructor(host: string) {
+    super(`${host} answers with more than ${MAX_ANSWER_BYTES} bytes`);
+  }
+}
+
 /** Judges a HEAD's answer, whichever client sent it. */
 export function digestOf(
   reference: ImageReference,

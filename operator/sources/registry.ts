@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+
 import type { ImagePolicy } from "../../crds/aiapp.ts";
 import { OperatorError } from "../errors.ts";
 import { createAcr } from "./acr.ts";
@@ -79,10 +81,27 @@ function choosing(
       if (same !== undefined) return same;
     }
     const tags = await registry.listTags(repository, identity, signal);
-    const [newest] = order.newestFirst(tags);
+    const newest = await newestOf(tags, order, signal);
     if (newest === undefined) throw nothingToChoose(repository, tags.length);
     return see(newest, mark, signal);
   };
+}
+
+const AT_ONCE = 500;
+
+/** Long lists are gone through in parts: other apps are served in between. */
+async function newestOf(
+  tags: readonly string[],
+  order: TagOrder,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  let newest: string | undefined;
+  for (let from = 0; from < tags.length; from += AT_ONCE) {
+    const part = tags.slice(from, from + AT_ONCE);
+    [newest] = order.newestFirst(newest === undefined ? part : [newest, ...part]);
+    await nextTurn(undefined, { signal });
+  }
+  return newest;
 }
 
 /** That a tag was deleted is no push. */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { OperatorError } from "../errors.ts";
 import type { Identity } from "./identity.ts";
 import { nameOf, type ImageReference } from "./reference.ts";
-import { errorOf } from "./registry-answer.ts";
+import { AnswerTooLargeError, errorOf } from "./registry-answer.ts";
 
 /** `GET /v2/<name>/tags/list`, page by page: all of it or an error (OCI distribution spec, "Content Discovery"). */
 
@@ -19,7 +19,9 @@ const MAX_TAGS = 50_000;
 /** A registry may give smaller pages than it was asked for, but not without end. */
 const MAX_PAGES = 1000;
 
-const Tags = z.object({ tags: z.array(z.string().max(128)).nullable() });
+/** As the specification has it: what is no tag could lead elsewhere in the registry. */
+const Tag = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/);
+const Tags = z.object({ tags: z.array(Tag).nullable() });
 
 /** @param get answers a path with its query */
 export async function readAllTags(
@@ -31,19 +33,23 @@ export async function readAllTags(
   const names: string[] = [];
   let path: string | undefined = `${first}?n=${PAGE}`;
   for (let pages = 0; path !== undefined; pages += 1) {
-    const { status, text, link, retryAfter }: Page = await get(path);
+    const { status, text, link, retryAfter }: Page = await get(path).catch((error: unknown) => {
+      throw error instanceof AnswerTooLargeError ? tooManyTags(repository) : error;
+    });
     if (status !== 200)
       throw errorOf({ status, headers: { "retry-after": retryAfter } }, repository, identity);
-    names.push(...tagsIn(text, repository));
-    if (names.length > MAX_TAGS || pages === MAX_PAGES) {
-      throw new OperatorError(
-        "TAGS_TOO_MANY",
-        `${nameOf(repository)} has more than ${names.length > MAX_TAGS ? MAX_TAGS : names.length} tags, too many to choose among: delete old ones, or name a tag in spec.image and remove imagePolicy`,
-      );
-    }
+    for (const name of tagsIn(text, repository)) names.push(name);
+    if (names.length > MAX_TAGS || pages + 1 === MAX_PAGES) throw tooManyTags(repository);
     path = link === undefined ? undefined : nextPath(link, first, repository);
   }
   return names;
+}
+
+function tooManyTags(repository: ImageReference): OperatorError {
+  return new OperatorError(
+    "TAGS_TOO_MANY",
+    `${nameOf(repository)} has too many tags to choose among (50,000 at most): delete old ones, or name a tag in spec.image and remove imagePolicy`,
+  );
 }
 
 function tagsIn(text: string, repository: ImageReference): readonly string[] {
@@ -65,7 +71,7 @@ function tagsIn(text: string, repository: ImageReference): readonly string[] {
 
 /** `</v2/cats/tags/list?last=1.4&n=1000>; rel="next"`: followed in the same list only, whatever host it names. */
 function nextPath(link: string, list: string, repository: ImageReference): string | undefined {
-  const target = /<([^>]+)>\s*;\s*rel="?next"?/.exec(link)?.[1];
+  const target = /<([^<>]+)>\s*;\s*rel="?next"?/.exec(link)?.[1];
   if (target === undefined) return undefined;
   const url = URL.parse(target, `https://${repository.registry}${list}`);
   if (url?.pathname !== list) {

@@ -55,7 +55,13 @@ function readVersion(text: string): (tag: string) => semver.SemVer | undefined {
   };
 }
 
-/** RE2: patterns are anybody's, and this takes time in proportion to the tag, whatever the pattern. */
+/** Steps that a pattern may come to when it is compiled: usual ones have twenty, `[0-9a-f]{40}` has forty. */
+const MAX_STEPS = 128;
+
+/**
+ * Patterns are anybody's, and one process reads them all: RE2 takes at most the length of the tag times the number of steps,
+ * and both are bounded.
+ */
 function readNumber(text: string): (tag: string) => bigint | undefined {
   let pattern: RE2JS;
   try {
@@ -72,6 +78,12 @@ function readNumber(text: string): (tag: string) => bigint | undefined {
     throw new OperatorError(
       "IMAGE_POLICY_INVALID",
       `imagePolicy.pattern ${text} has ${pattern.groupCount()} groups: it needs one, around the number; write others as (?:…)`,
+    );
+  }
+  if (pattern.programSize() > MAX_STEPS) {
+    throw new OperatorError(
+      "IMAGE_POLICY_INVALID",
+      `imagePolicy.pattern ${text} takes too many steps: write fewer repetitions such as {100}`,
     );
   }
   return (tag) => {

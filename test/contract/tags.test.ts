@@ -164,6 +164,12 @@ describe("ACR", () => {
     { what: "something else", body: "<html>", code: "REGISTRY_BAD_ANSWER" },
     { what: "tags that are none", body: '{"tags":[1,2]}', code: "REGISTRY_BAD_ANSWER" },
     {
+      what: "tags that lead elsewhere",
+      body: '{"tags":["1.0.0","../../../../v2/other/manifests/1.0.0"]}',
+      code: "REGISTRY_BAD_ANSWER",
+    },
+    { what: "a list without end", body: `["${"x".repeat(9_000_000)}"]`, code: "TAGS_TOO_MANY" },
+    {
       what: "a next page that is elsewhere",
       body: '{"tags":["1.0.0"]}',
       headers: { link: '</v2/other/tags/list?last=1.0.0>; rel="next"' },

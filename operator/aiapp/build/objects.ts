@@ -1,5 +1,5 @@
 import type { AIApp } from "../../../crds/aiapp.ts";
-import { annotations as names, labels } from "../../../crds/names.ts";
+import { labels } from "../../../crds/names.ts";
 import type {
   V1Deployment,
   V1PodDisruptionBudget,
@@ -18,8 +18,7 @@ export function buildDeployment(
   release: Release,
   replicas: number | undefined,
 ): V1Deployment {
-  const { id, image, modelVersion, template } = release;
-  const { metadata } = template;
+  const { template } = release;
   return {
     metadata: ownedMetadata(app),
     spec: {
@@ -31,13 +30,8 @@ export function buildDeployment(
       template: {
         ...template,
         metadata: {
-          ...metadata,
-          labels: { ...metadata?.labels, [labels.release]: id },
-          annotations: {
-            ...metadata?.annotations,
-            [names.image]: image,
-            [names.modelVersion]: modelVersion,
-          },
+          ...template.metadata,
+          labels: { ...template.metadata?.labels, [labels.release]: release.id },
         },
       },
     },

@@ -234,7 +234,10 @@ describe("the spec's podTemplate", () => {
     };
     const { metadata, spec } = template({ podTemplate });
     expect(metadata?.labels).toMatchObject({ team: "cats" });
-    expect(metadata?.annotations).toEqual({ "prometheus.io/scrape": "true" });
+    expect(metadata?.annotations).toEqual({
+      "prometheus.io/scrape": "true",
+      "aiapp.dev/model-version": "7",
+    });
     expect(spec?.priorityClassName).toBe("high");
     expect(spec?.containers.map(({ name }) => name)).toEqual(["server", "proxy"]);
     expect(spec?.containers[0]).toMatchObject({ image });

@@ -1,5 +1,5 @@
 import type { AIApp } from "../../../crds/aiapp.ts";
-import { containers, labels, MODEL_MOUNT_PATH } from "../../../crds/names.ts";
+import { annotations, containers, labels, MODEL_MOUNT_PATH } from "../../../crds/names.ts";
 import type { V1Container, V1EnvVar, V1PodTemplateSpec, V1VolumeMount } from "../../kube/types.ts";
 import type { Pair } from "../release.ts";
 import { mergeStrategically } from "./merge.ts";
@@ -49,7 +49,7 @@ export function usesWorkloadIdentity(app: AIApp): boolean {
   return storage === undefined && !anonymous.includes("Storage");
 }
 
-/** The pods of a release, without its id and the names of its halves: those are put on when the template is used. */
+/** The pods of a release, without its id: that is a label, put on when the template is used. */
 export function buildTemplate(
   app: AIApp,
   pair: Pair,
@@ -62,6 +62,7 @@ export function buildTemplate(
     ...(spec.credentials?.registry === undefined ? [] : [{ name: spec.credentials.registry }]),
   ];
   const made: V1PodTemplateSpec = {
+    metadata: { annotations: { [annotations.modelVersion]: pair.modelVersion } },
     spec: {
       serviceAccountName: spec.serviceAccountName ?? app.metadata.name,
       automountServiceAccountToken: false,

@@ -48,7 +48,9 @@ export function keepRecords(
       const releasedAt = isCurrent ? recorded.releasedAt : undefined;
       keep({ ...release, revision: newest + 1, startedAt: time, releasedAt });
     } else if (progress.isOut && recorded.releasedAt === undefined) {
-      keep({ ...recorded, releasedAt: time });
+      keep({ ...recorded, image: release.image, releasedAt: time });
+    } else if (recorded.image !== release.image) {
+      keep({ ...recorded, image: release.image });
     }
   }
 

@@ -38,9 +38,9 @@ export function decideTarget(
 function makeRelease({ app, records }: Observed, pair: Pair, puller: PullerSettings): Release {
   const image = pinned(parseReference(pair.image), pair.imageDigest);
   const id = releaseId(pair, buildTemplate(app, pair, image, anyPuller));
-  // As it was recorded: whatever the operator has learnt since, a release stays what it was.
+  // As it was recorded, but for its name: whatever the operator has learnt since, a release stays what it was.
   const recorded = records.find((record) => record.id === id);
-  if (recorded !== undefined) return recorded;
+  if (recorded !== undefined) return { ...recorded, image: pair.image };
   const { store, name } = app.spec.model;
   return { id, ...pair, model: { store, name }, template: buildTemplate(app, pair, image, puller) };
 }
@@ -83,9 +83,12 @@ function findMutation({ app, records }: Observed, pair: Pair): Refusal | undefin
 function findDowngrade({ app, records }: Observed, pair: Pair): Refusal | undefined {
   const current = currentRecord(records);
   if (current === undefined) return undefined;
+  // The same under an older name.
+  if (pair.imageDigest === current.imageDigest && pair.modelDigest === current.modelDigest)
+    return undefined;
   const refuse = (field: string, from: string, to: string): Refusal => ({
     reason: "DowngradeRefused",
-    message: `${from}, which was released, is not there any more, and the newest that is left is ${to}, which is older: publish a newer one, or name ${to} in ${field} to go back; what serves goes on serving`,
+    message: `${from}, which was released, is not found any more, and the newest that is left is ${to}, which is older: publish a newer one, or name ${to} in ${field} to go back; what serves goes on serving, and until then nothing else of its pods is changed`,
   });
   const { model, modelVersion, imagePolicy } = app.spec;
   if (
