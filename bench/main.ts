@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 
 import { explain, preflight } from "../test/cluster/preflight.ts";
+import { untilInterrupted } from "../test/cluster/process.ts";
 import { runInside, withLocal } from "../test/support/outside.ts";
 import { GIVEN } from "../test/support/platform.ts";
 import { table, type Figure } from "./figures.ts";
@@ -25,7 +26,7 @@ async function beside(): Promise<number> {
     console.error(explain(lacks));
     return 1;
   }
-  return withLocal({}, (prepared) =>
+  return withLocal({ signal: untilInterrupted() }, (prepared) =>
     runInside(prepared, [process.execPath, import.meta.filename, ...process.argv.slice(2)]),
   );
 }

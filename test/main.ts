@@ -8,6 +8,7 @@ import { execa } from "execa";
 import { ensureBinaries } from "./cluster/binaries.ts";
 import { ensurePackages } from "./cluster/packages.ts";
 import { preflight, type Lack } from "./cluster/preflight.ts";
+import { untilInterrupted } from "./cluster/process.ts";
 import { noCounts, readReport, total, type Counts } from "./report.ts";
 import { platformLacks, withPlatform } from "./support/current.ts";
 import { runInside } from "./support/outside.ts";
@@ -91,7 +92,7 @@ async function runOne(tier: Tier, files: readonly string[], folder: string): Pro
   }
   if (tier !== "e2e") return runTier(tier, files, folder, runHere);
   // Beside the cluster, in its network; two nodes, for there are drains.
-  return withPlatform({ nodes: 2 }, (prepared) =>
+  return withPlatform({ nodes: 2, signal: untilInterrupted() }, (prepared) =>
     runTier(tier, files, folder, (command) => runInside(prepared, command)),
   );
 }

@@ -1,5 +1,16 @@
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { execa } from "execa";
@@ -222,13 +233,21 @@ export async function pushImage(
     insecure = false,
   }: { authority?: string; credentials?: string; insecure?: boolean } = {},
 ): Promise<string> {
-  const digestFile = join(cacheFolder(process.env), `digest.${process.pid}.${Date.now()}`);
+  const folder = await mkdtemp(join(tmpdir(), "push-"));
+  const digestFile = join(folder, "digest");
+  // In a file: arguments are for everybody to see, and stand in error messages.
+  const authFile = join(folder, "auth.json");
+  if (credentials !== undefined) {
+    const [host = ""] = reference.split("/", 1);
+    const auth = Buffer.from(credentials).toString("base64");
+    await writeFile(authFile, JSON.stringify({ auths: { [host]: { auth } } }), { mode: 0o600 });
+  }
   const args = [
     "copy",
     "--digestfile",
     digestFile,
     "--insecure-policy",
-    ...(credentials === undefined ? [] : ["--dest-creds", credentials]),
+    ...(credentials === undefined ? [] : ["--dest-authfile", authFile]),
     ...(insecure ? ["--dest-tls-verify=false"] : []),
     `oci:${layoutFolder}:image`,
     `docker://${reference}`,
@@ -239,6 +258,6 @@ export async function pushImage(
     });
     return (await readFile(digestFile, "utf8")).trim();
   } finally {
-    await rm(digestFile, { force: true });
+    await rm(folder, { recursive: true, force: true });
   }
 }

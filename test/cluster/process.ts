@@ -126,6 +126,14 @@ export async function forget(processes: string, name: string): Promise<void> {
 }
 
 /** Polls until `check` gives a value; says what it waited for when it never does. */
+/** Aborted by the first Ctrl-C or SIGTERM: what runs ends, and all is taken down. */
+export function untilInterrupted(): AbortSignal {
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort(new Error("interrupted")));
+  process.once("SIGTERM", () => stop.abort(new Error("terminated")));
+  return stop.signal;
+}
+
 export async function eventually<T>(
   what: string,
   withinMs: number,

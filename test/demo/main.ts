@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { explain } from "../cluster/preflight.ts";
+import { untilInterrupted } from "../cluster/process.ts";
 import { platformLacks, withPlatform } from "../support/current.ts";
 import { runInside } from "../support/outside.ts";
 
@@ -16,16 +17,12 @@ async function main(): Promise<number> {
     console.error(explain(lacks));
     return 1;
   }
-  const stop = new AbortController();
-  // A first Ctrl-C ends what runs and then takes all down.
-  process.once("SIGINT", () => stop.abort(new Error("interrupted")));
-  process.once("SIGTERM", () => stop.abort(new Error("terminated")));
   const story = [
     process.execPath,
     join(import.meta.dirname, "story.ts"),
     ...(values.keep ? ["--keep"] : []),
   ] as const;
-  return withPlatform({ signal: stop.signal, keep: values.keep }, (prepared) =>
+  return withPlatform({ signal: untilInterrupted(), keep: values.keep }, (prepared) =>
     runInside(prepared, story),
   );
 }

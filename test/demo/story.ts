@@ -14,6 +14,7 @@ import {
   installOperator,
   type Platform,
 } from "../support/platform.ts";
+import { removeNamespaces } from "../support/trial.ts";
 import { startTraffic, type Traffic } from "../traffic/start.ts";
 import type { Summary } from "../traffic/tally.ts";
 import { accuracy, answeredBy, score } from "./accuracy.ts";
@@ -72,13 +73,7 @@ async function setUp(platform: Platform): Promise<string> {
   const image = `${platform.registry}/digits:1`;
   heading("A registry, a storage account, an operator");
   // What an earlier run with --keep left.
-  await platform.kubectl([
-    "delete",
-    "namespace",
-    NAMESPACE,
-    "--ignore-not-found",
-    "--timeout=120s",
-  ]);
+  await removeNamespaces(platform.kubectl, [NAMESPACE]);
   await step("create the namespace demo, with Secrets for storage and registry", () =>
     createTenant(platform, NAMESPACE),
   );

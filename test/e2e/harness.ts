@@ -12,6 +12,7 @@ import {
   installOperator,
   type Platform,
 } from "../support/platform.ts";
+import { removeNamespaces } from "../support/trial.ts";
 import { startTraffic, type Traffic, type TrafficOptions } from "../traffic/start.ts";
 
 /** What every e2e file and the soak stand on: the operator installed by its chart, and a namespace of its own. */
@@ -27,7 +28,7 @@ export function imageOf(platform: Platform, namespace: Namespace): string {
 /** The operator with all namespaces, each empty: once for all files of a run. */
 export async function install(): Promise<Platform> {
   const platform = connectPlatform(process.env);
-  await platform.kubectl([...removal, "--timeout=300s"]);
+  await removeNamespaces(platform.kubectl, NAMESPACES);
   for (const namespace of NAMESPACES) await createTenant(platform, namespace);
   await installOperator(platform, { tenants: NAMESPACES });
   return platform;
@@ -35,10 +36,8 @@ export async function install(): Promise<Platform> {
 
 /** What `install` brought. Pods take their time to leave, and nobody waits for them: the next `install` does, if it must. */
 export async function uninstall(platform: Platform): Promise<void> {
-  await platform.kubectl([...removal, "--wait=false"]);
+  await removeNamespaces(platform.kubectl, NAMESPACES, "--wait=false");
 }
-
-const removal = ["delete", "namespace", ...NAMESPACES, "--ignore-not-found"] as const;
 
 /** A namespace's code image, and versions of a model of its name. */
 export async function setUp(namespace: Namespace, versions: readonly string[]): Promise<Platform> {

@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 
 import type { AIApp } from "../../crds/aiapp.ts";
 import { explain } from "../cluster/preflight.ts";
+import { untilInterrupted } from "../cluster/process.ts";
 import {
   apply,
   digits,
@@ -62,7 +63,7 @@ async function beside(): Promise<number> {
     console.error(explain(lacks));
     return 1;
   }
-  return withPlatform({ nodes: 2 }, (prepared) =>
+  return withPlatform({ nodes: 2, signal: untilInterrupted() }, (prepared) =>
     runInside(prepared, [process.execPath, import.meta.filename, ...process.argv.slice(2)]),
   );
 }

@@ -14,7 +14,8 @@ import {
   type LocalOptions,
   type Prepared,
 } from "./outside.ts";
-import { HELM_RELEASE, SYSTEM, TRIAL, trialNamespace } from "./platform.ts";
+import { HELM_RELEASE } from "./platform.ts";
+import { ensureNamespace, hasForeignOperator, removeNamespaces, SYSTEM } from "./trial.ts";
 
 /**
  * A cluster that somebody has (kind, AKS): `AIAPP_CLUSTER=current`, the current context of KUBECONFIG, and AIAPP_REGISTRY for
@@ -39,11 +40,11 @@ export async function withPlatform<T>(
   work: (prepared: Prepared) => Promise<T>,
 ): Promise<T> {
   if (!isCurrent) return withLocal(options, work);
-  const prepared = await prepareCurrent(options.signal);
+  const leave: (() => void)[] = [];
   try {
-    return await work(prepared);
+    return await work(await prepareCurrent(leave, options.signal));
   } finally {
-    prepared.stopForwarding();
+    for (const end of leave) end();
     if (options.keep !== true) await takeAway();
   }
 }
@@ -69,7 +70,7 @@ async function preflightCurrent(): Promise<readonly Lack[]> {
   const version = await execa("kubectl", ["version", "--request-timeout=10s"], { reject: false });
   if (version.exitCode !== 0)
     lacks.push({ what: "a cluster that answers", wayOut: "set KUBECONFIG, or choose a context" });
-  else if (await hasOperator())
+  else if (await hasForeignOperator(kubectl, CRD))
     lacks.push({
       what: "a cluster without an AIApp operator of its own",
       wayOut: `choose another cluster: the trial would replace what is in ${SYSTEM}`,
@@ -77,9 +78,12 @@ async function preflightCurrent(): Promise<readonly Lack[]> {
   return lacks;
 }
 
+async function kubectl(args: readonly string[], input?: string): Promise<string> {
+  return (await execa("kubectl", args, { ...(input !== undefined && { input }) })).stdout;
+}
+
 async function apply(...objects: readonly unknown[]): Promise<void> {
-  for (const object of objects)
-    await execa("kubectl", ["apply", "--filename", "-"], { input: JSON.stringify(object) });
+  for (const object of objects) await kubectl(["apply", "--filename", "-"], JSON.stringify(object));
 }
 
 async function startAzurite(): Promise<void> {
@@ -94,8 +98,8 @@ async function startAzurite(): Promise<void> {
     ports: [{ containerPort: 10_000 }],
     readinessProbe: { tcpSocket: { port: 10_000 }, periodSeconds: 1 },
   };
+  await ensureNamespace(kubectl, NAMESPACE);
   await apply(
-    trialNamespace(NAMESPACE),
     {
       apiVersion: "apps/v1",
       kind: "Deployment",
@@ -113,7 +117,7 @@ async function startAzurite(): Promise<void> {
     },
   );
   // prettier-ignore
-  await execa("kubectl", ["rollout", "status", "deployment/azurite", "--namespace", NAMESPACE, "--timeout=180s"]);
+  await kubectl(["rollout", "status", "deployment/azurite", "--namespace", NAMESPACE, "--timeout=180s"]);
 }
 
 /** A port of loopback that leads to the Azurite in the cluster. */
@@ -134,41 +138,21 @@ async function forwardAzurite(): Promise<{ port: number; close: () => void }> {
   return { port, close: () => void child.kill() };
 }
 
-/** Whatever was put into the cluster. */
+/** Whatever was put into the cluster. What cannot be taken away is told, and does not keep the rest. */
 async function takeAway(): Promise<void> {
-  for (const [command, ...args] of [
-    ["helm", "uninstall", HELM_RELEASE, "--namespace", SYSTEM],
-    ["kubectl", "delete", "namespace", "--selector", TRIAL, "--timeout=300s"],
-    ["kubectl", "delete", "crd", CRD, "--ignore-not-found"],
-  ] as const) {
-    const { exitCode, stderr } = await execa(command, args, { reject: false });
-    if (exitCode !== 0) console.error(`${command} ${args.join(" ")}: ${stderr}`);
+  for (const step of [
+    () => execa("helm", ["uninstall", HELM_RELEASE, "--namespace", SYSTEM, "--ignore-not-found"]),
+    () => removeNamespaces(kubectl),
+    () => kubectl(["delete", "crd", CRD, "--ignore-not-found"]),
+  ]) {
+    await step().catch((error: unknown) => {
+      console.error(error instanceof Error ? error.message : error);
+    });
   }
 }
 
-/** An operator that somebody else installed is in use: ours would take its place. */
-async function hasOperator(): Promise<boolean> {
-  const found = async (...args: readonly string[]): Promise<boolean> => {
-    const { stdout } = await execa("kubectl", ["get", ...args, "--output", "name"], {
-      reject: false,
-    });
-    return stdout !== "";
-  };
-  const isOurs = await found(
-    "namespace",
-    "--selector",
-    TRIAL,
-    "--field-selector",
-    `metadata.name=${SYSTEM}`,
-  );
-  return !isOurs && ((await found("crd", CRD)) || (await found("namespace", SYSTEM)));
-}
-
-interface PreparedCurrent extends Prepared {
-  readonly stopForwarding: () => void;
-}
-
-async function prepareCurrent(signal?: AbortSignal): Promise<PreparedCurrent> {
+/** @param leave gets what is to be ended here, whatever comes of the rest */
+async function prepareCurrent(leave: (() => void)[], signal?: AbortSignal): Promise<Prepared> {
   const registry = process.env["AIAPP_REGISTRY"] ?? "";
   const { AIAPP_REGISTRY_USERNAME: username, AIAPP_REGISTRY_PASSWORD: password } = process.env;
   const context = await runTasks([
@@ -176,6 +160,7 @@ async function prepareCurrent(signal?: AbortSignal): Promise<PreparedCurrent> {
     { title: "Azurite in the cluster", task: startAzurite },
   ]);
   const { port, close } = await forwardAzurite();
+  leave.push(close);
   await accountClient(port).getContainerClient("models").createIfNotExists();
   const container = `${storageAccount.name}/models`;
   return {
@@ -194,6 +179,5 @@ async function prepareCurrent(signal?: AbortSignal): Promise<PreparedCurrent> {
         ...(process.env["AIAPP_REGISTRY_INSECURE"] ? [registry.replace(/\/.*$/, "")] : []),
       ],
     },
-    stopForwarding: close,
   };
 }

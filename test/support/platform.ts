@@ -7,6 +7,7 @@ import { z } from "zod";
 import { pushImage } from "../cluster/images.ts";
 import { storageAccount } from "./azurite.ts";
 import type { FaultInput, Recorded } from "./faults.ts";
+import { ensureNamespace, SYSTEM } from "./trial.ts";
 
 /**
  * What demo, e2e tests and benchmarks stand on: a Kubernetes with a storage account and registries beside it, as seen
@@ -129,14 +130,7 @@ export function connectPlatform(environment: NodeJS.ProcessEnv): Platform {
   };
 }
 
-/** Namespaces that we brought into somebody's cluster carry it, and go with it. */
-export const TRIAL = "aiapp.dev/trial";
-export const SYSTEM = "aiapp-system";
 export const HELM_RELEASE = "aiapp-operator";
-
-export function trialNamespace(name: string): unknown {
-  return { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { [TRIAL]: "true" } } };
-}
 
 export interface InstallOptions {
   readonly tenants: readonly string[];
@@ -164,7 +158,7 @@ export async function installOperator(
       caBundle: await readFile(join(authority, "ca.crt"), "utf8"),
     }),
   };
-  await platform.kubectl(["apply", "--filename", "-"], JSON.stringify(trialNamespace(SYSTEM)));
+  await ensureNamespace(platform.kubectl, SYSTEM);
   await platform.helm(
     [
       "upgrade",
@@ -187,8 +181,8 @@ export async function installOperator(
 export async function createTenant(platform: Platform, namespace: string): Promise<void> {
   const { login, registry } = platform.given;
   const host = registry.replace(/\/.*$/, "");
+  await ensureNamespace(platform.kubectl, namespace);
   const objects: unknown[] = [
-    trialNamespace(namespace),
     {
       apiVersion: "v1",
       kind: "Secret",

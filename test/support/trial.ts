@@ -1,0 +1,46 @@
+/** Namespaces that demo, tests and benchmarks bring into a cluster: told by a label, so that nobody else's is touched. */
+
+export type Kubectl = (args: readonly string[], input?: string) => Promise<string>;
+
+const LABEL = "aiapp.dev/trial";
+/** Where the operator is installed. */
+export const SYSTEM = "aiapp-system";
+
+/** Our namespaces among `names`, or all of them. */
+async function present(kubectl: Kubectl, names?: readonly string[]): Promise<readonly string[]> {
+  const text = await kubectl(["get", "namespaces", "--selector", LABEL, "--output", "name"]);
+  const found = text.split("\n").map((line) => line.replace(/^namespace\//, ""));
+  return found.filter((name) => name !== "" && (names?.includes(name) ?? true));
+}
+
+/** @throws when a namespace of that name is somebody else's */
+export async function ensureNamespace(kubectl: Kubectl, name: string): Promise<void> {
+  if ((await present(kubectl, [name])).length > 0) return;
+  const metadata = { name, labels: { [LABEL]: "true" } };
+  // `create` refuses what is there already, and says so.
+  await kubectl(
+    ["create", "--filename", "-"],
+    JSON.stringify({ apiVersion: "v1", kind: "Namespace", metadata }),
+  );
+}
+
+/** Removes those of `names`, or all, that are ours, with all in them. */
+export async function removeNamespaces(
+  kubectl: Kubectl,
+  names?: readonly string[],
+  waiting: "--timeout=300s" | "--wait=false" = "--timeout=300s",
+): Promise<void> {
+  const ours = await present(kubectl, names);
+  if (ours.length > 0)
+    await kubectl(["delete", "namespace", ...ours, "--ignore-not-found", waiting]);
+}
+
+/** Whether a cluster has an operator that somebody else installed: ours would take its place. */
+export async function hasForeignOperator(kubectl: Kubectl, crd: string): Promise<boolean> {
+  if ((await present(kubectl, [SYSTEM])).length > 0) return false;
+  const get = ["get", "--ignore-not-found", "--output", "name"];
+  return (
+    (await kubectl([...get, "crd", crd])) !== "" ||
+    (await kubectl([...get, "namespace", SYSTEM])) !== ""
+  );
+}
