@@ -125,7 +125,6 @@ export async function forget(processes: string, name: string): Promise<void> {
   await rm(join(processes, `${name}.json`), { force: true });
 }
 
-/** Polls until `check` gives a value; says what it waited for when it never does. */
 /** Aborted by the first Ctrl-C or SIGTERM: what runs ends, and all is taken down. */
 export function untilInterrupted(): AbortSignal {
   const stop = new AbortController();
@@ -134,6 +133,7 @@ export function untilInterrupted(): AbortSignal {
   return stop.signal;
 }
 
+/** Polls until `check` gives a value; says what it waited for when it never does. */
 export async function eventually<T>(
   what: string,
   withinMs: number,
