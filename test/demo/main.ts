@@ -1,9 +1,8 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { explain } from "../cluster/preflight.ts";
 import { untilInterrupted } from "../cluster/process.ts";
-import { platformLacks, withPlatform } from "../support/current.ts";
+import { explainLacks, platformLacks, withPlatform } from "../support/current.ts";
 import { runInside } from "../support/outside.ts";
 
 /**
@@ -14,7 +13,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({ options: { keep: { type: "boolean", default: false } } });
   const lacks = await platformLacks();
   if (lacks.length > 0) {
-    console.error(explain(lacks));
+    console.error(explainLacks(lacks));
     return 1;
   }
   const story = [

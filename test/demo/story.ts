@@ -223,4 +223,9 @@ async function main(): Promise<number> {
   return summary.failed === 0 && told.releases.size === 3 && asTrained && enough ? 0 : 1;
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

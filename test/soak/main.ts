@@ -1,7 +1,6 @@
 import { parseArgs } from "node:util";
 
 import type { AIApp } from "../../crds/aiapp.ts";
-import { explain } from "../cluster/preflight.ts";
 import { untilInterrupted } from "../cluster/process.ts";
 import {
   apply,
@@ -14,7 +13,7 @@ import {
   traffic,
   uninstall,
 } from "../e2e/harness.ts";
-import { platformLacks, withPlatform } from "../support/current.ts";
+import { explainLacks, platformLacks, withPlatform } from "../support/current.ts";
 import { runInside } from "../support/outside.ts";
 import { GIVEN } from "../support/platform.ts";
 import type { Summary } from "../traffic/tally.ts";
@@ -60,7 +59,7 @@ function readOptions(): Options {
 async function beside(): Promise<number> {
   const lacks = await platformLacks();
   if (lacks.length > 0) {
-    console.error(explain(lacks));
+    console.error(explainLacks(lacks));
     return 1;
   }
   return withPlatform({ nodes: 2, signal: untilInterrupted() }, (prepared) =>

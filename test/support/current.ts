@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 
 import { execa } from "execa";
 
-import { onPath, preflight, type Lack } from "../cluster/preflight.ts";
+import { explain, onPath, preflight, type Lack } from "../cluster/preflight.ts";
 import { GROUP, PLURAL } from "../../crds/names.ts";
 import { accountClient, storageAccount } from "./azurite.ts";
 import {
@@ -32,6 +32,15 @@ const AZURITE = "mcr.microsoft.com/azure-storage/azurite:3.35.0";
 /** What this machine lacks for the cluster that was chosen. */
 export function platformLacks(): Promise<readonly Lack[]> {
   return isCurrent ? preflightCurrent() : preflight();
+}
+
+/** Says all of it at once, with the way out. */
+export function explainLacks(lacks: readonly Lack[]): string {
+  if (!isCurrent) return explain(lacks);
+  return [
+    "AIAPP_CLUSTER=current cannot be done as things are. It lacks:",
+    ...lacks.map(({ what, wayOut }) => `  - ${what}: ${wayOut}`),
+  ].join("\n");
 }
 
 /** Brings everything up for `work` on the cluster that was chosen, and takes away again what was brought. */

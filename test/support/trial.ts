@@ -17,11 +17,16 @@ async function present(kubectl: Kubectl, names?: readonly string[]): Promise<rea
 export async function ensureNamespace(kubectl: Kubectl, name: string): Promise<void> {
   if ((await present(kubectl, [name])).length > 0) return;
   const metadata = { name, labels: { [LABEL]: "true" } };
-  // `create` refuses what is there already, and says so.
+  // `apply` would take over what is there already.
   await kubectl(
     ["create", "--filename", "-"],
     JSON.stringify({ apiVersion: "v1", kind: "Namespace", metadata }),
-  );
+  ).catch((cause: unknown) => {
+    throw new Error(
+      `cannot make namespace ${name}: it is somebody else's if it is there without the label ${LABEL}; use another cluster`,
+      { cause },
+    );
+  });
 }
 
 /** Removes those of `names`, or all, that are ours, with all in them. */
