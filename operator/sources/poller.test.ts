@@ -163,6 +163,14 @@ describe("a source", () => {
     expect(source.secondsSince(start)).toEqual([0, 15, 25, 35, 95]);
   });
 
+  it("is polled once a second at most, whatever is asked", async () => {
+    const { clock, poller } = world();
+    const source = new FakeSource(clock);
+    poller.want("shop/a", [{ source, intervalMs: 0 }]);
+    await clock.advance(10 * SECOND);
+    expect(source.begun).toHaveLength(11);
+  });
+
   it("is not polled anew because somebody wants it again", async () => {
     const { clock, poller } = world();
     const source = new FakeSource(clock);

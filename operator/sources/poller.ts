@@ -32,6 +32,8 @@ const UNKNOWN: SourceState = {
   error: undefined,
 };
 
+/** The least that the CRD admits: an AIApp that slipped past it must not keep us busy. */
+const MIN_INTERVAL_MS = 1000;
 const PER_HOST = 4;
 /** A poll is a few small requests: one that takes longer is lost. */
 const POLL_TIMEOUT_MS = 20_000;
@@ -183,7 +185,8 @@ export function createPoller({
     if (news) for (const subscriber of entry.subscribers.keys()) onChange(subscriber);
   }
 
-  function subscribe(subscriber: string, { source, intervalMs }: Wish): void {
+  function subscribe(subscriber: string, { source, ...wish }: Wish): void {
+    const intervalMs = Math.max(wish.intervalMs, MIN_INTERVAL_MS);
     let entry = entries.get(source.key);
     if (entry === undefined) {
       entry = {
