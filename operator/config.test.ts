@@ -35,6 +35,7 @@ describe("the configuration", () => {
       azureRegistrySuffixes: [".azurecr.io", ".azurecr.cn", ".azurecr.us"],
       azureStorageSuffixes: [
         ".blob.core.windows.net",
+        ".blob.storage.azure.net",
         ".blob.core.chinacloudapi.cn",
         ".blob.core.usgovcloudapi.net",
       ],

@@ -39,7 +39,7 @@ const Environment = z.object({
   METRICS_PORT: port.default(8080),
   AZURE_REGISTRY_SUFFIXES: suffixes(".azurecr.io,.azurecr.cn,.azurecr.us"),
   AZURE_STORAGE_SUFFIXES: suffixes(
-    ".blob.core.windows.net,.blob.core.chinacloudapi.cn,.blob.core.usgovcloudapi.net",
+    ".blob.core.windows.net,.blob.storage.azure.net,.blob.core.chinacloudapi.cn,.blob.core.usgovcloudapi.net",
   ),
   AZURE_AUTHORITY_HOST: z.url().optional(),
   AZURE_TENANT_ID: z.string().default(""),

@@ -3,7 +3,13 @@ import type { Kind, KubernetesObject } from "../kube/types.ts";
 /** What is to be done to the world, in order. Each is idempotent, and the process may end between any two. */
 export type Action =
   /** See to it that a source is polled at or after a moment. */
-  | { readonly kind: "poll"; readonly key: string; readonly since: number }
+  | {
+      readonly kind: "poll";
+      readonly key: string;
+      readonly since: number;
+      /** Somebody asks: the back-off after failures does not count. */
+      readonly urgent?: true;
+    }
   | {
       readonly kind: "apply";
       readonly resource: Kind;

@@ -318,6 +318,29 @@ describe("what people read of pods that do not come up", () => {
     expect(read(world).Released).toContain("RollingOut");
   });
 
+  it("is not that of an evicted pod, which another replaces", () => {
+    const world = rollingOut();
+    const evicted = { containerStatuses: [container("server", said("", 137))], phase: "Failed" };
+    world.pods = [pod(world, evicted)];
+    expect(read(world).Released).toContain("RollingOut");
+  });
+
+  it("may pass while the container runs again for the first time", () => {
+    const world = rollingOut();
+    const again = {
+      ...container("model-pull", { running: {} }),
+      restartCount: 1,
+      lastState: said("StorageUnavailable: the store does not answer") ?? {},
+    };
+    world.pods = [pod(world, { initContainerStatuses: [again] })];
+    expect(read(world)).toMatchObject({
+      Reconciling: "True StorageUnavailable: the store does not answer",
+    });
+    expect(read(world).Stalled).toBeUndefined();
+    world.pods = [pod(world, { initContainerStatuses: [{ ...again, restartCount: 2 }] })];
+    expect(read(world).Reconciling).toBeUndefined();
+  });
+
   it("is not a reason that we do not know: anybody may write a termination message", () => {
     const world = rollingOut();
     const status = { containerStatuses: [container("server", said("Rejected: me"))] };

@@ -125,8 +125,10 @@ const ready: readonly Check[] = [
     return progress.isOut ? yes("NoReplicas", "scaled to no pods, as asked") : undefined;
   },
   ({ trouble }) => trouble && no(trouble.reason, trouble.message),
-  ({ target, pair: { waiting } }) =>
-    target.release === undefined && waiting ? no(waiting.reason, waiting.message) : undefined,
+  ({ target: { release, refusal }, pair: { waiting } }) => {
+    const why = refusal ?? waiting;
+    return release === undefined && why ? no(why.reason, why.message) : undefined;
+  },
   ({ records }) =>
     records.current === undefined
       ? undefined
@@ -175,17 +177,19 @@ function before(
 function stalled(findings: Findings, ready: Verdict): Verdict | undefined {
   if (ready.status === "True") return undefined;
   const { conflict, trouble, pair, target } = findings;
-  if (conflict !== undefined) return yes("NameConflict", conflict.message);
+  if (conflict !== undefined)
+    return conflict.passing ? undefined : yes("NameConflict", conflict.message);
   if (trouble !== undefined && !trouble.passing) return yes(trouble.reason, trouble.message);
-  const { waiting } = pair;
-  return target.release === undefined && waiting !== undefined && lasting.has(waiting.reason)
-    ? yes(waiting.reason, waiting.message)
+  const why = target.refusal ?? pair.waiting;
+  return target.release === undefined && why !== undefined && lasting.has(why.reason)
+    ? yes(why.reason, why.message)
     : undefined;
 }
 
 function reconciling(findings: Findings): Verdict | undefined {
-  const { observed, trouble, pair, target, progress } = findings;
+  const { observed, conflict, trouble, pair, target, progress } = findings;
   if (observed.app.spec.suspend) return undefined;
+  if (conflict?.passing === true) return yes("NameConflict", conflict.message);
   if (pair.waiting?.reason === "WaitingForSources")
     return yes("WaitingForSources", pair.waiting.message);
   if (

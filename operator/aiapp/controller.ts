@@ -14,6 +14,7 @@ import type { PullerSettings } from "./build/template.ts";
 import type { Cache } from "./cache.ts";
 import { canonical } from "./canonical.ts";
 import { invalidStatus, refusedStatus } from "./conditions.ts";
+import { eventsOf } from "./events.ts";
 import { execute } from "./execute.ts";
 import { observe } from "./observe.ts";
 import { plan } from "./plan.ts";
@@ -102,7 +103,8 @@ export function createReconciler(
         : refusedStatus(status, app.status, messageOf(refused), clock.now());
     if (canonical(app.status) !== canonical(final)) {
       await writeStatus(key, object, final, signal);
-      for (const event of events) {
+      const told = refused === undefined ? events : eventsOf(app.status, final);
+      for (const event of told) {
         log.info({ app: key, reason: event.reason, message: event.message }, "changed");
         if (event.reason === "Released") metrics.releases.inc({ outcome: "released" });
         await recorder.record(object, event, signal);

@@ -12,7 +12,7 @@ export async function execute(
   for (const action of actions) {
     switch (action.kind) {
       case "poll":
-        poller.pollSince(action.key, action.since);
+        poller.pollSince(action.key, action.since, action.urgent);
         break;
       case "apply": {
         const { resource, object, uid, manager = MANAGER } = action;

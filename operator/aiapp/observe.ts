@@ -5,7 +5,7 @@ import type { Poller } from "../sources/poller.ts";
 import type { Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
 import { milliseconds } from "./duration.ts";
-import type { Observed, Slot, SourceView } from "./observed.ts";
+import { slotOf, type Observed, type Slot, type SourceView } from "./observed.ts";
 import { readRecord } from "./release.ts";
 import type { createNamer, Named } from "./sources.ts";
 
@@ -35,10 +35,7 @@ export async function observe(
     if (cached === undefined && !wanted) return { state: "absent" };
     const found = cached ?? (await tools.kube.get(kind, namespace, name, signal));
     if (found === undefined) return { state: "absent" };
-    const mine = found.metadata?.ownerReferences?.some(
-      ({ uid, controller }) => uid === app.metadata.uid && controller === true,
-    );
-    return mine === true ? { state: "ours", object: found } : { state: "foreign", kind: kind.kind };
+    return slotOf(app, kind, found);
   }
 
   const several = (spec.replicas ?? spec.autoscaling?.minReplicas ?? 1) >= 2;

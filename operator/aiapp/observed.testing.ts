@@ -10,12 +10,13 @@ import {
   type Kind,
   type KubernetesObject,
   type V1Deployment,
+  type V1OwnerReference,
   type V1Pod,
 } from "../kube/types.ts";
 import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
 import type { PullerSettings } from "./build/template.ts";
 import { canonical } from "./canonical.ts";
-import { ours, type Observed, type Slot, type SourceView } from "./observed.ts";
+import { ours, slotOf, type Observed, type Slot, type SourceView } from "./observed.ts";
 import type { Action } from "./action.ts";
 import { plan, type Plan } from "./plan.ts";
 import { readRecord, type ReleaseRecord } from "./release.ts";
@@ -181,8 +182,13 @@ export class World {
   }
 
   /** Somebody else's object under a name that the app needs. */
-  occupy(kind: Kind): void {
-    const metadata = { namespace: "shop", name: "cats", uid: "uid-of-theirs" };
+  occupy(kind: Kind, ownerReferences?: V1OwnerReference[]): void {
+    const metadata = {
+      namespace: "shop",
+      name: "cats",
+      uid: "uid-of-theirs",
+      ...(ownerReferences && { ownerReferences }),
+    };
     this.objects.set(keyOf(kind, "cats"), { metadata });
   }
 
@@ -206,10 +212,7 @@ export class World {
   #slot<T extends KubernetesObject>(kind: Kind<T>): Slot<T> {
     const object = this.get(kind);
     if (object === undefined) return { state: "absent" };
-    const owner = object.metadata?.ownerReferences?.[0]?.uid;
-    return owner === this.app.metadata.uid
-      ? { state: "ours", object }
-      : { state: "foreign", kind: kind.kind };
+    return slotOf(this.app, kind, object);
   }
 
   observe(): Observed {

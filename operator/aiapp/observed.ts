@@ -1,5 +1,8 @@
 import type { AIApp } from "../../crds/aiapp.ts";
+import { KIND } from "../../crds/names.ts";
 import type {
+  Kind,
+  KubernetesObject,
   V1Deployment,
   V1Pod,
   V1PodDisruptionBudget,
@@ -14,7 +17,23 @@ import type { ReleaseRecord } from "./release.ts";
 export type Slot<T> =
   | { readonly state: "absent" }
   | { readonly state: "ours"; readonly object: T }
-  | { readonly state: "foreign"; readonly kind: string };
+  | {
+      readonly state: "foreign";
+      readonly kind: string;
+      /** It belonged to an AIApp of the same name that was deleted, and goes by itself. */
+      readonly leaving: boolean;
+    };
+
+/** Whose an object is that was found under a name that we want. */
+export function slotOf<T extends KubernetesObject>(
+  { metadata: { uid, name } }: AIApp,
+  { kind }: Kind<T>,
+  object: T,
+): Slot<T> {
+  const owner = object.metadata?.ownerReferences?.find(({ controller }) => controller === true);
+  if (owner?.uid === uid) return { state: "ours", object };
+  return { state: "foreign", kind, leaving: owner?.kind === KIND && owner.name === name };
+}
 
 export function ours<T>(slot: Slot<T>): T | undefined {
   return slot.state === "ours" ? slot.object : undefined;

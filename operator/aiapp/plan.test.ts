@@ -482,6 +482,20 @@ describe("somebody else's object under a name that is needed", () => {
     expect(plan.status.conditions?.[0]?.message).toContain(`a ${kind.kind} named cats`);
   });
 
+  it("is waited for when it is that of an AIApp of the same name that was deleted", () => {
+    const world = new World().poll();
+    const { apiVersion, kind } = world.app;
+    const owner = { apiVersion, kind, name: "cats", uid: "uid-of-the-old", controller: true };
+    world.occupy(kinds.deployment, [owner]);
+    const plan = world.reconcile();
+    expect(plan.actions).toEqual([]);
+    expect(conditionsOf(plan)).toMatchObject({ Reconciling: "True NameConflict" });
+    expect(conditionsOf(plan)["Stalled"]).toBeUndefined();
+    world.objects.clear();
+    world.converge();
+    expect(conditionsOf(world.reconcile())).toMatchObject({ Released: "True Released" });
+  });
+
   it("is no matter where the spec names another", () => {
     const world = new World({ serviceAccountName: "theirs" }).poll();
     world.occupy(kinds.serviceAccount);
@@ -509,6 +523,17 @@ describe("suspend", () => {
     expect(plan.actions).toEqual([]);
     expect(conditionsOf(plan)).toMatchObject({ Released: "False Suspended" });
     expect(conditionsOf(plan)["Reconciling"]).toBeUndefined();
+  });
+
+  it("comes to rest: what may not begin has no beginning, and is not told of", () => {
+    const world = new World({ suspend: true }).poll();
+    world.reconcile();
+    const { status } = world.app;
+    world.now += 1000;
+    const plan = world.reconcile();
+    expect(plan.status).toEqual(status);
+    expect(plan.status.candidate).toBeUndefined();
+    expect(plan.events).toEqual([]);
   });
 
   it("stops all writing, not the looking, until it ends", () => {
@@ -617,6 +642,13 @@ describe("what others do to our objects", () => {
     expect(world.plan().actions).toEqual([]);
   });
 
+  it("is undone where a number in a text was changed", () => {
+    const world = released();
+    const env = deploymentOf(world).spec.template.spec?.containers[0]?.env;
+    Object.assign(env?.find(({ name }) => name === "PORT") ?? {}, { value: "9090" });
+    expect(describeActions(world.reconcile())).toEqual(["apply Deployment"]);
+  });
+
   it("is left alone where the API server writes a quantity in another unit", () => {
     const world = released({ resources: { requests: { cpu: "0.5" } } });
     const container = deploymentOf(world).spec.template.spec?.containers[0];
@@ -703,6 +735,33 @@ describe("a request to look now", () => {
     expect(world.plan().actions).toEqual([]);
     world.app.metadata.annotations = { [annotations.requestedAt]: "2" };
     expect(describeActions(world.reconcile())).toEqual(["poll image", "poll model"]);
+  });
+});
+
+describe("a podTemplate that is none", () => {
+  it.each([{ containers: { name: "server" } }, { containers: null }, { containers: [{}] }])(
+    "is refused before anything is recorded, and mended by a new one (%j)",
+    (spec) => {
+      const world = released({ podTemplate: { spec } });
+      expect(world.records).toEqual([]);
+      expect(conditionsOf(world.reconcile())).toMatchObject({
+        Ready: "False InvalidSpec",
+        Released: "False InvalidSpec",
+        Stalled: "True InvalidSpec",
+      });
+      world.change({ podTemplate: undefined });
+      world.poll().converge();
+      expect(conditionsOf(world.reconcile())).toMatchObject({ Released: "True Released" });
+    },
+  );
+});
+
+describe("a source that cannot be asked or fails", () => {
+  it("has its Secrets looked at again with each interval", () => {
+    const world = released({ interval: "30s" });
+    expect(world.plan().requeueAfterMs).toBe(600_000);
+    world.fail("image", "REGISTRY_AUTH_FAILED", "no");
+    expect(world.plan().requeueAfterMs).toBe(30_000);
   });
 });
 

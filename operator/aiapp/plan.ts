@@ -3,6 +3,7 @@ import { annotations } from "../../crds/names.ts";
 import type { EventNote } from "../runtime/recorder.ts";
 import type { Action } from "./action.ts";
 import type { PullerSettings } from "./build/template.ts";
+import { milliseconds } from "./duration.ts";
 import type { Observed } from "./observed.ts";
 import { buildStatus } from "./status.ts";
 import { eventsOf } from "./events.ts";
@@ -34,10 +35,10 @@ export function plan(observed: Observed, puller: PullerSettings, now: number): P
   const conflict = findConflict(observed);
   const target = decideTarget(observed, pair, puller);
   const progress = judgeProgress(observed, target);
-  const records = keepRecords(observed, target, progress, now);
+  const acts = !observed.app.spec.suspend && conflict === undefined;
+  const records = keepRecords(observed, target, progress, { acts, now });
   const trouble = diagnose(observed, progress);
   const status = buildStatus({ observed, pair, conflict, target, progress, records, trouble, now });
-  const acts = !observed.app.spec.suspend && conflict === undefined;
   return {
     actions: [
       ...pair.polls,
@@ -46,8 +47,17 @@ export function plan(observed: Observed, puller: PullerSettings, now: number): P
     ],
     status,
     events: eventsOf(observed.app.status, status),
-    requeueAfterMs: RESYNC_MS,
+    requeueAfterMs: lookAgainAfter(observed),
   };
+}
+
+/**
+ * Secrets and ServiceAccounts are not watched: while a source cannot be asked or fails, they are read again with each
+ * interval.
+ */
+function lookAgainAfter({ app, image, model }: Observed): number {
+  const fails = [image, model].some(({ key, error }) => key === undefined || error !== undefined);
+  return fails ? Math.min(RESYNC_MS, milliseconds(app.spec.interval)) : RESYNC_MS;
 }
 
 /** A new token in the annotation means "poll now"; it is handled once it stands in the status. */
@@ -55,6 +65,6 @@ function requestedPolls({ app, image, model }: Observed, now: number): readonly 
   const token = app.metadata.annotations?.[annotations.requestedAt];
   if (token === undefined || token === app.status?.lastHandledReconcileAt) return [];
   return [image, model].flatMap(({ key }) =>
-    key === undefined ? [] : [{ kind: "poll", key, since: now } as const],
+    key === undefined ? [] : [{ kind: "poll", key, since: now, urgent: true } as const],
   );
 }

@@ -42,13 +42,23 @@ export function releaseId(pair: Pair, template: V1PodTemplateSpec): string {
     .slice(0, 10);
 }
 
+const Containers = z.array(z.looseObject({ name: z.string() }));
+const Template = z.looseObject({
+  spec: z.looseObject({ containers: Containers.min(1), initContainers: Containers.optional() }),
+});
+
+/** Whether the lists that we look into are lists: a podTemplate is anybody's, and merged over ours. */
+export function isTemplate(value: unknown): boolean {
+  return Template.safeParse(value).success;
+}
+
 const RecordData = z.object({
   id: z.string().regex(/^[0-9a-f]{10}$/),
   imageDigest: z.string(),
   modelVersion: z.string(),
   modelDigest: z.string(),
   model: z.object({ store: z.string(), name: z.string() }),
-  template: z.custom<V1PodTemplateSpec>((value) => typeof value === "object" && value !== null),
+  template: z.custom<V1PodTemplateSpec>(isTemplate),
 });
 
 /** Reads a record; undefined when somebody else wrote what is in it. */

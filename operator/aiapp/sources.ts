@@ -46,17 +46,18 @@ export function createNamer(tools: SourceTools): {
   readonly model: (app: AIApp, signal: AbortSignal) => Promise<Named<ModelSeen>>;
 } {
   const { kube, clock, registry, models } = tools;
-  const kept = new Map<string, { readonly value: unknown; readonly until: number }>();
+  const kept = new Map<string, { readonly value: Promise<unknown>; readonly until: number }>();
   /** Sources hold what they saw of a folder at rest: one object a key. */
   const sources = new Map<string, Source>();
 
   async function keep<T>(key: string, read: () => Promise<T>): Promise<T> {
     const present = kept.get(key);
-    // The key names the kind of value.
-    if (present !== undefined && present.until > clock.now()) return present.value as T;
-    const value = await read();
+    // The key names the kind of value. The promise is kept, so that who asks meanwhile waits for the same answer.
+    if (present !== undefined && present.until > clock.now()) return present.value as Promise<T>;
+    const value = read();
     if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value ?? "");
     kept.set(key, { value, until: clock.now() + KEEP_MS });
+    value.catch(() => kept.delete(key));
     return value;
   }
 

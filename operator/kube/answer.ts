@@ -15,6 +15,12 @@ export function errorOf(
   const seconds = retryAfter === null ? undefined : Number(retryAfter) || 1;
   const retryAfterMs =
     seconds === undefined ? undefined : Math.min(seconds, MAX_RETRY_AFTER_SECONDS) * 1000;
+  // Server-side apply answers so when an object does not fit its schema: no fault of the server's.
+  if (status === 500 && message.includes("failed to create typed patch object"))
+    return new OperatorError("KUBE_INVALID", what);
+  // A webhook that is down refuses as one that says no.
+  if (status === 500 && message.includes("failed calling webhook"))
+    return new OperatorError("KUBE_FORBIDDEN", what);
   switch (status) {
     case 400:
     case 422:

@@ -1,4 +1,4 @@
-import { mkdir, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readdir, stat, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { ContainerClient } from "@azure/storage-blob";
@@ -39,7 +39,7 @@ export async function pull(
   await mkdir(request.folder, { recursive: true });
   const { files, manifest } = await plan(request, models, { clock, stallMs }, signal);
   const total = files.reduce((sum, { size }) => sum + size, 0);
-  await checkSpace(request.folder, total);
+  await checkSpace(request.folder, total - (await presentBytes(request.folder)));
   say(
     `pulling ${files.length} files, ${megabytes(total)} MB, of ${request.name} version ${request.version}`,
   );
@@ -133,6 +133,15 @@ function mutated(where: string, actual: string, wanted: string): OperatorError {
     "MODEL_CHECKSUM_MISMATCH",
     `${where} is ${actual.slice(0, 19)}…, but the release was made of ${wanted.slice(0, 19)}…: the version was changed after its release; publish a new version`,
   );
+}
+
+/** Bytes on disk that an earlier try left: it is gone on from, and takes no more room. */
+async function presentBytes(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const sizes = entries
+    .filter((entry) => entry.isFile())
+    .map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).blocks * 512);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
 async function checkSpace(folder: string, bytes: number): Promise<void> {

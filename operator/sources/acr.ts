@@ -30,6 +30,15 @@ import { NoTokenError } from "./workload.ts";
  * It has no public HEAD, nor the list of names alone; these requests go through its own pipeline, so that its tokens serve.
  */
 
+/** Sovereign clouds know another resource. */
+function audienceOf(registry: string): KnownContainerRegistryAudience {
+  if (registry.endsWith(".azurecr.cn"))
+    return KnownContainerRegistryAudience.AzureResourceManagerChina;
+  if (registry.endsWith(".azurecr.us"))
+    return KnownContainerRegistryAudience.AzureResourceManagerGovernment;
+  return KnownContainerRegistryAudience.AzureResourceManagerPublicCloud;
+}
+
 interface Sender {
   readonly sendRequest: (request: PipelineRequest) => Promise<PipelineResponse>;
 }
@@ -51,7 +60,7 @@ function senderOf(client: ContainerRegistryClient): Sender {
   );
 }
 
-const MAX_CLIENTS = 500;
+const MAX_CLIENTS = 2000;
 
 /** Each needs a token of its own. */
 type Purpose = "pull" | "list" | "metadata";
@@ -81,10 +90,15 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
   ): ContainerRegistryClient {
     const key = `${purpose} ${registry}/${repository} ${identityKey(identity)}`;
     const present = clients.get(key);
-    if (present !== undefined) return present;
+    if (present !== undefined) {
+      // The one used last goes last.
+      clients.delete(key);
+      clients.set(key, present);
+      return present;
+    }
     const options = {
       httpClient,
-      audience: KnownContainerRegistryAudience.AzureResourceManagerPublicCloud,
+      audience: audienceOf(registry),
       retryOptions: { maxRetries: 0 },
     };
     const endpoint = `https://${registry}`;

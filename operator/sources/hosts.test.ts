@@ -42,6 +42,10 @@ const blocked = [
   "168.63.129.16",
   "224.0.0.1",
   "fe80::1",
+  "64:ff9b::a9fe:a9fe",
+  "64:ff9b::7f00:1",
+  "64:ff9b::a83f:8110",
+  "fd00:ec2::254",
   "febf::1",
   // The same in IPv6 clothes.
   "::ffff:127.0.0.1",
@@ -51,7 +55,14 @@ const blocked = [
   "::ffff:7f00:1",
   "0:0:0:0:0:ffff:a9fe:a9fe",
 ];
-const allowed = ["10.0.0.4", "168.63.129.17", "20.60.1.1", "2603:1030::1", "::ffff:10.0.0.4"];
+const allowed = [
+  "10.0.0.4",
+  "168.63.129.17",
+  "20.60.1.1",
+  "2603:1030::1",
+  "64:ff9b::1439:101",
+  "::ffff:10.0.0.4",
+];
 
 describe("an address", () => {
   it.each(blocked)("%s is refused as it is written", (address) => {

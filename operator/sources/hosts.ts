@@ -32,6 +32,11 @@ function blocked(allowLoopback: boolean): BlockList {
   list.addSubnet("224.0.0.0", 4, "ipv4");
   list.addSubnet("fe80::", 10, "ipv6");
   list.addAddress("::", "ipv6");
+  // The same behind NAT64, and Amazon's metadata.
+  list.addSubnet("64:ff9b::a9fe:0", 112, "ipv6");
+  list.addSubnet("64:ff9b::7f00:0", 104, "ipv6");
+  list.addAddress("64:ff9b::a83f:8110", "ipv6");
+  list.addAddress("fd00:ec2::254", "ipv6");
   return list;
 }
 

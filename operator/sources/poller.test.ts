@@ -370,6 +370,25 @@ describe("a poll since a moment", () => {
     expect(source.begun).toHaveLength(1);
   });
 
+  it("does not wait for the back-off when a person asks, but for Retry-After", async () => {
+    const { clock, poller } = world();
+    const source = new FakeSource(clock);
+    source.answer = new OperatorError("REGISTRY_UNAVAILABLE", "no");
+    poller.want("shop/a", [{ source, intervalMs: 60 * MINUTE }]);
+    await clock.advance(SECOND);
+    poller.pollSince(source.key, clock.now(), true);
+    await clock.advance(SECOND);
+    expect(source.begun).toHaveLength(2);
+    source.answer = new OperatorError("REGISTRY_THROTTLED", "slow", { retryAfterMs: 10 * SECOND });
+    poller.pollSince(source.key, clock.now(), true);
+    await clock.advance(SECOND);
+    poller.pollSince(source.key, clock.now(), true);
+    await clock.advance(5 * SECOND);
+    expect(source.begun).toHaveLength(3);
+    await clock.advance(10 * SECOND);
+    expect(source.begun).toHaveLength(4);
+  });
+
   it("of nobody's source is nothing", async () => {
     const { clock, poller } = world();
     poller.pollSince("nobody's", clock.now());

@@ -14,8 +14,8 @@ export interface Poller {
   /** Replaces what a subscriber wants; the shortest interval of all subscribers counts. */
   readonly want: (subscriber: string, wishes: readonly Wish[]) => void;
   readonly get: <V extends Seen>(source: Source<V>) => SourceState<V>;
-  /** Sees to it that a poll begins at or after `since`, and soon. */
-  readonly pollSince: (key: string, since: number) => void;
+  /** Sees to it that a poll begins at or after `since`, and soon; while polls fail only if it is urgent. */
+  readonly pollSince: (key: string, since: number, urgent?: boolean) => void;
   readonly close: () => Promise<void>;
 }
 
@@ -234,15 +234,15 @@ export function createPoller({
     get: <V extends Seen>(source: Source<V>) =>
       // The key names the kind of source, and with it the type of what it sees.
       (entries.get(source.key)?.state ?? UNKNOWN) as SourceState<V>,
-    pollSince: (key, since) => {
+    pollSince: (key, since, urgent = false) => {
       const entry = entries.get(key);
       if (entry === undefined || (entry.state.checkedAt ?? -1) >= since) return;
       if (entry.startedAt !== undefined) {
         if (entry.startedAt < since) entry.owedSince = since;
         return;
       }
-      // While polls fail, back-off and Retry-After go before impatience.
-      if (entry.state.error === undefined) schedule(entry, 0);
+      // While polls fail, back-off goes before impatience, unless a person asks; Retry-After always does.
+      if (entry.state.error === undefined || urgent) schedule(entry, 0);
     },
     close: async () => {
       closing.abort();

@@ -210,7 +210,7 @@ export async function buildImage(
     }
     // Where the machine trusts an authority of its own, the build has to, too.
     const ca = process.env["NODE_EXTRA_CA_CERTS"];
-    if (ca !== undefined) args.push("--secret", `id=ca,src=${ca}`);
+    if (ca !== undefined) args.push("--volume", `${ca}:/run/secrets/ca.crt:ro`);
     await buildah(
       ["bud", "--layers", "--file", join(root, dockerfile), "--tag", tag, ...args, root],
       signal,

@@ -3,7 +3,12 @@ import { KubeConfig } from "@kubernetes/client-node";
 
 import { systemClock } from "../../operator/clock.ts";
 import { createKube, type Kube } from "../../operator/kube/client.ts";
-import { kinds, type Kind, type KubernetesObject } from "../../operator/kube/types.ts";
+import {
+  kinds,
+  type Kind,
+  type KubernetesObject,
+  type V1Deployment,
+} from "../../operator/kube/types.ts";
 import { createLogger } from "../../operator/log.ts";
 import { createMetrics } from "../../operator/metrics.ts";
 import { OperatorFrame } from "../../operator/runtime/frame.ts";
@@ -107,6 +112,22 @@ describe("an informer", () => {
     await write("before", "4");
     await eventually("what was missed", 60_000, async () => valueOf("before") === "4");
     expect(told.at(-1)).toBe("+before");
+  });
+});
+
+describe("an object that does not fit its schema", () => {
+  it("is told apart from an API server in trouble, which answers 500 as well", async () => {
+    const kube = await kubeVia(server.port);
+    const metadata = { namespace: "default", name: "misspelt" };
+    const object = { metadata, spec: { template: { spec: { contaners: [] } } } };
+    const applied = kube.apply(
+      kinds.deployment,
+      object as object as V1Deployment,
+      { fieldManager: "tests", force: true },
+      AbortSignal.timeout(10_000),
+    );
+    await expect(applied).rejects.toMatchObject({ code: "KUBE_INVALID" });
+    await expect(applied).rejects.toThrow(/contaners.*not declared in schema/);
   });
 });
 

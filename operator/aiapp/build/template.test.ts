@@ -215,6 +215,8 @@ describe("secrets", () => {
     expect(made.imagePullSecrets).toEqual([{ name: "pull" }]);
     const both = { credentials: { registry: "pull" }, imagePullSecrets: [{ name: "other" }] };
     expect(pod(both).imagePullSecrets).toEqual([{ name: "other" }, { name: "pull" }]);
+    const twice = { credentials: { registry: "pull" }, imagePullSecrets: [{ name: "pull" }] };
+    expect(pod(twice).imagePullSecrets).toEqual([{ name: "pull" }]);
     expect(pod()).not.toHaveProperty("imagePullSecrets");
   });
 });

@@ -57,10 +57,11 @@ export function buildTemplate(
   puller: PullerSettings,
 ): V1PodTemplateSpec {
   const { spec } = app;
-  const pullSecrets = [
-    ...(spec.imagePullSecrets ?? []),
-    ...(spec.credentials?.registry === undefined ? [] : [{ name: spec.credentials.registry }]),
-  ];
+  const { registry } = spec.credentials ?? {};
+  const pullSecrets = new Set([
+    ...(spec.imagePullSecrets ?? []).map(({ name }) => name),
+    ...(registry === undefined ? [] : [registry]),
+  ]);
   const made: V1PodTemplateSpec = {
     metadata: { annotations: { [annotations.modelVersion]: pair.modelVersion } },
     spec: {
@@ -69,8 +70,8 @@ export function buildTemplate(
       enableServiceLinks: false,
       terminationGracePeriodSeconds: GRACE_SECONDS,
       securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
-      ...(pullSecrets.length > 0 && {
-        imagePullSecrets: pullSecrets.map(({ name }) => ({ name })),
+      ...(pullSecrets.size > 0 && {
+        imagePullSecrets: [...pullSecrets].map((name) => ({ name })),
       }),
       ...(spec.nodeSelector && { nodeSelector: { ...spec.nodeSelector } }),
       ...(spec.tolerations && {

@@ -19,6 +19,8 @@ export function diagnose(observed: Observed, progress: Progress): Trouble | unde
   const troubles = observed.pods
     .filter((pod) => pod.metadata?.labels?.[labels.release] === told)
     .filter((pod) => pod.metadata?.deletionTimestamp === undefined)
+    // Evicted, or done: another takes its place.
+    .filter(({ status }) => status?.phase !== "Failed" && status?.phase !== "Succeeded")
     .flatMap((pod) => troubleOf(pod) ?? []);
   return troubles.find(({ passing }) => !passing) ?? troubles[0];
 }
@@ -73,12 +75,14 @@ function troubleIn(status: V1ContainerStatus, pod: string, otherwise: Reason): T
     };
   }
   const ended = terminated ?? status.lastState?.terminated;
+  // It is tried again this very moment, and for the first time.
+  const passing = status.state?.running !== undefined && (status.restartCount ?? 0) <= 1;
   if (ended === undefined || ended.exitCode === 0 || status.ready) return undefined;
   if (ended.reason === "OOMKilled") {
     return {
       reason: "PodOutOfMemory",
       message: `container ${status.name} of pod ${pod} ran out of memory: raise spec.resources.limits.memory`,
-      passing: false,
+      passing,
     };
   }
   const said = ended.message?.trim() ?? "";
@@ -88,7 +92,7 @@ function troubleIn(status: V1ContainerStatus, pod: string, otherwise: Reason): T
     message:
       named?.message ??
       `container ${status.name} of pod ${pod} ended with code ${ended.exitCode}${said === "" ? "" : `: ${lastLines(said)}`}`,
-    passing: false,
+    passing,
   };
 }
 

@@ -137,16 +137,31 @@ export function covers(live: unknown, desired: unknown): boolean {
       )
     );
   }
-  // Quantities may be written back in another unit ("0.5" as "500m"): equal as told by the mark, not compared here.
+  // Quantities may be written back in another unit ("0.5" as "500m").
   return (
     live === desired ||
     (typeof live === "string" &&
       typeof desired === "string" &&
-      isQuantity(live) &&
-      isQuantity(desired))
+      quantity(live) !== undefined &&
+      quantity(live) === quantity(desired))
   );
 }
 
-function isQuantity(text: string): boolean {
-  return /^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$/.test(text);
+const UNITS: Readonly<Record<string, number>> = {
+  m: 1e-3,
+  "": 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+};
+
+function quantity(text: string): number | undefined {
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?$/.exec(text) ?? [];
+  // Whole thousandths, as Kubernetes keeps them.
+  return number === "" ? undefined : Math.round(Number(number) * (UNITS[unit] ?? 1) * 1000);
 }

@@ -18,6 +18,8 @@ export interface Records {
 }
 
 /**
+ * @param acts whether what is planned will be done
+ *
  * Keeps the memory of releases: a record before the Deployment is touched, a mark once it is fully out. Everything in
  * status can be told from the records again.
  */
@@ -25,7 +27,7 @@ export function keepRecords(
   observed: Observed,
   target: Target,
   progress: Progress,
-  now: number,
+  { acts, now }: { readonly acts: boolean; readonly now: number },
 ): Records {
   const { app, records } = observed;
   const time = new Date(now).toISOString();
@@ -38,7 +40,8 @@ export function keepRecords(
   }
 
   const { release } = target;
-  if (release !== undefined) {
+  // While nothing may be written, nothing begins.
+  if (release !== undefined && acts) {
     const told = ours(observed.deployment)?.spec?.template.metadata?.labels?.[labels.release];
     const recorded = kept.get(release.id);
     const newest = Math.max(0, ...records.map(({ revision }) => revision));
@@ -46,7 +49,10 @@ export function keepRecords(
       // A release begins, perhaps not for the first time: going back is a release too.
       const isCurrent = recorded !== undefined && recorded.id === progress.current?.id;
       const releasedAt = isCurrent ? recorded.releasedAt : undefined;
-      keep({ ...release, revision: newest + 1, startedAt: time, releasedAt });
+      // If the record was refused the last time, it still began then.
+      const said = app.status?.candidate;
+      const startedAt = said?.id === release.id ? said.since : time;
+      keep({ ...release, revision: newest + 1, startedAt, releasedAt });
     } else if (progress.isOut && recorded.releasedAt === undefined) {
       keep({ ...recorded, image: release.image, releasedAt: time });
     } else if (recorded.image !== release.image) {

@@ -5,7 +5,7 @@ import { tagOrder } from "../../sources/tags.ts";
 import { isOlder, parseSelector } from "../../sources/versions.ts";
 import { anyPuller, buildTemplate, type PullerSettings } from "../build/template.ts";
 import { ours, type Observed } from "../observed.ts";
-import { releaseId, type Pair, type Release, type ReleaseRecord } from "../release.ts";
+import { isTemplate, releaseId, type Pair, type Release, type ReleaseRecord } from "../release.ts";
 import type { PairFound } from "./pair.ts";
 
 export interface Target {
@@ -18,7 +18,7 @@ export interface Target {
 }
 
 export interface Refusal {
-  readonly reason: Extract<Reason, "ModelMutated" | "DowngradeRefused">;
+  readonly reason: Extract<Reason, "ModelMutated" | "DowngradeRefused" | "InvalidSpec">;
   readonly message: string;
 }
 
@@ -32,7 +32,13 @@ export function decideTarget(
   if (pair === undefined) return { release: running, isNewest: false, refusal: undefined };
   const refusal = findMutation(observed, pair) ?? findDowngrade(observed, pair);
   if (refusal !== undefined) return { release: running, isNewest: false, refusal };
-  return { release: makeRelease(observed, pair, puller), isNewest: true, refusal: undefined };
+  const release = makeRelease(observed, pair, puller);
+  if (!isTemplate(release.template)) {
+    const message =
+      "spec.podTemplate is no partial PodTemplateSpec: containers and initContainers must be lists, and each container needs a name; correct it and apply again";
+    return { release: running, isNewest: false, refusal: { reason: "InvalidSpec", message } };
+  }
+  return { release, isNewest: true, refusal: undefined };
 }
 
 function makeRelease({ app, records }: Observed, pair: Pair, puller: PullerSettings): Release {
