@@ -21,7 +21,17 @@ function ownNode() {
 }
 
 if (Number(process.versions.node.split(".")[0]) >= WANTED) {
-  await import(main.href);
+  try {
+    await import(main.href);
+  } catch (error) {
+    // A clone that was linked (npm install --global .) before its packages were there. Our own files are never missing.
+    if (error.code !== "ERR_MODULE_NOT_FOUND" || !error.message.startsWith("Cannot find package "))
+      throw error;
+    console.error(
+      `error: the packages of aiapp are not installed: run npm ci in ${fileURLToPath(new URL("..", import.meta.url))}`,
+    );
+    process.exit(1);
+  }
 } else {
   const node = ownNode();
   if (node === undefined) {

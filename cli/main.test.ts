@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { execa } from "execa";
@@ -43,6 +44,26 @@ describe("the command line", () => {
     expect(plain.stderr).not.toContain("    at ");
     expect(plain.stdout).toBe("");
     expect((await aiapp("status", "digits", "--verbose")).stderr).toContain("    at ");
+  });
+
+  test("says in one line to run npm ci, and where, in a clone without its packages", async () => {
+    const clone = await mkdtemp(join(tmpdir(), "aiapp-clone-"));
+    try {
+      await cp(import.meta.dirname, join(clone, "cli"), {
+        recursive: true,
+        filter: (path) => !path.includes("node_modules", import.meta.dirname.length),
+      });
+      const run = execa(process.execPath, [join(clone, "cli", "bin.js"), "--help"], {
+        reject: false,
+      });
+      expect(await run).toMatchObject({
+        exitCode: 1,
+        stdout: "",
+        stderr: `error: the packages of aiapp are not installed: run npm ci in ${clone}/`,
+      });
+    } finally {
+      await rm(clone, { recursive: true });
+    }
   });
 
   test("imports neither the Kubernetes client nor the Azure SDK for its help", async () => {

@@ -77,6 +77,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 the app is not ready (status), 1
     )
     .option("--parallel <n>", "uploads at once", parallelism, 4)
     .option("--allow-http", "allow plain http to another machine", false)
+    .option("--any-version", "allow a version that latest and ranges cannot sort", false)
     .addOption(outputOption())
     .option("--verbose", "show the stack trace of an error")
     .addHelpText(

@@ -10,6 +10,7 @@ export interface PublishFlags {
   readonly output: "text" | "json";
   readonly parallel: number;
   readonly allowHttp: boolean;
+  readonly anyVersion: boolean;
 }
 
 export async function publishCommand(
@@ -29,6 +30,7 @@ export async function publishCommand(
         to: flags.to,
         parallel: flags.parallel,
         allowHttp: flags.allowHttp,
+        anyVersion: flags.anyVersion,
         credential: credentialFromEnvironment(env),
         now,
         report: progress.report,

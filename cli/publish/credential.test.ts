@@ -1,9 +1,14 @@
+import {
+  AggregateAuthenticationError,
+  AuthenticationError,
+  CredentialUnavailableError,
+} from "@azure/identity";
 import { describe, expect, test } from "vitest";
 
-import { credentialFromEnvironment, openContainer } from "./credential.ts";
+import { credentialFromEnvironment, identityError, openContainer } from "./credential.ts";
 import { parseDestination } from "./destination.ts";
 
-const azure = parseDestination("https://contoso.blob.core.windows.net/models/cats/7", false);
+const azure = parseDestination("https://contoso.blob.core.windows.net/models/cats/7");
 
 describe("the credential", () => {
   test.each([
@@ -40,14 +45,11 @@ describe("the credential", () => {
   });
 
   test("of Azure itself is never sent to a host that is not Azure's", async () => {
-    const elsewhere = parseDestination("https://contoso.example.com/models/cats/7", false);
+    const elsewhere = parseDestination("https://contoso.example.com/models/cats/7");
     await expect(openContainer(elsewhere, { kind: "Identity" })).rejects.toMatchObject({
       code: "CredentialsMissing",
     });
-    const lookalike = parseDestination(
-      "https://blob.core.windows.net.example.com/models/c/7",
-      false,
-    );
+    const lookalike = parseDestination("https://blob.core.windows.net.example.com/models/c/7");
     await expect(openContainer(lookalike, { kind: "Identity" })).rejects.toMatchObject({
       code: "CredentialsMissing",
     });
@@ -57,5 +59,56 @@ describe("the credential", () => {
   test("that is a SAS token may begin with a question mark", async () => {
     const container = await openContainer(azure, { kind: "SasToken", sasToken: "?sv=1" });
     expect(container.url).toBe(`${azure.store}?sv=1`);
+  });
+});
+
+describe("an Azure identity", () => {
+  const absent = new CredentialUnavailableError("Azure CLI could not be found.");
+  const refused = new AuthenticationError(401, {
+    error: "invalid_client",
+    error_description:
+      "AADSTS7000222: The provided client secret keys for app '1' are expired. Trace ID: 2 Timestamp: 3\r\nbody: client_secret=hush",
+  });
+
+  test.each([
+    ["alone", absent],
+    ["in a chain", new AggregateAuthenticationError([absent, absent], "none")],
+  ])("that is not there (%s) is told with the ways to have one", (_what, error) => {
+    expect(identityError(error)).toMatchObject({
+      code: "CredentialsMissing",
+      message: "No Azure identity was found",
+      mend: expect.stringContaining("az login"),
+    });
+  });
+
+  test.each([
+    ["alone", refused],
+    ["in a chain", new AggregateAuthenticationError([absent, refused], "none")],
+  ])("that Entra ID refuses (%s) is told with its reason, in one line", (_what, error) => {
+    expect(identityError(error)).toMatchObject({
+      code: "CredentialsInvalid",
+      message:
+        "The Azure identity got no token: AADSTS7000222: The provided client secret keys for app '1' are expired.",
+    });
+  });
+
+  test("that fails otherwise is told in one line too, and no secret is repeated", () => {
+    const away = new AuthenticationError(400, {
+      error:
+        "EnvironmentCredential authentication failed. To troubleshoot, visit https://aka.ms/x.",
+      error_description: "network_error: See https://aka.ms/y for details",
+    });
+    expect(identityError(away).message).toBe(
+      "The Azure identity got no token: network_error: See https://aka.ms/y for details",
+    );
+    const proxy = new AuthenticationError(502, "<html>client_secret=hush</html>");
+    expect(identityError(proxy).message).toBe(
+      "The Azure identity got no token: unknown_error Status code: 502",
+    );
+    const echo = new AuthenticationError(400, {
+      error: "invalid_request",
+      error_description: "AADSTS900144: bad body grant_type=x&client_secret=hush&scope=y",
+    });
+    expect(identityError(echo).message).not.toContain("hush");
   });
 });

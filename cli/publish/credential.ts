@@ -1,6 +1,6 @@
 import { ContainerClient, StorageSharedKeyCredential } from "@azure/storage-blob";
 
-import { CliError } from "../errors.ts";
+import { CliError, reasonOf } from "../errors.ts";
 import type { Destination } from "./destination.ts";
 
 export type StorageCredential =
@@ -92,6 +92,41 @@ export async function openContainer(
   return new ContainerClient(store, new DefaultAzureCredential(), options);
 }
 
-export function noIdentity(cause: unknown): CliError {
-  return new CliError("CredentialsMissing", "No Azure identity was found", ways, cause);
+/** None was there to be asked, or Entra ID refused the one that was: two things with two mends. */
+export function identityError(error: Error): CliError {
+  const found = refusalIn(error);
+  if (found === undefined) {
+    return new CliError("CredentialsMissing", "No Azure identity was found", ways, error);
+  }
+  return new CliError(
+    "CredentialsInvalid",
+    `The Azure identity got no token: ${reasonInOneLine(found)}`,
+    "Check AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET when they are set (a secret expires), and the way to Entra ID; else run az login again.",
+    error,
+  );
+}
+
+/** The chain of identities throws all that it tried; most of them are just not there. */
+function refusalIn(error: Error): Error | undefined {
+  if (error.name === "CredentialUnavailableError") return undefined;
+  if (!("errors" in error) || !Array.isArray(error.errors)) return error;
+  const tried = error.errors.filter((one): one is Error => one instanceof Error);
+  for (const one of tried) {
+    const found = refusalIn(one);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/**
+ * Entra ID's own sentence, without its trace ids; else the first line of the SDK's details, whose title only names its
+ * troubleshooting page. Whole answers are never shown: they may repeat what was sent.
+ */
+function reasonInOneLine(error: Error): string {
+  const entra = /AADSTS\d+:[^\r\n]*/.exec(error.message)?.[0];
+  const line =
+    entra?.replace(/\s*(Trace ID|Correlation ID|Timestamp):.*$/, "") ??
+    /^More details:\s*(?!.*body:$)(\S.*?),?$/m.exec(error.message)?.[1] ??
+    reasonOf(error);
+  return line.replace(/\b(client_secret|client_assertion|password|sig)=[^&\s]+/gi, "$1=…");
 }

@@ -4,9 +4,7 @@ import { parseDestination } from "./destination.ts";
 
 describe("a destination", () => {
   test("is a store, a model's name and a version, and its prefix ends in a slash", () => {
-    expect(
-      parseDestination("https://contoso.blob.core.windows.net/models/pets/cats/7/", false),
-    ).toEqual({
+    expect(parseDestination("https://contoso.blob.core.windows.net/models/pets/cats/7/")).toEqual({
       store: "https://contoso.blob.core.windows.net/models",
       host: "contoso.blob.core.windows.net",
       account: "contoso",
@@ -19,7 +17,7 @@ describe("a destination", () => {
 
   test("on an address has the account in its path, as Azurite does", () => {
     expect(
-      parseDestination("http://127.0.0.1:10000/devstoreaccount1/models/cats/1.4.0", false),
+      parseDestination("http://127.0.0.1:10000/devstoreaccount1/models/cats/1.4.0"),
     ).toMatchObject({
       store: "http://127.0.0.1:10000/devstoreaccount1/models",
       account: "devstoreaccount1",
@@ -38,20 +36,48 @@ describe("a destination", () => {
     ["a version that climbs", "https://a.blob.core.windows.net/models/cats/..", "a version"],
     ["an escape", "https://a.blob.core.windows.net/models/c%2Fats/7", "model's name"],
     ["a SAS token", "https://a.blob.core.windows.net/models/cats/7?sig=secret", "query"],
+    ["a SAS token and no scheme", "a.blob.core.windows.net/models/cats/7?sig=secret", "not a Blob"],
+    ["an escaped SAS token", "https://a.blob.core.windows.net/models/cats/7%3Fsig=secret", "query"],
+    ["a SAS token after &", "https://a.blob.core.windows.net/models/cats/7&sig=secret", "query"],
+    ["a password and no scheme", "me:secret@a.blob.core.windows.net/models/cats/7", "not a Blob"],
+    ["a password with a slash", "https://me:my/secret@a.example.com/models/cats/7", "not a Blob"],
     ["a password", "https://me:secret@a.blob.core.windows.net/models/cats/7", "password"],
     ["a container in capitals", "https://a.blob.core.windows.net/Models/cats/7", "a container"],
     ["a range", "https://a.blob.core.windows.net/models/cats/>=7", "a version"],
     ["latest", "https://a.blob.core.windows.net/models/cats/latest", "choice among versions"],
     ["an x-range", "https://a.blob.core.windows.net/models/cats/7.x", "choice among versions"],
+    [
+      "a word for a version",
+      "https://a.blob.core.windows.net/models/cats/test",
+      "AmbiguousVersions",
+    ],
+    ["a month", "https://a.blob.core.windows.net/models/cats/2026-03", "AmbiguousVersions"],
     ["plain http elsewhere", "http://a.example.com/models/cats/7", "plain http"],
   ])("with %s is wrong usage, and no secret is repeated", (_what, to, message) => {
-    expect(() => parseDestination(to, false)).toThrow(
+    expect(() => parseDestination(to)).toThrow(
       expect.objectContaining({ code: "Usage", message: expect.stringContaining(message) }),
     );
-    expect(() => parseDestination(to, false)).not.toThrow(/secret/);
+    expect(() => parseDestination(to)).not.toThrow(/secret/);
+  });
+
+  test.each(["7", "v2", "007", "1.4", "1.4.0-rc.1", "1.0.0+linux", "2026-03-01", "20260301T1030"])(
+    "may have the version %s, which latest can sort",
+    (version) => {
+      expect(parseDestination(`https://a.example.com/models/cats/${version}`).version).toBe(
+        version,
+      );
+    },
+  );
+
+  test("may have a word for a version when that is said, but never a choice", () => {
+    const cats = "https://a.example.com/models/cats";
+    expect(parseDestination(`${cats}/test`, { anyVersion: true }).version).toBe("test");
+    expect(() => parseDestination(`${cats}/latest`, { anyVersion: true })).toThrow("choice among");
   });
 
   test("may be plain http on another machine when that is said", () => {
-    expect(parseDestination("http://a.example.com/models/cats/7", true).account).toBe("a");
+    expect(
+      parseDestination("http://a.example.com/models/cats/7", { allowHttp: true }).account,
+    ).toBe("a");
   });
 });

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 
 import { Model } from "../../crds/aiapp.ts";
 import { CliError } from "../errors.ts";
+import { isChoice, isSortable } from "../versions.ts";
 
 /** Where a version is published to, taken apart. */
 export interface Destination {
@@ -18,18 +19,28 @@ export interface Destination {
 
 const form = "https://<account>.blob.core.windows.net/<container>/<name>/<version>";
 
-export function parseDestination(to: string, allowHttp: boolean): Destination {
+/** What is refused unless it is asked for. */
+export interface Allowed {
+  /** Plain http to another machine. */
+  readonly allowHttp?: boolean;
+  /** Versions that `latest` and ranges cannot sort. */
+  readonly anyVersion?: boolean;
+}
+
+export function parseDestination(to: string, allowed: Allowed = {}): Destination {
   const url = URL.parse(to);
+  const shown = withoutSecrets(to);
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw usage(`--to ${to} is not a Blob URL`, `Write it as ${form}.`);
+    throw usage(`--to ${shown} is not a Blob URL`, `Write it as ${form}.`);
   }
-  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+  // From here on `to` holds nothing that must not be shown.
+  if (shown !== to) {
     throw usage(
-      `--to ${url.origin}${url.pathname} carries a query, a fragment or a password`,
+      `--to ${shown} carries a query, a fragment or a password`,
       "Give the plain URL; a SAS token belongs in AZURE_STORAGE_SAS_TOKEN, where no process list shows it.",
     );
   }
-  if (url.protocol === "http:" && !allowHttp && !isLoopback(url.hostname)) {
+  if (url.protocol === "http:" && !allowed.allowHttp && !isLoopback(url.hostname)) {
     throw usage(
       `--to ${to} is plain http, and ${url.hostname} is another machine`,
       "Use https://, or --allow-http when the network between is trusted.",
@@ -57,7 +68,7 @@ export function parseDestination(to: string, allowHttp: boolean): Destination {
       "Use letters, digits, '.', '_' and '-', with '/' between folders.",
     );
   }
-  checkVersion(version, to);
+  checkVersion(version, to, allowed.anyVersion ?? false);
   return {
     store: [url.origin, ...(isPathStyle(url.hostname) ? [account] : []), container].join("/"),
     host: url.hostname,
@@ -69,19 +80,32 @@ export function parseDestination(to: string, allowHttp: boolean): Destination {
   };
 }
 
-function checkVersion(version: string, to: string): void {
+function checkVersion(version: string, to: string, anyVersion: boolean): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/.test(version)) {
     throw usage(
       `'${version}' in --to ${to} cannot be a version`,
       "Use a number (7), a semantic version (1.4.0) or a date (2026-03-01).",
     );
   }
-  if (/^(latest|(\d+\.)*[xX](\.[xX])*)$/i.test(version)) {
+  if (isChoice(version)) {
     throw usage(
       `'${version}' in --to ${to} would be read as a choice among versions`,
       "Publish under a version of its own, such as 7 or 1.4.0; AIApps that follow latest find it.",
     );
   }
+  if (!anyVersion && !isSortable(version)) {
+    throw usage(
+      `'${version}' in --to ${to} is no number, semantic version or date: AIApps of this model that follow latest or a range would stop with AmbiguousVersions`,
+      "Use a number (7), a semantic version (1.4.0) or a date (2026-03-01), or say --any-version when every AIApp of the model names its version.",
+    );
+  }
+}
+
+/** Without a SAS token or a password, also where the rest is no URL or escapes them; none of these are in a Blob URL. */
+function withoutSecrets(to: string): string {
+  const plain = to.replace(/([?#&]|%3f|%23|%26).*$/is, "");
+  const scheme = /^https?:\/\//i.exec(plain)?.[0] ?? "";
+  return scheme + plain.slice(scheme.length).replace(/^.*@/s, "");
 }
 
 /** Azurite and other stand-ins on an address put the account into the path. */

@@ -52,6 +52,7 @@ export interface PublishOptions {
   readonly parallel?: number;
   /** Plain http to another machine. */
   readonly allowHttp?: boolean;
+  readonly anyVersion?: boolean;
   /** A request on which nothing moves for this long is tried again. */
   readonly stallMs?: number;
   readonly attempts?: number;
@@ -77,7 +78,7 @@ export interface Published {
  */
 export async function publish(options: PublishOptions, signal: AbortSignal): Promise<Published> {
   const { report = () => {}, parallel = 4 } = options;
-  const destination = parseDestination(options.to, options.allowHttp ?? false);
+  const destination = parseDestination(options.to, options);
   const folder = await readFolder(options.folder, signal);
   for (const message of folder.warnings) report({ kind: "warning", message });
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { RestError } from "@azure/storage-blob";
 
 import { CliError, reasonOf } from "../errors.ts";
-import { noIdentity } from "./credential.ts";
+import { identityError } from "./credential.ts";
 import type { Destination } from "./destination.ts";
 
 export interface RequestLimits {
@@ -120,7 +120,7 @@ function storageError(error: unknown, destination: Destination): unknown {
     error instanceof Error &&
     /^(CredentialUnavailable|AggregateAuthentication|Authentication)/.test(error.name)
   ) {
-    return noIdentity(error);
+    return identityError(error);
   }
   if (!(error instanceof RestError)) return error;
   const { account, container, host } = destination;

@@ -1,5 +1,6 @@
 import type { AIApp, Condition } from "../../crds/aiapp.ts";
 import { containers, labels } from "../../crds/names.ts";
+import { isChoice, isSortable } from "../versions.ts";
 
 /** The command that shows more, or mends it. The condition's own message says what is wrong. */
 export function hintFor({ reason }: Condition, { metadata, spec }: AIApp): string | undefined {
@@ -7,12 +8,27 @@ export function hintFor({ reason }: Condition, { metadata, spec }: AIApp): strin
   const pods = `--namespace ${namespace} --selector ${labels.app}=${name}`;
   const logs = (container: string): string =>
     `kubectl logs ${pods} --container ${container} --tail 20`;
+  const secrets = `kubectl get secrets --namespace ${namespace}`;
+  /** What the sources are read with: a Secret, or, when one of them has none and is not anonymous, the ServiceAccount. */
+  const identity = (sources: readonly ("Storage" | "Registry")[]): string => {
+    const { storage, registry, anonymous = [] } = spec.credentials ?? {};
+    const byToken = sources.filter(
+      (source) => (source === "Storage" ? storage : registry) === undefined,
+    );
+    if (byToken.length === 0) return secrets;
+    if (byToken.every((source) => anonymous.includes(source))) {
+      return byToken.length < sources.length
+        ? secrets
+        : `kubectl edit aiapp ${name} --namespace ${namespace}`;
+    }
+    return `kubectl describe serviceaccount ${spec.serviceAccountName ?? name} --namespace ${namespace}`;
+  };
   const store = `${spec.model.store}/${spec.model.name}`;
   switch (reason) {
     case "ModelNotFound":
-      return `aiapp publish <folder> --to ${store}/${spec.modelVersion}`;
+      return publishing(store, spec.modelVersion);
     case "ModelIncomplete":
-      return `finish it: aiapp publish <folder> --to ${store}/${spec.modelVersion}`;
+      return `finish it: ${publishing(store, spec.modelVersion)}`;
     case "ModelMutated":
     case "ModelChecksumMismatch":
       return `publish the right files under a new version: aiapp publish <folder> --to ${store}/<version>`;
@@ -21,11 +37,14 @@ export function hintFor({ reason }: Condition, { metadata, spec }: AIApp): strin
     case "ImageNotFound":
       return `push the image, or set spec.image: kubectl edit aiapp ${name} --namespace ${namespace}`;
     case "StorageAuthFailed":
+      return identity(["Storage"]);
     case "RegistryAuthFailed":
+      return identity(["Registry"]);
     case "CredentialsMissing":
+      return identity(["Storage", "Registry"]);
     case "SecretInvalid":
     case "SecretNotFound":
-      return `kubectl get secrets --namespace ${namespace}`;
+      return secrets;
     case "ModelPullFailed":
       return logs(containers.pull);
     case "ModelLoadFailed":
@@ -44,4 +63,11 @@ export function hintFor({ reason }: Condition, { metadata, spec }: AIApp): strin
     default:
       return undefined;
   }
+}
+
+/** A command that can be pasted: publish refuses latest, and a shell would take a range for redirections. */
+function publishing(store: string, modelVersion: string | number): string {
+  const version = String(modelVersion).trim();
+  if (isChoice(version)) return `aiapp publish <folder> --to ${store}/<version>`;
+  return `aiapp publish <folder> --to ${store}/${version}${isSortable(version) ? "" : " --any-version"}`;
 }

@@ -139,6 +139,58 @@ describe("the status of an app with a problem", () => {
     );
   });
 
+  test.each(["latest", ">=7 <8", "7.x"])(
+    "leaves the version to the publisher when the app follows %s",
+    (modelVersion) => {
+      for (const reason of ["ModelNotFound", "ModelIncomplete"] as const) {
+        const text = shown(
+          { conditions: [{ ...condition, type: "SourcesReady", status: "False", reason }] },
+          { modelVersion },
+        );
+        expect(text).toContain("models/digits/<version>\n");
+      }
+    },
+  );
+
+  test("says --any-version where publish would refuse the version that the app names", () => {
+    const conditions = [
+      { ...condition, type: "SourcesReady", status: "False", reason: "ModelNotFound" } as const,
+    ];
+    expect(shown({ conditions }, { modelVersion: "prod" })).toContain(
+      "models/digits/prod --any-version\n",
+    );
+    expect(shown({ conditions }, { modelVersion: 7 })).toContain("models/digits/7\n");
+  });
+
+  const secrets = "→ kubectl get secrets --namespace shop";
+  const account = "→ kubectl describe serviceaccount digits --namespace shop";
+  test.each([
+    ["StorageAuthFailed", {}, account],
+    ["RegistryAuthFailed", {}, account],
+    ["CredentialsMissing", {}, account],
+    ["StorageAuthFailed", { credentials: { storage: "s" } }, secrets],
+    ["RegistryAuthFailed", { credentials: { storage: "s" } }, account],
+    ["RegistryAuthFailed", { credentials: { registry: "r" } }, secrets],
+    ["CredentialsMissing", { credentials: { storage: "s" } }, account],
+    ["CredentialsMissing", { credentials: { storage: "s", registry: "r" } }, secrets],
+    ["CredentialsMissing", { credentials: { storage: "s", anonymous: ["Registry"] } }, secrets],
+    [
+      "StorageAuthFailed",
+      { credentials: { anonymous: ["Storage"] } },
+      "→ kubectl edit aiapp digits",
+    ],
+    ["StorageAuthFailed", { serviceAccountName: "theirs" }, "serviceaccount theirs --namespace"],
+  ] as const)(
+    "looks for the cause of %s under %j where the source is read from",
+    (reason, spec, hint) => {
+      const text = shown(
+        { conditions: [{ ...condition, type: "SourcesReady", status: "False", reason }] },
+        spec,
+      );
+      expect(text).toContain(hint);
+    },
+  );
+
   test("shows the last error of a source and a check that is overdue", () => {
     const model = {
       ...serving.sources.model,
