@@ -9,28 +9,34 @@ import { ServerError } from "./errors.ts";
 const count = (minimum: number, maximum: number) =>
   z.coerce.number().int().min(minimum).max(maximum);
 
-const Environment = z.object({
-  MODEL_DIR: z.string().min(1).default("/models"),
-  MODEL_NAME: z.string().default("model"),
-  MODEL_VERSION: z.string().default(""),
-  MODEL_DIGEST: z.string().default(""),
-  AIAPP_RELEASE: z.string().default(""),
-  PORT: count(0, 65_535).default(8080),
-  METRICS_PORT: count(0, 65_535).default(9090),
-  HOST: z.string().default("::"),
-  /** Sessions, each in a thread of its own; one per core unless said. */
-  WORKERS: count(1, 256).optional(),
-  MAX_BODY_BYTES: count(1024, 2 ** 31).default(64 * 1024 * 1024),
-  /** Requests that may wait for a worker; more are refused with 503. */
-  MAX_QUEUE: count(1, 100_000).default(256),
-  REQUEST_TIMEOUT_SECONDS: count(1, 3600).default(30),
-  /** After SIGTERM: how long it must have been quiet before we go, and how long at most we stay. */
-  DRAIN_QUIET_SECONDS: count(0, 600).default(5),
-  DRAIN_MAX_SECONDS: count(0, 3600).default(50),
-  LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
-  /** Set in an image to tell two builds of the same code apart. */
-  SERVER_BUILD: z.string().default(""),
-});
+const Environment = z
+  .object({
+    MODEL_DIR: z.string().min(1).default("/models"),
+    MODEL_NAME: z.string().default("model"),
+    MODEL_VERSION: z.string().default(""),
+    MODEL_DIGEST: z.string().default(""),
+    AIAPP_RELEASE: z.string().default(""),
+    PORT: count(0, 65_535).default(8080),
+    METRICS_PORT: count(0, 65_535).default(9090),
+    HOST: z.string().default("::"),
+    /** Sessions, each in a thread of its own; one per core unless said. */
+    WORKERS: count(1, 256).optional(),
+    MAX_BODY_BYTES: count(1024, 2 ** 31).default(64 * 1024 * 1024),
+    /** Requests that may wait for a worker; more are refused with 503. */
+    MAX_QUEUE: count(1, 100_000).default(256),
+    REQUEST_TIMEOUT_SECONDS: count(1, 3600).default(30),
+    /** After SIGTERM: how long it must have been quiet before we go, and how long at most we stay. */
+    DRAIN_QUIET_SECONDS: count(0, 600).default(5),
+    DRAIN_MAX_SECONDS: count(0, 3600).default(50),
+    LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+    /** Set in an image to tell two builds of the same code apart. */
+    SERVER_BUILD: z.string().default(""),
+  })
+  // 0 is any free port, another one each time.
+  .refine(({ PORT, METRICS_PORT }) => PORT === 0 || PORT !== METRICS_PORT, {
+    path: ["METRICS_PORT"],
+    message: "is the same as PORT: metrics need a port of their own",
+  });
 
 export interface Config {
   readonly model: {

@@ -1,6 +1,7 @@
 /** Every error that the server throws, with the HTTP status that it answers with (500: it ends the start). */
 export const errors = {
   CONFIG_INVALID: { status: 500, summary: "an environment variable is wrong" },
+  LISTEN_FAILED: { status: 500, summary: "the server cannot listen on its address" },
   BUNDLE_UNREADABLE: { status: 500, summary: "a file of the bundle is missing or cannot be read" },
   BUNDLE_CHECKSUM: { status: 500, summary: "a file of the bundle differs from its manifest" },
   BUNDLE_INVALID: { status: 500, summary: "a file of the bundle says what cannot be" },

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 import { readConfig } from "./config.ts";
-import { ServerError } from "./errors.ts";
+import { explain } from "./explain.ts";
 import { createLogger } from "./log.ts";
 import { startServer } from "./server.ts";
 
@@ -12,18 +12,6 @@ const TERMINATION_LOG = "/dev/termination-log";
 function versionOf(name: string): string {
   const read: unknown = createRequire(import.meta.url)(name);
   return String(Reflect.get(Object(read), "version"));
-}
-
-/** `ModelLoadFailed: what happened, where, what to do`: the operator puts it into the app's status. */
-function explain(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  const reason =
-    error instanceof ServerError && error.code === "BUNDLE_CHECKSUM"
-      ? "ModelChecksumMismatch"
-      : "ModelLoadFailed";
-  return error instanceof ServerError && error.code === "CONFIG_INVALID"
-    ? message
-    : `${reason}: ${message}`;
 }
 
 async function main(): Promise<void> {

@@ -278,6 +278,20 @@ describe("the model of flowers", () => {
       /JSON|understood/,
     ],
     [
+      "a poisoned constructor",
+      400,
+      "/score",
+      { method: "POST", body: '{"constructor": {"prototype": 1}}', headers: JSON_BODY },
+      /^the body is not JSON$/,
+    ],
+    [
+      "a body nested deep",
+      400,
+      "/score",
+      { method: "POST", body: "[".repeat(1000), headers: JSON_BODY },
+      /^the body is nested deeper than 16 levels$/,
+    ],
+    [
       "too few columns",
       400,
       "/score",
@@ -352,6 +366,22 @@ describe("the model of flowers", () => {
     expect(after.map((value, index) => value - (before[index] ?? 0))).toEqual([2, 4, 2, 1, 1]);
     expect(await metric(server, "nv_inference_pending_request_count")).toEqual({ "": 0 });
     expect(Object.keys(await metric(server, "process_cpu_seconds_total"))).toEqual([""]);
+  });
+
+  test("counts a request as refused when the model's answer is not a number", async () => {
+    const labels = 'model="example",version="1.0.0"';
+    const count = async (): Promise<number[]> => [
+      (await metric(server, "nv_inference_request_success"))[`{${labels}}`] ?? 0,
+      (await metric(server, "nv_inference_request_failure"))[
+        `{${labels},reason="REQUEST_INVALID"}`
+      ] ?? 0,
+    ];
+    const [succeeded = 0, refused = 0] = await count();
+    expect(await score(server, { input: [[3e38, 3e38, 3e38, 3e38]] })).toMatchObject({
+      status: 400,
+      body: { error: expect.stringMatching(/^the model's answer to input\[0\] is not a number/) },
+    });
+    expect(await count()).toEqual([succeeded, refused + 1]);
   });
 
   test("shows its metrics under one path only", async () => {
@@ -574,6 +604,27 @@ describe("a start", () => {
     expect(row).toHaveLength(3);
     expect(row.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 5);
   });
+
+  test.each(["PORT", "METRICS_PORT"])(
+    "fails where something else listens on its %s, and listens nowhere itself",
+    async (variable) => {
+      server = await start(IRIS);
+      const taken = server.port;
+      const free = await start(IRIS);
+      await free.close();
+      const other = variable === "PORT" ? "METRICS_PORT" : "PORT";
+      const refused = start(IRIS, { [variable]: `${taken}`, [other]: `${free.port}` });
+      await expect(refused).rejects.toMatchObject({
+        code: "LISTEN_FAILED",
+        message: expect.stringMatching(
+          new RegExp(
+            `^cannot listen on port ${taken} of 127\\.0\\.0\\.1 \\(.*EADDRINUSE.*\\): set another ${variable} or`,
+          ),
+        ),
+      });
+      await expect(connectRaw(free.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    },
+  );
 
   test("may be closed before the model is there, and leaves no thread behind", async () => {
     const threads = new Set<Worker>();

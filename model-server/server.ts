@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { readBundle } from "./bundle/bundle.ts";
 import { cores, type Config } from "./config.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
+import { ServerError } from "./errors.ts";
 import { createApp } from "./http/app.ts";
 import { createDrain } from "./http/drain.ts";
 import { createScorer, type Scorer } from "./inference/scorer.ts";
@@ -22,7 +23,16 @@ export interface Server {
 
 const WARM_UP_TIMEOUT_MS = 10 * 60_000;
 
-/** Listens at once, so that probes are answered, and loads the model meanwhile. */
+function cannotListen(variable: string, port: number, host: string, cause: unknown): ServerError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ServerError(
+    "LISTEN_FAILED",
+    `cannot listen on port ${port} of ${host} (${reason}): set another ${variable} or HOST, or end what listens there`,
+    { cause },
+  );
+}
+
+/** Listens at once, so that probes are answered, and loads the model meanwhile. @throws LISTEN_FAILED */
 export async function startServer(
   config: Config,
   { log, versions }: { readonly log: Logger; readonly versions: Readonly<Record<string, string>> },
@@ -35,11 +45,16 @@ export async function startServer(
   const isReady = (): boolean => scorer !== undefined && engine?.isReady() === true;
   const app = createApp({ config, drain, metrics, log, versions, scorer: () => scorer, isReady });
 
-  await app.listen({ host: config.host, port: config.port });
-  const measured = await serveMetrics(metrics.registry, {
-    host: config.host,
-    port: config.metricsPort,
+  const { host, port, metricsPort } = config;
+  await app.listen({ host, port }).catch((cause: unknown) => {
+    throw cannotListen("PORT", port, host, cause);
   });
+  const measured = await serveMetrics(metrics.registry, { host, port: metricsPort }).catch(
+    async (cause: unknown) => {
+      await app.close();
+      throw cannotListen("METRICS_PORT", metricsPort, host, cause);
+    },
+  );
 
   async function load(): Promise<void> {
     const began = performance.now();

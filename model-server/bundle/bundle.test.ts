@@ -253,6 +253,16 @@ describe("preprocessing.json", () => {
     expect(`${String(error)}\n`).toContain(`→ at ${field}\n`);
   });
 
+  test.each(["std", "channel", "Mean", "__proto__"])(
+    "with a field that is not known is refused by its name: %s",
+    async (field) => {
+      await put("preprocessing.json", `{"width": 8, "height": 4, "${field}": [1]}`);
+      const error = await refusal();
+      expect(error).toEqual(refused("BUNDLE_INVALID", /^preprocessing\.json of the bundle: /));
+      expect(String(error)).toContain(`Unrecognized key: "${field}"`);
+    },
+  );
+
   test("that is wrong about two fields is refused by both names", async () => {
     await put("preprocessing.json", { width: "8", height: 4, layout: "CHW" });
     expect(await refusal()).toEqual(refused("BUNDLE_INVALID", /width(.|\n)*layout/));
@@ -282,6 +292,13 @@ describe("samples", () => {
       },
       { name: "samples/2.json", request: [[1]], expected: [[2]], tolerance: 0 },
     ]);
+  });
+
+  test("with a field that is not known are refused by file and field", async () => {
+    await put("samples/1.json", { request: [1], expected: [1], tolerence: 5 });
+    expect(await refusal()).toEqual(
+      refused("BUNDLE_INVALID", /^samples\/1\.json of the bundle: .*"tolerence"/s),
+    );
   });
 
   test("beyond sixteen are left alone: a start must not last for ever", async () => {

@@ -9,9 +9,9 @@ import { z } from "zod";
 import { MANIFEST, Manifest, MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
 import { ServerError } from "../errors.ts";
 
-/** How pictures become tensors. */
+/** How pictures become tensors. A misspelt field is refused: its default would give wrong scores in silence. */
 export const Preprocessing = z
-  .object({
+  .strictObject({
     /** The model's input that takes pictures; the first one unless said. */
     input: z.string().optional(),
     width: z.int().min(1).max(8192),
@@ -40,7 +40,7 @@ export const Preprocessing = z
 export type Preprocessing = z.infer<typeof Preprocessing>;
 
 /** A request with the answer that the model gave where it was trained. */
-const Sample = z.object({
+const Sample = z.strictObject({
   request: z.json(),
   expected: z.json(),
   /** Between two numbers of the answer. */

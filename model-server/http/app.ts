@@ -3,6 +3,7 @@ import { z } from "zod";
 
 import type { Config } from "../config.ts";
 import { errors, ServerError } from "../errors.ts";
+import { checkJson } from "../inference/json.ts";
 import { readRequest, type Asked } from "../inference/request.ts";
 import { DEFAULT_TOP, type Scorer } from "../inference/scorer.ts";
 import type { Logger } from "../log.ts";
@@ -42,6 +43,16 @@ export function createApp(parts: AppParts): FastifyInstance {
   });
 
   app.removeContentTypeParser("text/plain");
+  // Fastify's own parser, which also refuses poisoned prototypes, behind a check of what the text would become.
+  const parseJson = app.getDefaultJsonParser("error", "error");
+  app.addContentTypeParser<Buffer>(
+    "application/json",
+    { parseAs: "buffer" },
+    (request, body, done) => {
+      checkJson(body, "the body");
+      return parseJson(request, body.toString("utf8"), done);
+    },
+  );
   app.addContentTypeParser(/^image\//, { parseAs: "buffer" }, (_, body, done) => done(null, body));
   app.addContentTypeParser("application/octet-stream", { parseAs: "buffer" }, (_, body, done) =>
     done(null, body),

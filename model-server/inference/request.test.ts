@@ -197,6 +197,14 @@ describe("numbers", () => {
   });
 });
 
+describe("a string that holds more than a request needs", () => {
+  test("is refused before it is parsed, as a body would be", () => {
+    expect(refusal({ input: `[${"{},".repeat(20_000)}{}]` })).toEqual(
+      refused(/^input has more than 10000 objects and fields: send fewer rows at once$/),
+    );
+  });
+});
+
 describe("the number of rows", () => {
   test.each([
     ["numbers", 1],

@@ -1,6 +1,7 @@
 import { z } from "zod";
 
 import { ServerError } from "../errors.ts";
+import { checkJson } from "./json.ts";
 
 /** What a request asks to be scored: pictures, or rows of numbers. */
 export type Asked =
@@ -40,6 +41,8 @@ export function readRequest(body: unknown): Asked {
 }
 
 function unwrap(text: string): readonly unknown[] {
+  // The check of the body passes over its strings.
+  checkJson(Buffer.from(text), "input", MAX_RANK);
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -67,8 +67,24 @@ export function createScorer(engine: Engine, { labels, preprocessing }: Bundle):
   async function score(asked: Asked, top: number, signal: AbortSignal): Promise<Scores> {
     const outputs = await run(await tensorOf(asked), signal);
     return labels === undefined
-      ? outputs.map((values) => Array.from(values))
-      : outputs.map((values) => topOf(values, labels, top));
+      ? outputs.map((values, row) => Array.from(numbers(values, row)))
+      : outputs.map((values, row) => topOf(numbers(probabilitiesOf(values), row), labels, top));
+  }
+
+  async function scoreSample({ name, request }: Sample, signal: AbortSignal): Promise<Scores> {
+    try {
+      return await score(readRequest(request), DEFAULT_TOP, signal);
+    } catch (cause) {
+      if (!(cause instanceof ServerError)) throw cause;
+      // What is wrong with a request is here wrong with a file of the bundle.
+      throw cause.status < 500
+        ? new ServerError(
+            "BUNDLE_INVALID",
+            `the request of ${name} cannot be scored: ${cause.message}`,
+            { cause },
+          )
+        : new ServerError(cause.code, `${name} was not scored: ${cause.message}`, { cause });
+    }
   }
 
   return {
@@ -79,8 +95,9 @@ export function createScorer(engine: Engine, { labels, preprocessing }: Bundle):
         const size = dims.reduce((product, dim) => product * dim, 1);
         await run({ dims: [1, ...dims], data: new Float32Array(size) }, signal);
       }
-      for (const { name, request, expected, tolerance } of samples) {
-        const answer = await score(readRequest(request), DEFAULT_TOP, signal);
+      for (const sample of samples) {
+        const { name, expected, tolerance } = sample;
+        const answer = await scoreSample(sample, signal);
         const difference = differ(answer, expected, tolerance);
         if (difference !== undefined)
           throw new ServerError(
@@ -166,13 +183,22 @@ function split({ data, dims }: Tensor, rows: number): readonly Float32Array[] {
   return Array.from({ length: rows }, (_, row) => data.subarray(row * size, (row + 1) * size));
 }
 
-/** As the tutorial answers: percentages with four decimals. Outputs that are no probabilities get a softmax. */
+/** JSON has no NaN and no Infinity, and nobody could rank them. */
+function numbers(values: Float32Array, row: number): Float32Array {
+  const wrong = values.find((value) => !Number.isFinite(value));
+  if (wrong === undefined) return values;
+  throw new ServerError(
+    "REQUEST_INVALID",
+    `the model's answer to input[${row}] is not a number (${wrong}): check whether it is in the range that the model was trained on`,
+  );
+}
+
+/** As the tutorial answers: percentages with four decimals, likeliest first. */
 function topOf(
-  values: Float32Array,
+  probabilities: Float32Array,
   labels: readonly string[],
   top: number,
 ): (readonly [string, number])[] {
-  const probabilities = isDistribution(values) ? values : softmax(values);
   return Array.from(probabilities, (probability, index) => ({ probability, index }))
     .toSorted((a, b) => b.probability - a.probability || a.index - b.index)
     .slice(0, top)
@@ -182,9 +208,15 @@ function topOf(
     );
 }
 
+/** Outputs that are no probabilities get a softmax, which also makes a masked class (-Infinity) the 0 that it means. */
+function probabilitiesOf(values: Float32Array): Float32Array {
+  return isDistribution(values) ? values : softmax(values);
+}
+
+/** A quantised softmax sums to 0.996 or so: one more would make its classes all alike. */
 function isDistribution(values: Float32Array): boolean {
   const sum = values.reduce((total, value) => total + value, 0);
-  return Math.abs(sum - 1) < 1e-3 && values.every((value) => value >= 0);
+  return Math.abs(sum - 1) < 0.05 && values.every((value) => value >= 0 && value <= 1 + 1e-3);
 }
 
 function softmax(values: Float32Array): Float32Array {
