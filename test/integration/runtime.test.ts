@@ -119,10 +119,10 @@ describe("an object that does not fit its schema", () => {
   it("is told apart from an API server in trouble, which answers 500 as well", async () => {
     const kube = await kubeVia(server.port);
     const metadata = { namespace: "default", name: "misspelt" };
-    const object = { metadata, spec: { template: { spec: { contaners: [] } } } };
+    const spec: unknown = { template: { spec: { contaners: [] } } };
     const applied = kube.apply(
       kinds.deployment,
-      object as object as V1Deployment,
+      { metadata, spec } as V1Deployment,
       { fieldManager: "tests", force: true },
       AbortSignal.timeout(10_000),
     );
