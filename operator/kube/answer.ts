@@ -70,23 +70,6 @@ export function messageIn(text: string): string {
   return text.slice(0, 500);
 }
 
-/** The text of a body, read no further than `maxBytes`. */
-export async function readBounded(
-  body: AsyncIterable<Uint8Array> | null,
-  maxBytes: number,
-): Promise<{ readonly text: string; readonly whole: boolean }> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body ?? []) {
-    size += chunk.byteLength;
-    if (size > maxBytes) {
-      return { text: Buffer.concat(chunks).toString("utf8"), whole: false };
-    }
-    chunks.push(chunk);
-  }
-  return { text: Buffer.concat(chunks).toString("utf8"), whole: true };
-}
-
 /** Splits a stream into lines, none longer than `maxLength` characters. */
 export async function* linesOf(
   body: AsyncIterable<Uint8Array> | null,

@@ -1,8 +1,9 @@
 import { HttpMethod, RequestContext, type KubeConfig } from "@kubernetes/client-node";
 import { fetch, type Dispatcher, type Response } from "undici";
 
+import { readBounded } from "../body.ts";
 import { OperatorError } from "../errors.ts";
-import { errorOf, messageIn, readBounded, unavailable } from "./answer.ts";
+import { errorOf, messageIn, unavailable } from "./answer.ts";
 
 /** Requests to the API server, with the kubeconfig's credentials and the project's errors. */
 export interface Transport {
@@ -84,9 +85,9 @@ export function createTransport({
     }
     onAnswer?.(method, response.status, url.host);
     if (response.ok) return response;
-    const { text } = await readBounded(response.body, MAX_ERROR_BYTES);
+    const { bytes } = await readBounded(response.body, MAX_ERROR_BYTES);
     const retryAfter = response.headers.get("retry-after");
-    throw errorOf(response.status, method, path, messageIn(text), retryAfter);
+    throw errorOf(response.status, method, path, messageIn(bytes.toString("utf8")), retryAfter);
   }
 
   async function translated<T>(
@@ -110,7 +111,7 @@ export function createTransport({
       translated(request, signal, async () => {
         const bounded = AbortSignal.any([signal, AbortSignal.timeout(requestTimeoutMs)]);
         const response = await open(request, bounded);
-        const { text, whole } = await readBounded(response.body, MAX_BODY_BYTES);
+        const { bytes, whole } = await readBounded(response.body, MAX_BODY_BYTES);
         const what = `${request.method} ${request.path}`;
         if (!whole) {
           throw new OperatorError(
@@ -120,7 +121,7 @@ export function createTransport({
         }
         try {
           // The API server holds its objects to their schema.
-          return JSON.parse(text) as T;
+          return JSON.parse(bytes.toString("utf8")) as T;
         } catch (cause) {
           throw new OperatorError("KUBE_BAD_ANSWER", `${what}: the answer is not JSON`, { cause });
         }

@@ -10,6 +10,7 @@ import {
   RestError,
 } from "@azure/core-rest-pipeline";
 
+import { readBounded } from "../body.ts";
 import { OperatorError } from "../errors.ts";
 import { guardedHttpClient } from "./azure-http.ts";
 import { identityKey, type Identity } from "./identity.ts";
@@ -77,7 +78,9 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
       // Every answer as a stream, whatever its status: the client itself would read it without end.
       request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY]);
       const { readableStreamBody, ...response } = await guarded.sendRequest(request);
-      return { ...response, bodyAsText: await readBounded(readableStreamBody ?? [], request.url) };
+      const { bytes, whole } = await readBounded(readableStreamBody, MAX_ANSWER_BYTES);
+      if (!whole) throw new AnswerTooLargeError(new URL(request.url).host);
+      return { ...response, bodyAsText: bytes.toString("utf8") };
     },
   };
   /** One per purpose, repository and identity: a client holds one access token, and changing its scope costs two requests. */
@@ -164,13 +167,8 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
     resolve: async (reference, identity, signal) => {
       const path = manifestPath(reference);
       const { status, headers } = await send("pull", "HEAD", path, reference, identity, signal);
-      return digestOf(
-        reference,
-        identity,
-        status,
-        headers.get("docker-content-digest"),
-        headers.get("retry-after"),
-      );
+      const answer = { status, retryAfter: headers.get("retry-after") };
+      return digestOf(answer, headers.get("docker-content-digest"), reference, identity);
     },
     listTags: (repository, identity, signal) =>
       readAllTags(repository, identity, async (path) => {
@@ -186,21 +184,6 @@ export function createAcr({ agents, credentials }: RegistryOptions): ImageRegist
   };
 }
 
-async function readBounded(
-  stream: AsyncIterable<unknown> | Iterable<never>,
-  url: string,
-): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of stream) {
-    const bytes = Buffer.from(chunk as Uint8Array);
-    length += bytes.length;
-    if (length > MAX_ANSWER_BYTES) throw new AnswerTooLargeError(new URL(url).host);
-    chunks.push(bytes);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
 function heedful(credential: TokenCredential): TokenCredential {
   return {
     getToken: (scopes, options) => {
@@ -214,11 +197,7 @@ function heedful(credential: TokenCredential): TokenCredential {
 function statusOf(error: unknown, reference: ImageReference, identity: Identity): OperatorError {
   if (error instanceof RestError && error.statusCode !== undefined) {
     const retryAfter = error.response?.headers.get("retry-after");
-    return errorOf(
-      { status: error.statusCode, headers: { "retry-after": retryAfter } },
-      reference,
-      identity,
-    );
+    return errorOf({ status: error.statusCode, retryAfter }, reference, identity);
   }
   if (error instanceof NoTokenError) {
     return new OperatorError(

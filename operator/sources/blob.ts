@@ -8,6 +8,7 @@ import {
 } from "@azure/storage-blob";
 
 import { MANIFEST, MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
+import { readBounded } from "../body.ts";
 import { OperatorError } from "../errors.ts";
 import { guardedHttpClient } from "./azure-http.ts";
 import type { Agents, HostPolicy } from "./hosts.ts";
@@ -168,23 +169,6 @@ export function storageError(error: unknown, where: string): OperatorError {
   );
 }
 
-async function readBounded(
-  stream: NodeJS.ReadableStream,
-  limit: number,
-  where: string,
-): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stream) {
-    const buffer = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk);
-    size += buffer.length;
-    if (size > limit)
-      throw new OperatorError("MANIFEST_INVALID", `${where} is larger than ${limit} bytes`);
-    chunks.push(buffer);
-  }
-  return Buffer.concat(chunks);
-}
-
 export function createBlobStore(open: OpenContainer): ModelStore {
   function folderOf({ store, name }: ModelLocation, version: string): string {
     return `${store}/${name}/${version}/`;
@@ -230,7 +214,13 @@ export function createBlobStore(open: OpenContainer): ModelStore {
         if (answer.readableStreamBody === undefined || answer.etag === undefined) {
           throw new OperatorError("STORAGE_BAD_ANSWER", `${where} came without a body or an ETag`);
         }
-        const bytes = await readBounded(answer.readableStreamBody, MAX_MANIFEST_BYTES, where);
+        const { bytes, whole } = await readBounded(answer.readableStreamBody, MAX_MANIFEST_BYTES);
+        if (!whole) {
+          throw new OperatorError(
+            "MANIFEST_INVALID",
+            `${where} is larger than ${MAX_MANIFEST_BYTES} bytes`,
+          );
+        }
         return { etag: answer.etag, bytes };
       } catch (error) {
         if (isStatus(error, 304)) return "unchanged";

@@ -3,6 +3,7 @@ import { request as httpsRequest } from "node:https";
 
 import { z } from "zod";
 
+import { readBounded } from "../body.ts";
 import { OperatorError } from "../errors.ts";
 import { againWhenReset, schemeOf } from "./hosts.ts";
 import { identityKey, type Identity } from "./identity.ts";
@@ -12,18 +13,26 @@ import {
   AnswerTooLargeError,
   digestOf,
   errorOf,
+  jsonOf,
   MAX_ANSWER_BYTES,
   refused,
   unreachable,
+  type Answer,
 } from "./registry-answer.ts";
 import { readAllTags } from "./tag-pages.ts";
 
 /** The OCI distribution API, with the token flow that registries share (distribution's "token authentication"). */
 
-interface Answer {
-  readonly status: number;
+interface Response extends Answer {
   readonly headers: IncomingMessage["headers"];
   readonly text: string;
+}
+
+async function read(response: IncomingMessage, { host }: URL): Promise<Response> {
+  const { statusCode: status = 0, headers } = response;
+  const { bytes, whole } = await readBounded(response, MAX_ANSWER_BYTES);
+  if (!whole) throw new AnswerTooLargeError(host);
+  return { status, headers, retryAfter: headers["retry-after"], text: bytes.toString("utf8") };
 }
 
 const MAX_TOKENS = 1000;
@@ -79,7 +88,7 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
     url: URL,
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<Answer> {
+  ): Promise<Response> {
     agents.check(url.hostname);
     const insecure = url.protocol === "http:";
     return againWhenReset(() => once(insecure, method, url, headers, signal));
@@ -91,23 +100,12 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
     url: URL,
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<Answer> {
+  ): Promise<Response> {
     return new Promise((resolve, reject) => {
       const request = (insecure ? httpRequest : httpsRequest)(
         url,
         { method, headers, signal, agent: insecure ? agents.http : agents.https },
-        (response) => {
-          let text = "";
-          response.setEncoding("utf8");
-          response.on("data", (chunk: string) => {
-            text += chunk;
-            if (text.length > MAX_ANSWER_BYTES) response.destroy(new AnswerTooLargeError(url.host));
-          });
-          response.on("error", reject);
-          response.on("end", () =>
-            resolve({ status: response.statusCode ?? 0, headers: response.headers, text }),
-          );
-        },
+        (response) => resolve(read(response, url)),
       );
       request.on("error", reject);
       request.end();
@@ -175,7 +173,7 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
     reference: ImageReference,
     identity: Identity,
     signal: AbortSignal,
-  ): Promise<Answer> {
+  ): Promise<Response> {
     const { registry, repository } = reference;
     const url = new URL(`${schemeOf(registry, policy)}://${apiHost(registry)}${path}`);
     const key = `${method} ${registry}/${repository} ${identityKey(identity)}`;
@@ -199,31 +197,20 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
 
   return {
     resolve: async (reference, identity, signal) => {
-      let answer: Answer;
+      let answer: Response;
       try {
         const path = manifestPath(reference);
         answer = await ask("HEAD", path, reference, identity, signal);
       } catch (error) {
         throw unreachable(reference, error);
       }
-      return digestOf(
-        reference,
-        identity,
-        answer.status,
-        answer.headers["docker-content-digest"],
-        answer.headers["retry-after"],
-      );
+      return digestOf(answer, answer.headers["docker-content-digest"], reference, identity);
     },
     listTags: async (repository, identity, signal) => {
       try {
         return await readAllTags(repository, identity, async (path) => {
-          const { status, headers, text } = await ask("GET", path, repository, identity, signal);
-          return {
-            status,
-            text,
-            link: headers["link"]?.toString(),
-            retryAfter: headers["retry-after"],
-          };
+          const answer = await ask("GET", path, repository, identity, signal);
+          return { ...answer, link: answer.headers["link"]?.toString() };
         });
       } catch (error) {
         throw unreachable(repository, error);
@@ -231,12 +218,4 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
     },
     newestPush: async () => undefined,
   };
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

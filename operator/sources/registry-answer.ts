@@ -4,9 +4,10 @@ import { nameOf, type ImageReference } from "./reference.ts";
 
 /** What a registry's answer means, whichever client asked. */
 
-interface Answer {
+export interface Answer {
   readonly status: number;
-  readonly headers: { readonly "retry-after"?: string | undefined };
+  /** The header's value. */
+  readonly retryAfter: string | undefined;
 }
 
 /** Some registries give the whole list of tags in one answer; nothing else that they say is long. */
@@ -22,15 +23,12 @@ export class AnswerTooLargeError extends Error {
 
 /** Judges a HEAD's answer, whichever client sent it. */
 export function digestOf(
+  answer: Answer,
+  digest: unknown,
   reference: ImageReference,
   identity: Identity,
-  status: number,
-  digest: unknown,
-  retryAfter: string | undefined,
 ): string {
-  if (status !== 200) {
-    throw errorOf({ status, headers: { "retry-after": retryAfter } }, reference, identity);
-  }
+  if (answer.status !== 200) throw errorOf(answer, reference, identity);
   if (typeof digest !== "string" || !/^sha256:[0-9a-f]{64}$/.test(digest)) {
     throw new OperatorError(
       "REGISTRY_BAD_ANSWER",
@@ -65,11 +63,11 @@ export function refused(
 }
 
 export function errorOf(
-  { status, headers }: Answer,
+  { status, retryAfter }: Answer,
   reference: ImageReference,
   identity: Identity,
 ): OperatorError {
-  const seconds = Number(headers["retry-after"]);
+  const seconds = Number(retryAfter);
   const retryAfterMs = seconds > 0 ? Math.min(seconds, 3600) * 1000 : undefined;
   const name = nameOf(reference);
   if (status === 401 || status === 403) return refused(reference, identity, status);
@@ -97,6 +95,15 @@ export function errorOf(
     "REGISTRY_BAD_ANSWER",
     `${reference.registry} answered ${status} for ${name}, as no registry should`,
   );
+}
+
+/** What JSON says; undefined for what is none. */
+export function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 export function unreachable(reference: ImageReference, error: unknown): OperatorError {

@@ -3,15 +3,14 @@ import { z } from "zod";
 import { OperatorError } from "../errors.ts";
 import type { Identity } from "./identity.ts";
 import { nameOf, type ImageReference } from "./reference.ts";
-import { AnswerTooLargeError, errorOf } from "./registry-answer.ts";
+import { AnswerTooLargeError, errorOf, jsonOf, type Answer } from "./registry-answer.ts";
 
 /** `GET /v2/<name>/tags/list`, page by page: all of it or an error (OCI distribution spec, "Content Discovery"). */
 
-interface Page {
-  readonly status: number;
+interface Page extends Answer {
   readonly text: string;
+  /** The header's value. */
   readonly link: string | undefined;
-  readonly retryAfter: string | undefined;
 }
 
 const PAGE = 1000;
@@ -33,14 +32,13 @@ export async function readAllTags(
   const names: string[] = [];
   let path: string | undefined = `${first}?n=${PAGE}`;
   for (let pages = 0; path !== undefined; pages += 1) {
-    const { status, text, link, retryAfter }: Page = await get(path).catch((error: unknown) => {
+    const page: Page = await get(path).catch((error: unknown) => {
       throw error instanceof AnswerTooLargeError ? tooManyTags(repository) : error;
     });
-    if (status !== 200)
-      throw errorOf({ status, headers: { "retry-after": retryAfter } }, repository, identity);
-    for (const name of tagsIn(text, repository)) names.push(name);
+    if (page.status !== 200) throw errorOf(page, repository, identity);
+    for (const name of tagsIn(page.text, repository)) names.push(name);
     if (names.length > MAX_TAGS || pages + 1 === MAX_PAGES) throw tooManyTags(repository);
-    path = link === undefined ? undefined : nextPath(link, first, repository);
+    path = page.link === undefined ? undefined : nextPath(page.link, first, repository);
   }
   return names;
 }
@@ -53,13 +51,7 @@ function tooManyTags(repository: ImageReference): OperatorError {
 }
 
 function tagsIn(text: string, repository: ImageReference): readonly string[] {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    json = undefined;
-  }
-  const parsed = Tags.safeParse(json);
+  const parsed = Tags.safeParse(jsonOf(text));
   if (!parsed.success) {
     throw new OperatorError(
       "REGISTRY_BAD_ANSWER",
