@@ -44,7 +44,7 @@ export const reasons = [
   "RegistryAuthFailed",
   "RegistryThrottled",
   "RegistryUnavailable",
-  "RegistryBadAnswer",
+  "RegistryUnexpectedResponse",
   // the store
   "ModelNotFound",
   "ModelIncomplete",
@@ -52,7 +52,7 @@ export const reasons = [
   "StorageAuthFailed",
   "StorageThrottled",
   "StorageUnavailable",
-  "StorageBadAnswer",
+  "StorageUnexpectedResponse",
   "AmbiguousVersions",
   "DowngradeRefused",
   "BadManifest",

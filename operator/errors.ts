@@ -19,7 +19,10 @@ export const errors = {
   KUBE_THROTTLED: { retry: "backoff", summary: "the API server asks us to slow down" },
   KUBE_UNAVAILABLE: { retry: "backoff", summary: "the API server does not answer" },
   KUBE_TIMEOUT: { retry: "backoff", summary: "the API server does not answer in time" },
-  KUBE_BAD_ANSWER: { retry: "backoff", summary: "the API server answered what it should not" },
+  KUBE_UNEXPECTED_RESPONSE: {
+    retry: "backoff",
+    summary: "the API server answered what it should not",
+  },
   // The registry
   IMAGE_NOT_FOUND: {
     retry: "backoff",
@@ -56,9 +59,9 @@ export const errors = {
     reason: "RegistryUnavailable",
     summary: "the registry does not answer",
   },
-  REGISTRY_BAD_ANSWER: {
+  REGISTRY_UNEXPECTED_RESPONSE: {
     retry: "backoff",
-    reason: "RegistryBadAnswer",
+    reason: "RegistryUnexpectedResponse",
     summary: "the registry answered what it should not",
   },
   // The store
@@ -102,9 +105,9 @@ export const errors = {
     reason: "StorageUnavailable",
     summary: "the store does not answer",
   },
-  STORAGE_BAD_ANSWER: {
+  STORAGE_UNEXPECTED_RESPONSE: {
     retry: "backoff",
-    reason: "StorageBadAnswer",
+    reason: "StorageUnexpectedResponse",
     summary: "the store answered what it should not",
   },
   // Identity

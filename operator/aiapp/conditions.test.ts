@@ -134,7 +134,7 @@ describe("what people read of sources", () => {
 
   it("is not longer than a condition may be", () => {
     const world = new World();
-    world.fail("image", "REGISTRY_BAD_ANSWER", "x".repeat(10_000));
+    world.fail("image", "REGISTRY_UNEXPECTED_RESPONSE", "x".repeat(10_000));
     expect(find("SourcesReady", world.plan().status)?.message).toHaveLength(4096);
   });
 

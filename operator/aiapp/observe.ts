@@ -7,13 +7,13 @@ import type { Cache } from "./cache.ts";
 import { milliseconds } from "./duration.ts";
 import { slotOf, type Observed, type Slot, type SourceView } from "./observed.ts";
 import { readRecord } from "./release.ts";
-import type { createNamer, Named } from "./sources.ts";
+import type { createSourceResolver, ResolvedSource } from "./resolve-sources.ts";
 
 export interface ObserveTools {
   readonly kube: Kube;
   readonly cache: Cache;
   readonly poller: Poller;
-  readonly namer: ReturnType<typeof createNamer>;
+  readonly resolver: ReturnType<typeof createSourceResolver>;
 }
 
 /** Reads the world around one app. What a cache lacks is asked of the API server: absent, or somebody else's? */
@@ -22,7 +22,7 @@ export async function observe(
   tools: ObserveTools,
   signal: AbortSignal,
 ): Promise<Observed> {
-  const { cache, poller, namer } = tools;
+  const { cache, poller, resolver } = tools;
   const { namespace, name } = app.metadata;
   const key = `${namespace}/${name}`;
   const { spec } = app;
@@ -48,8 +48,8 @@ export async function observe(
     horizontalPodAutoscaler,
     serviceAccount,
   ] = await Promise.all([
-    namer.image(app, signal),
-    namer.model(app, signal),
+    resolver.image(app, signal),
+    resolver.model(app, signal),
     slot(kinds.deployment, true),
     slot(kinds.service, true),
     slot(kinds.podDisruptionBudget, several),
@@ -64,7 +64,7 @@ export async function observe(
     ),
   );
 
-  function view<V extends Seen>(named: Named<V>): SourceView<V> {
+  function view<V extends Seen>(named: ResolvedSource<V>): SourceView<V> {
     if ("source" in named) {
       return { key: named.source.key, reference: named.reference, ...poller.get(named.source) };
     }

@@ -14,7 +14,7 @@ import {
   type V1Pod,
 } from "../kube/types.ts";
 import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
-import type { PullerSettings } from "./build/template.ts";
+import type { PullerSettings } from "./resources/template.ts";
 import { canonical } from "./canonical.ts";
 import { ours, slotOf, type Observed, type Slot, type SourceView } from "./observed.ts";
 import type { Action } from "./action.ts";

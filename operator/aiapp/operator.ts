@@ -13,8 +13,8 @@ import { createPoller, type Poller } from "../sources/poller.ts";
 import { createRegistry } from "../sources/registry.ts";
 import { createTokenCredentials } from "../sources/workload.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, viewOf, type Cache, type View } from "./cache.ts";
-import { aiappKind, createReconciler } from "./controller.ts";
-import { createNamer } from "./sources.ts";
+import { aiappKind, createReconciler } from "./reconcile.ts";
+import { createSourceResolver } from "./resolve-sources.ts";
 
 const NAME = "aiapp";
 const RECONCILE_TIMEOUT_MS = 120_000;
@@ -42,7 +42,7 @@ export class AIAppOperator extends OperatorFrame {
       kube,
       cache,
       poller,
-      namer: this.#createNamer(),
+      resolver: this.#createSourceResolver(),
       recorder: createRecorder({
         kube,
         component: "aiapp-operator",
@@ -107,7 +107,7 @@ export class AIAppOperator extends OperatorFrame {
     };
   }
 
-  #createNamer(): ReturnType<typeof createNamer> {
+  #createSourceResolver(): ReturnType<typeof createSourceResolver> {
     const { kube, clock } = this;
     const config = this.#config;
     const policy = {
@@ -125,7 +125,7 @@ export class AIAppOperator extends OperatorFrame {
     const models = createBlobStore(
       createContainers({ azureSuffixes: config.azureStorageSuffixes, ...shared }),
     );
-    return createNamer({ kube, clock, registry, models, tenantId: config.azureTenantId });
+    return createSourceResolver({ kube, clock, registry, models, tenantId: config.azureTenantId });
   }
 
   override async shutdown(): Promise<void> {

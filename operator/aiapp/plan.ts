@@ -2,7 +2,7 @@ import type { AIAppStatus } from "../../crds/aiapp.ts";
 import { annotations } from "../../crds/names.ts";
 import type { EventNote } from "../runtime/recorder.ts";
 import type { Action } from "./action.ts";
-import type { PullerSettings } from "./build/template.ts";
+import type { PullerSettings } from "./resources/template.ts";
 import { milliseconds } from "./duration.ts";
 import type { Observed } from "./observed.ts";
 import { buildStatus } from "./status.ts";

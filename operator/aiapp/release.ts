@@ -6,7 +6,7 @@ import type { AIApp, ReleaseStatus, Phase } from "../../crds/aiapp.ts";
 import { annotations, containers, labels, MANAGER, revisionName } from "../../crds/names.ts";
 import type { V1ControllerRevision, V1PodTemplateSpec } from "../kube/types.ts";
 import { isReference, parseReference } from "../sources/reference.ts";
-import { ownerReference } from "./build/owner.ts";
+import { ownerReference } from "./resources/owner.ts";
 import { hashOf } from "./canonical.ts";
 
 /** A code image and a model version that were seen together. */

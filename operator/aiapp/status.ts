@@ -2,7 +2,7 @@ import type { AIAppStatus, ReleaseStatus, SourceStatus } from "../../crds/aiapp.
 import { annotations, labels } from "../../crds/names.ts";
 import { parseReference } from "../sources/reference.ts";
 import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
-import { urlOf } from "./build/objects.ts";
+import { urlOf } from "./resources/objects.ts";
 import { canonical } from "./canonical.ts";
 import { buildConditions, type Findings } from "./conditions.ts";
 import { ours, type SourceView } from "./observed.ts";

@@ -37,9 +37,13 @@ export function errorOf(
     case 429:
       return new OperatorError("KUBE_THROTTLED", what, { retryAfterMs });
     default:
-      return new OperatorError(status >= 500 ? "KUBE_UNAVAILABLE" : "KUBE_BAD_ANSWER", what, {
-        retryAfterMs,
-      });
+      return new OperatorError(
+        status >= 500 ? "KUBE_UNAVAILABLE" : "KUBE_UNEXPECTED_RESPONSE",
+        what,
+        {
+          retryAfterMs,
+        },
+      );
   }
 }
 
@@ -83,7 +87,7 @@ export async function* linesOf(
     parts[0] = rest + (parts[0] ?? "");
     rest = parts.pop() ?? "";
     if (rest.length > maxLength) {
-      throw new OperatorError("KUBE_BAD_ANSWER", `${where}: an event is too large`);
+      throw new OperatorError("KUBE_UNEXPECTED_RESPONSE", `${where}: an event is too large`);
     }
     for (const part of parts) if (part.length > 0) yield part;
   }

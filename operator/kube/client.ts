@@ -171,7 +171,7 @@ export function createKube(settings: TransportSettings): Kube {
         for (const item of page.items) items.push(typed(kind, item));
         if (items.length > maxItems) {
           throw new OperatorError(
-            "KUBE_BAD_ANSWER",
+            "KUBE_UNEXPECTED_RESPONSE",
             `more than ${maxItems} ${kind.plural}: narrow the namespaces that are watched`,
           );
         }
@@ -287,7 +287,7 @@ export function createKube(settings: TransportSettings): Kube {
       );
       if (answer.status?.token === undefined) {
         throw new OperatorError(
-          "KUBE_BAD_ANSWER",
+          "KUBE_UNEXPECTED_RESPONSE",
           `no token came for ServiceAccount ${namespace}/${serviceAccount}`,
         );
       }

@@ -115,7 +115,7 @@ export function createTransport({
         const what = `${request.method} ${request.path}`;
         if (!whole) {
           throw new OperatorError(
-            "KUBE_BAD_ANSWER",
+            "KUBE_UNEXPECTED_RESPONSE",
             `${what}: the answer is larger than ${MAX_BODY_BYTES} bytes`,
           );
         }
@@ -123,7 +123,9 @@ export function createTransport({
           // The API server holds its objects to their schema.
           return JSON.parse(bytes.toString("utf8")) as T;
         } catch (cause) {
-          throw new OperatorError("KUBE_BAD_ANSWER", `${what}: the answer is not JSON`, { cause });
+          throw new OperatorError("KUBE_UNEXPECTED_RESPONSE", `${what}: the answer is not JSON`, {
+            cause,
+          });
         }
       }),
   };

@@ -62,7 +62,9 @@ function eventOf<T>(line: string, path: string): WatchEvent<T> {
     // The API server holds its objects to their schema.
     event = JSON.parse(line) as RawEvent<T>;
   } catch (cause) {
-    throw new OperatorError("KUBE_BAD_ANSWER", `WATCH ${path}: an event is not JSON`, { cause });
+    throw new OperatorError("KUBE_UNEXPECTED_RESPONSE", `WATCH ${path}: an event is not JSON`, {
+      cause,
+    });
   }
   const type = eventTypes.find((known) => known === event.type);
   if (type !== undefined) return { type, object: event.object };

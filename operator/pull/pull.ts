@@ -148,7 +148,7 @@ async function checkSpace(folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   if (bavail * bsize < bytes) {
     throw new OperatorError(
-      "STORAGE_BAD_ANSWER",
+      "STORAGE_UNEXPECTED_RESPONSE",
       `the model needs ${megabytes(bytes)} MB, the node's disk has ${megabytes(bavail * bsize)} MB left: raise ephemeral storage, or clean the node`,
     );
   }

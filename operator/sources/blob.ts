@@ -164,7 +164,7 @@ export function storageError(error: unknown, where: string): OperatorError {
     );
   }
   return new OperatorError(
-    "STORAGE_BAD_ANSWER",
+    "STORAGE_UNEXPECTED_RESPONSE",
     `the store answered ${status} ${code} for ${where}`,
   );
 }
@@ -189,7 +189,7 @@ export function createBlobStore(open: OpenContainer): ModelStore {
           versions.push(item.name.slice(prefix.length, -1));
           if (versions.length > MAX_VERSIONS) {
             throw new OperatorError(
-              "STORAGE_BAD_ANSWER",
+              "STORAGE_UNEXPECTED_RESPONSE",
               `${where} holds more than ${MAX_VERSIONS} versions: name one, or move old ones away`,
             );
           }
@@ -212,7 +212,10 @@ export function createBlobStore(open: OpenContainer): ModelStore {
           ...(etag !== undefined && { conditions: { ifNoneMatch: etag } }),
         });
         if (answer.readableStreamBody === undefined || answer.etag === undefined) {
-          throw new OperatorError("STORAGE_BAD_ANSWER", `${where} came without a body or an ETag`);
+          throw new OperatorError(
+            "STORAGE_UNEXPECTED_RESPONSE",
+            `${where} came without a body or an ETag`,
+          );
         }
         const { bytes, whole } = await readBounded(answer.readableStreamBody, MAX_MANIFEST_BYTES);
         if (!whole) {
@@ -249,7 +252,7 @@ export function createBlobStore(open: OpenContainer): ModelStore {
           });
           if (files.length > MAX_FILES) {
             throw new OperatorError(
-              "STORAGE_BAD_ANSWER",
+              "STORAGE_UNEXPECTED_RESPONSE",
               `${where} holds more than ${MAX_FILES} files`,
             );
           }

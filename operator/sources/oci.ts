@@ -122,7 +122,7 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
       (realm.host === registry || site(realm.host) === site(apiHost(registry)));
     if (!allowed) {
       throw new OperatorError(
-        "REGISTRY_BAD_ANSWER",
+        "REGISTRY_UNEXPECTED_RESPONSE",
         `${registry} sends logins to ${challenge.get("realm") ?? "nowhere"}, which is not a site of its own: no credentials were sent`,
       );
     }
@@ -158,7 +158,7 @@ export function createOci({ policy, agents }: RegistryOptions): ImageRegistry {
     const token = parsed.data?.token ?? parsed.data?.access_token;
     if (token === undefined) {
       throw new OperatorError(
-        "REGISTRY_BAD_ANSWER",
+        "REGISTRY_UNEXPECTED_RESPONSE",
         `${realm.host} gave no token for ${reference.repository}`,
       );
     }

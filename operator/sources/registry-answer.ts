@@ -31,13 +31,13 @@ export function digestOf(
   if (answer.status !== 200) throw errorOf(answer, reference, identity);
   if (typeof digest !== "string" || !/^sha256:[0-9a-f]{64}$/.test(digest)) {
     throw new OperatorError(
-      "REGISTRY_BAD_ANSWER",
+      "REGISTRY_UNEXPECTED_RESPONSE",
       `${reference.registry} named no digest for ${nameOf(reference)}: is it a registry?`,
     );
   }
   if (reference.digest !== undefined && digest !== reference.digest) {
     throw new OperatorError(
-      "REGISTRY_BAD_ANSWER",
+      "REGISTRY_UNEXPECTED_RESPONSE",
       `${reference.registry} answered ${digest} when asked for ${reference.digest}`,
     );
   }
@@ -92,7 +92,7 @@ export function errorOf(
     );
   }
   return new OperatorError(
-    "REGISTRY_BAD_ANSWER",
+    "REGISTRY_UNEXPECTED_RESPONSE",
     `${reference.registry} answered ${status} for ${name}, as no registry should`,
   );
 }

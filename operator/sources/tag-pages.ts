@@ -54,7 +54,7 @@ function tagsIn(text: string, repository: ImageReference): readonly string[] {
   const parsed = Tags.safeParse(jsonOf(text));
   if (!parsed.success) {
     throw new OperatorError(
-      "REGISTRY_BAD_ANSWER",
+      "REGISTRY_UNEXPECTED_RESPONSE",
       `${repository.registry} answered no list of tags for ${nameOf(repository)}: is it a registry?`,
     );
   }
@@ -68,7 +68,7 @@ function nextPath(link: string, list: string, repository: ImageReference): strin
   const url = URL.parse(target, `https://${repository.registry}${list}`);
   if (url?.pathname !== list) {
     throw new OperatorError(
-      "REGISTRY_BAD_ANSWER",
+      "REGISTRY_UNEXPECTED_RESPONSE",
       `${repository.registry} says that the list of tags of ${nameOf(repository)} goes on elsewhere: nobody goes there`,
     );
   }

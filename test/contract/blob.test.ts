@@ -463,7 +463,7 @@ describe.each<{ version: string | number; of: string; path: string }>([
     },
     { status: 503, expected: { code: "STORAGE_UNAVAILABLE", retryAfterMs: 17_000 } },
     { status: 500, expected: { code: "STORAGE_UNAVAILABLE" } },
-    { status: 418, expected: { code: "STORAGE_BAD_ANSWER" } },
+    { status: 418, expected: { code: "STORAGE_UNEXPECTED_RESPONSE" } },
   ])("by $status $code", async ({ status, code, expected }) => {
     fault(refusal(status, code, { "retry-after": "17" }), { path });
     expect(await errorOf(poll({ version }))).toMatchObject(expected);
@@ -477,7 +477,7 @@ describe.each<{ version: string | number; of: string; path: string }>([
   it("by a redirect, which is not followed", async () => {
     const location = `https://127.0.0.1:${services.entra.port}/elsewhere`;
     fault({ kind: "status", status: 307, headers: { location } }, { path });
-    expect((await errorOf(poll({ version }))).code).toBe("STORAGE_BAD_ANSWER");
+    expect((await errorOf(poll({ version }))).code).toBe("STORAGE_UNEXPECTED_RESPONSE");
   });
 
   it("by cutting one connection: nobody notices", async () => {

@@ -330,26 +330,26 @@ describe.each<{ identity: Identity; as: string }>([
   it("answers without a digest", async () => {
     answers(200);
     const error = await errorOf(resolve(fresh(), image, identity));
-    expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+    expect(error.code).toBe("REGISTRY_UNEXPECTED_RESPONSE");
   });
 
   it("answers with what is no digest", async () => {
     answers(200, { "docker-content-digest": "latest" });
     const error = await errorOf(resolve(fresh(), image, identity));
-    expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+    expect(error.code).toBe("REGISTRY_UNEXPECTED_RESPONSE");
   });
 
   it("answers with another digest than the one it was asked for", async () => {
     answers(200, { "docker-content-digest": `sha256:${"0".repeat(64)}` });
     const error = await errorOf(resolve(fresh(), image.replace(/:1.4$/, `@${digest}`), identity));
-    expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+    expect(error.code).toBe("REGISTRY_UNEXPECTED_RESPONSE");
   });
 
   it("sends us elsewhere: nobody goes there", async () => {
     const elsewhere = `https://127.0.0.1:${services.entra.port}/elsewhere`;
     answers(307, { location: elsewhere });
     const error = await errorOf(resolve(fresh(), image, identity));
-    expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+    expect(error.code).toBe("REGISTRY_UNEXPECTED_RESPONSE");
   });
 });
 
@@ -391,7 +391,7 @@ describe("a registry's challenge", () => {
       },
     });
     const error = await errorOf(resolve(registry, `${image}:1.4`, basic));
-    expect(error.code).toBe("REGISTRY_BAD_ANSWER");
+    expect(error.code).toBe("REGISTRY_UNEXPECTED_RESPONSE");
     expect(error.message).toContain("no credentials were sent");
   });
 });

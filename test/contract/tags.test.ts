@@ -161,19 +161,19 @@ describe("ACR", () => {
   it.each<{ what: string; headers?: Record<string, string>; body: string; code: string }>([
     { what: "an empty list", body: '{"tags":[]}', code: "IMAGE_NOT_FOUND" },
     { what: "no list", body: '{"tags":null}', code: "IMAGE_NOT_FOUND" },
-    { what: "something else", body: "<html>", code: "REGISTRY_BAD_ANSWER" },
-    { what: "tags that are none", body: '{"tags":[1,2]}', code: "REGISTRY_BAD_ANSWER" },
+    { what: "something else", body: "<html>", code: "REGISTRY_UNEXPECTED_RESPONSE" },
+    { what: "tags that are none", body: '{"tags":[1,2]}', code: "REGISTRY_UNEXPECTED_RESPONSE" },
     {
       what: "tags that lead elsewhere",
       body: '{"tags":["1.0.0","../../../../v2/other/manifests/1.0.0"]}',
-      code: "REGISTRY_BAD_ANSWER",
+      code: "REGISTRY_UNEXPECTED_RESPONSE",
     },
     { what: "a list without end", body: `["${"x".repeat(9_000_000)}"]`, code: "TAGS_TOO_MANY" },
     {
       what: "a next page that is elsewhere",
       body: '{"tags":["1.0.0"]}',
       headers: { link: '</v2/other/tags/list?last=1.0.0>; rel="next"' },
-      code: "REGISTRY_BAD_ANSWER",
+      code: "REGISTRY_UNEXPECTED_RESPONSE",
     },
     {
       what: "pages without end",

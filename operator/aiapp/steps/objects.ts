@@ -6,7 +6,7 @@ import {
   buildPodDisruptionBudget,
   buildService,
   buildServiceAccount,
-} from "../build/objects.ts";
+} from "../resources/objects.ts";
 import { hashOf } from "../canonical.ts";
 import { ours, type Observed, type Slot } from "../observed.ts";
 import type { Action } from "../action.ts";

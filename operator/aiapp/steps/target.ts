@@ -3,7 +3,7 @@ import { labels } from "../../../crds/names.ts";
 import { parseReference, pinned } from "../../sources/reference.ts";
 import { tagOrder } from "../../sources/tags.ts";
 import { isOlder, parseSelector } from "../../sources/versions.ts";
-import { anyPuller, buildTemplate, type PullerSettings } from "../build/template.ts";
+import { anyPuller, buildTemplate, type PullerSettings } from "../resources/template.ts";
 import { ours, type Observed } from "../observed.ts";
 import { isTemplate, releaseId, type Pair, type Release, type ReleaseRecord } from "../release.ts";
 import type { PairFound } from "./pair.ts";

@@ -17,7 +17,7 @@ import type { ImageSeen, ModelSeen, Seen, Source, SourceError } from "../sources
 import { parseSelector } from "../sources/versions.ts";
 
 /** A source that an app names, or why it cannot be asked. */
-export type Named<V extends Seen> =
+export type ResolvedSource<V extends Seen> =
   | { readonly source: Source<V>; readonly reference: string }
   | { readonly error: SourceError; readonly reference: string };
 
@@ -38,12 +38,12 @@ const noAnswer: ReadonlySet<ErrorCode> = new Set([
   "KUBE_UNAVAILABLE",
   "KUBE_TIMEOUT",
   "KUBE_THROTTLED",
-  "KUBE_BAD_ANSWER",
+  "KUBE_UNEXPECTED_RESPONSE",
 ]);
 
-export function createNamer(tools: SourceTools): {
-  readonly image: (app: AIApp, signal: AbortSignal) => Promise<Named<ImageSeen>>;
-  readonly model: (app: AIApp, signal: AbortSignal) => Promise<Named<ModelSeen>>;
+export function createSourceResolver(tools: SourceTools): {
+  readonly image: (app: AIApp, signal: AbortSignal) => Promise<ResolvedSource<ImageSeen>>;
+  readonly model: (app: AIApp, signal: AbortSignal) => Promise<ResolvedSource<ModelSeen>>;
 } {
   const { kube, clock, registry, models } = tools;
   const kept = new Map<string, { readonly value: Promise<unknown>; readonly until: number }>();
@@ -101,7 +101,7 @@ export function createNamer(tools: SourceTools): {
   async function name<V extends Seen>(
     reference: string,
     make: () => Promise<Source<V>>,
-  ): Promise<Named<V>> {
+  ): Promise<ResolvedSource<V>> {
     try {
       const made = await make();
       const known = sources.get(made.key);

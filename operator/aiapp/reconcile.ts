@@ -10,7 +10,7 @@ import { splitKey } from "../runtime/key.ts";
 import type { Outcome } from "../runtime/queue.ts";
 import type { Recorder } from "../runtime/recorder.ts";
 import type { Poller } from "../sources/poller.ts";
-import type { PullerSettings } from "./build/template.ts";
+import type { PullerSettings } from "./resources/template.ts";
 import type { Cache } from "./cache.ts";
 import { canonical } from "./canonical.ts";
 import { invalidStatus, refusedStatus } from "./conditions.ts";
@@ -18,7 +18,7 @@ import { eventsOf } from "./events.ts";
 import { execute } from "./execute.ts";
 import { observe } from "./observe.ts";
 import { plan } from "./plan.ts";
-import type { createNamer } from "./sources.ts";
+import type { createSourceResolver } from "./resolve-sources.ts";
 
 /** The resource that this operator is about. */
 export const aiappKind: Kind = { apiVersion: API_VERSION, kind: KIND, plural: PLURAL };
@@ -27,7 +27,7 @@ export interface ControllerParts {
   readonly kube: Kube;
   readonly cache: Cache;
   readonly poller: Poller;
-  readonly namer: ReturnType<typeof createNamer>;
+  readonly resolver: ReturnType<typeof createSourceResolver>;
   readonly recorder: Recorder;
   readonly puller: PullerSettings;
   readonly clock: Clock;
