@@ -16,22 +16,25 @@ export const labels = {
   app: `${GROUP}/app`,
   /** On every pod: the id of the release that made it. */
   release: `${GROUP}/release`,
-  /** On every pod: `stable` receives traffic; a candidate under test does not. */
+  /** On every pod: `stable`, or the part that it plays in a release. Selectors of Deployments name it. */
   role: `${GROUP}/role`,
+  /** On every pod: `true` while the Service sends it requests. */
+  traffic: `${GROUP}/traffic`,
 } as const;
 
 export const annotations = {
-  /** Any new value means "poll and reconcile now"; handled values are echoed in `status.lastHandledReconcileAt`. */
+  /** Any new value means "poll and reconcile now"; `status.lastHandledReconcileAt` echoes handled values. */
   requestedAt: `${GROUP}/requestedAt`,
   /** On owned objects: a hash of what was applied, so that a field that is no longer wanted is noticed. */
   applied: `${GROUP}/applied`,
   /** On every pod: the version folder. */
   modelVersion: `${GROUP}/model-version`,
-  /** On a release's record: what the image is called now. Names come and go, and are no part of a release. */
+  /** On a release's record: what the image is called now. Tags move, and are no part of a release. */
   image: `${GROUP}/image`,
-  /** On a release's record: when its rollout began, and when it was fully out. RFC 3339. */
-  startedAt: `${GROUP}/started-at`,
-  releasedAt: `${GROUP}/released-at`,
+  /** On a release's record: the phases that it went through, as JSON. */
+  journal: `${GROUP}/journal`,
+  /** On a release's record: a hash of what the spec asked for when the release was chosen last. */
+  request: `${GROUP}/request`,
 } as const;
 
 /** A Service name is a DNS-1035 label; `-<release id>` (11) is the longest suffix that we add to one. */
@@ -41,7 +44,7 @@ export const MODEL_MOUNT_PATH = "/models";
 
 export const containers = { server: "server", pull: "model-pull" } as const;
 
-/** The ControllerRevision that records a release. */
-export function revisionName(app: string, releaseId: string): string {
-  return `${app}-${releaseId}`;
+/** The ControllerRevision that records a release, and the pod template that one rollout of it used. */
+export function revisionName(app: string, releaseId: string, rendering: string): string {
+  return `${app}-${releaseId}-${rendering}`;
 }

@@ -1,6 +1,7 @@
 import { labels, MANAGER } from "../../crds/names.ts";
 import { kinds, type Kind, type KubernetesObject, type V1Pod } from "../kube/types.ts";
 import type { Informer } from "../runtime/informer.ts";
+import { ownedObjects, slotNames } from "./resources/owned.ts";
 
 /** The copies that the operator keeps of what it watches: AIApps, what they own, and their pods. */
 export interface Cache {
@@ -16,15 +17,11 @@ export interface View<T extends KubernetesObject> {
   readonly all: () => Iterable<T>;
 }
 
-/** The kinds that an AIApp owns. */
-export const ownedKinds = [
+/** The kinds that an AIApp owns, and that the operator caches: those of the table, and the records of its releases. */
+export const ownedKinds: readonly Kind[] = [
   kinds.controllerRevision,
-  kinds.deployment,
-  kinds.horizontalPodAutoscaler,
-  kinds.podDisruptionBudget,
-  kinds.service,
-  kinds.serviceAccount,
-] as const;
+  ...slotNames.map((name) => ownedObjects[name].kind),
+];
 
 export const OWNED_SELECTOR = `${labels.managedBy}=${MANAGER},${labels.app}`;
 

@@ -1,68 +1,59 @@
 import type { AIAppStatus, Condition } from "../../crds/aiapp.ts";
 import type { ConditionType } from "../../crds/conditions.ts";
 import type { EventNote } from "../runtime/recorder.ts";
+import type { PhaseChange } from "./steps/releases.ts";
 
-/** What people should hear of, told from the change of status: one event per change, none while nothing changes. */
+/** What people should learn: one event for each phase that a release enters, and one for each condition that turns bad. */
 export function eventsOf(
+  changes: readonly PhaseChange[],
   before: AIAppStatus | undefined,
   after: AIAppStatus,
 ): readonly EventNote[] {
-  const events: EventNote[] = [];
-  const { candidate, current } = after;
-  if (candidate !== undefined && before?.candidate?.id !== candidate.id) {
-    events.push({
-      type: "Normal",
-      reason: "RollingOut",
-      message: `release ${candidate.id} is rolling out: ${candidate.image} with model version ${candidate.modelVersion}`,
-    });
-  }
-  if (
-    current !== undefined &&
-    (before?.current?.id !== current.id || before.current.since !== current.since)
-  ) {
-    events.push({
-      type: "Normal",
-      reason: "Released",
-      message: `release ${current.id} is out: ${current.image} with model version ${current.modelVersion}`,
-    });
-  }
-  // A rollout under way says so itself; what went wrong with it is told once per cause.
+  const events = changes.map(phaseEvent);
+  // A rollout reports itself; what goes wrong with it is reported once for each cause.
   events.push(
-    ...turned(
+    ...turnedBad(
       "Released",
       before,
       after,
-      (now) =>
-        now.status === "False" && now.reason !== "RollingOut" && now.reason !== "WaitingForSources",
+      ({ status, reason }) =>
+        status === "False" && reason !== "RollingOut" && reason !== "WaitingForSources",
     ),
   );
-  const told = new Set(events.map(({ message }) => message));
+  const messages = new Set(events.map(({ message }) => message));
   events.push(
-    ...turned("SourcesReady", before, after, (now) => now.status === "False").filter(
-      ({ message }) => !told.has(message),
+    ...turnedBad("SourcesReady", before, after, ({ status }) => status === "False").filter(
+      ({ message }) => !messages.has(message),
     ),
   );
   return events;
+}
+
+function phaseEvent({ record, phase, before }: PhaseChange): EventNote {
+  const what = `release ${record.id} (${record.image} with model version ${record.modelVersion})`;
+  const took = before === undefined ? "" : ` after ${Math.round(before.ms / 1000)} s`;
+  if (phase === "RollingOut")
+    return { type: "Normal", reason: phase, message: `${what} is rolling out` };
+  if (phase === "Released")
+    return { type: "Normal", reason: phase, message: `${what} is fully rolled out${took}` };
+  const why = record.journal.at(-1)?.message;
+  const message = `${what} is ${phase}${took}${why === undefined ? "" : `: ${why}`}`;
+  return { type: phase === "Failed" ? "Warning" : "Normal", reason: phase, message };
 }
 
 function conditionOf(type: ConditionType, status: AIAppStatus | undefined): Condition | undefined {
   return status?.conditions?.find((condition) => condition.type === type);
 }
 
-function turned(
+function turnedBad(
   type: ConditionType,
   before: AIAppStatus | undefined,
   after: AIAppStatus,
-  bad: (condition: Condition) => boolean,
+  isBad: (condition: Condition) => boolean,
 ): readonly EventNote[] {
   const [then, now] = [conditionOf(type, before), conditionOf(type, after)];
-  if (now === undefined || !bad(now) || (then?.status === now.status && then.reason === now.reason))
-    return [];
-  return [
-    {
-      type: now.reason === "Suspended" ? "Normal" : "Warning",
-      reason: now.reason,
-      message: now.message,
-    },
-  ];
+  if (now === undefined || !isBad(now)) return [];
+  if (then?.status === now.status && then.reason === now.reason) return [];
+  const { reason, message } = now;
+  return [{ type: reason === "Suspended" ? "Normal" : "Warning", reason, message }];
 }

@@ -3,10 +3,10 @@ import type { Kube } from "../kube/client.ts";
 import type { Poller } from "../sources/poller.ts";
 import type { Action } from "./action.ts";
 
-/** Carries out a plan's actions in their order. The process may end after any of them: the next plan goes on. */
+/** Carries out a plan's actions in their order. The process may end after any of them: the next plan continues. */
 export async function execute(
   actions: readonly Action[],
-  { kube, poller }: { readonly kube: Kube; readonly poller: Poller },
+  { kube, poller }: { readonly kube: Kube; readonly poller: Pick<Poller, "pollSince"> },
   signal: AbortSignal,
 ): Promise<void> {
   for (const action of actions) {
@@ -26,13 +26,20 @@ export async function execute(
         );
         break;
       }
+      case "create":
+        await kube.create(action.resource, action.object, signal);
+        break;
+      case "patch": {
+        const { resource, object, patch } = action;
+        const { namespace, name = "" } = object.metadata ?? {};
+        await kube.patch(resource, namespace, name, patch, { fieldManager: MANAGER }, signal);
+        break;
+      }
       case "delete": {
         const { resource, object } = action;
-        const { namespace = "", name = "" } = object.metadata ?? {};
-        const uid =
-          object.metadata?.uid ??
-          (await kube.get(resource, namespace, name, signal))?.metadata?.uid;
-        if (uid !== undefined) await kube.delete(resource, { namespace, name, uid }, signal);
+        const { namespace, name = "", uid = "", resourceVersion } = object.metadata ?? {};
+        const precondition = resourceVersion === undefined ? {} : { resourceVersion };
+        await kube.delete(resource, { namespace, name, uid, ...precondition }, signal);
         break;
       }
     }

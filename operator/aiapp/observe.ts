@@ -1,13 +1,14 @@
 import type { AIApp } from "../../crds/aiapp.ts";
 import type { Kube } from "../kube/client.ts";
-import { kinds, type Kind, type KubernetesObject } from "../kube/types.ts";
+import { kinds, type KubernetesObject } from "../kube/types.ts";
 import type { Poller } from "../sources/poller.ts";
 import type { Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
 import { milliseconds } from "./duration.ts";
-import { slotOf, type Observed, type Slot, type SourceView } from "./observed.ts";
-import { readRecord } from "./release.ts";
+import { slotOf, type Observed, type OwnedSlots, type Slot, type SourceView } from "./observed.ts";
+import { readRecord } from "./release/record.ts";
 import type { createSourceResolver, ResolvedSource } from "./resolve-sources.ts";
+import { ownedObjects, slotNames, type OwnedObject } from "./resources/owned.ts";
 
 export interface ObserveTools {
   readonly kube: Kube;
@@ -16,76 +17,29 @@ export interface ObserveTools {
   readonly resolver: ReturnType<typeof createSourceResolver>;
 }
 
-/** Reads the world around one app. What a cache lacks is asked of the API server: absent, or somebody else's? */
+/** Reads the world around one app. */
 export async function observe(
   app: AIApp,
   tools: ObserveTools,
   signal: AbortSignal,
 ): Promise<Observed> {
   const { cache, poller, resolver } = tools;
-  const { namespace, name } = app.metadata;
-  const key = `${namespace}/${name}`;
-  const { spec } = app;
-
-  async function slot<T extends KubernetesObject>(
-    kind: Kind<T>,
-    wanted: boolean,
-  ): Promise<Slot<T>> {
-    const cached = cache.of(kind).get(namespace, name);
-    if (cached === undefined && !wanted) return { state: "absent" };
-    const found = cached ?? (await tools.kube.get(kind, namespace, name, signal));
-    if (found === undefined) return { state: "absent" };
-    return slotOf(app, kind, found);
-  }
-
-  const several = (spec.replicas ?? spec.autoscaling?.minReplicas ?? 1) >= 2;
-  const [
-    image,
-    model,
-    deployment,
-    service,
-    podDisruptionBudget,
-    horizontalPodAutoscaler,
-    serviceAccount,
-  ] = await Promise.all([
+  const key = `${app.metadata.namespace}/${app.metadata.name}`;
+  const [image, model, owned] = await Promise.all([
     resolver.image(app, signal),
     resolver.model(app, signal),
-    slot(kinds.deployment, true),
-    slot(kinds.service, true),
-    slot(kinds.podDisruptionBudget, several),
-    slot(kinds.horizontalPodAutoscaler, spec.autoscaling !== undefined),
-    slot(kinds.serviceAccount, spec.serviceAccountName === undefined),
+    observeOwned(app, tools, signal),
   ]);
-  const intervalMs = milliseconds(spec.interval);
+  const intervalMs = milliseconds(app.spec.interval);
   poller.want(
     key,
-    [image, model].flatMap((named) =>
-      "source" in named ? [{ source: named.source, intervalMs }] : [],
+    [image, model].flatMap((resolved) =>
+      "source" in resolved ? [{ source: resolved.source, intervalMs }] : [],
     ),
   );
-
-  function view<V extends Seen>(named: ResolvedSource<V>): SourceView<V> {
-    if ("source" in named) {
-      return { key: named.source.key, reference: named.reference, ...poller.get(named.source) };
-    }
-    return {
-      key: undefined,
-      reference: named.reference,
-      value: undefined,
-      changedAt: undefined,
-      checkedAt: undefined,
-      nextCheckAt: undefined,
-      error: named.error,
-    };
-  }
-
   return {
     app,
-    deployment,
-    service,
-    podDisruptionBudget,
-    horizontalPodAutoscaler,
-    serviceAccount,
+    owned,
     records: cache
       .of(kinds.controllerRevision)
       .indexed(key)
@@ -94,7 +48,51 @@ export async function observe(
       )
       .flatMap((revision) => readRecord(revision) ?? []),
     pods: cache.pods.indexed(key),
-    image: view(image),
-    model: view(model),
+    image: viewOf(image, poller),
+    model: viewOf(model, poller),
+  };
+}
+
+async function observeOwned(
+  app: AIApp,
+  tools: ObserveTools,
+  signal: AbortSignal,
+): Promise<OwnedSlots> {
+  const slots = await Promise.all(
+    slotNames.map(async (name) => [
+      name,
+      await observeSlot(app, ownedObjects[name] as OwnedObject, tools, signal),
+    ]),
+  );
+  // Every slot of the table, each with the kind that its entry names.
+  return Object.fromEntries(slots) as OwnedSlots;
+}
+
+/** What the cache lacks is read from the API server: the name may be free, or taken by an object of another owner. */
+async function observeSlot(
+  app: AIApp,
+  { kind, isWanted }: OwnedObject,
+  { kube, cache }: ObserveTools,
+  signal: AbortSignal,
+): Promise<Slot<KubernetesObject>> {
+  const { namespace, name } = app.metadata;
+  const cached = cache.of(kind).get(namespace, name);
+  if (cached === undefined && !isWanted(app)) return { state: "absent" };
+  const found = cached ?? (await kube.get(kind, namespace, name, signal));
+  return found === undefined ? { state: "absent" } : slotOf(app, kind, found);
+}
+
+function viewOf<V extends Seen>(resolved: ResolvedSource<V>, poller: Poller): SourceView<V> {
+  const { reference } = resolved;
+  if ("source" in resolved)
+    return { key: resolved.source.key, reference, ...poller.get(resolved.source) };
+  return {
+    key: undefined,
+    reference,
+    value: undefined,
+    changedAt: undefined,
+    checkedAt: undefined,
+    nextCheckAt: undefined,
+    error: resolved.error,
   };
 }

@@ -16,10 +16,19 @@ import {
 import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
 import type { PullerSettings } from "./resources/template.ts";
 import { canonical } from "./canonical.ts";
-import { ours, slotOf, type Observed, type Slot, type SourceView } from "./observed.ts";
+import {
+  ours,
+  slotOf,
+  type Observed,
+  type OwnedSlots,
+  type Slot,
+  type SourceView,
+} from "./observed.ts";
 import type { Action } from "./action.ts";
 import { plan, type Plan } from "./plan.ts";
-import { readRecord, type ReleaseRecord } from "./release.ts";
+import { lastOf } from "./release/journal.ts";
+import { readRecord, type ReleaseRecord } from "./release/record.ts";
+import { ownedObjects, slotNames, type OwnedObject } from "./resources/owned.ts";
 
 export type SpecInput = Partial<z.input<typeof AIAppSpec>>;
 
@@ -223,11 +232,9 @@ export class World {
     });
     return {
       app: this.app,
-      deployment: this.#slot(kinds.deployment),
-      service: this.#slot(kinds.service),
-      podDisruptionBudget: this.#slot(kinds.podDisruptionBudget),
-      horizontalPodAutoscaler: this.#slot(kinds.horizontalPodAutoscaler),
-      serviceAccount: this.#slot(kinds.serviceAccount),
+      owned: Object.fromEntries(
+        slotNames.map((name) => [name, this.#slot((ownedObjects[name] as OwnedObject).kind)]),
+      ) as OwnedSlots,
       records: this.records,
       pods: this.pods,
       image: view("image", this.#image),
@@ -242,7 +249,7 @@ export class World {
   /** Plans and acts; with a number given, the process ends after so many actions, before the status is written. */
   reconcile(endsAfter = Number.POSITIVE_INFINITY): Plan {
     const made = this.plan();
-    for (const action of made.actions.slice(0, endsAfter)) this.#act(action);
+    for (const action of made.actions.slice(0, endsAfter)) this.act(action);
     if (made.actions.length <= endsAfter) {
       this.app = AIApp.parse(JSON.parse(JSON.stringify({ ...this.app, status: made.status })));
     }
@@ -259,7 +266,8 @@ export class World {
     throw new Error(`does not come to rest: ${describeActions(this.plan()).join(", ")}`);
   }
 
-  #act(action: Action): void {
+  /** Does what one action says. */
+  act(action: Action): void {
     if (action.kind === "poll") {
       const state = action.key === "image" ? this.#image : this.#model;
       if ((state.checkedAt ?? -1) < action.since && state.error === undefined)
@@ -268,8 +276,47 @@ export class World {
     }
     this.onWrite(action);
     const key = keyOf(action.resource, action.object.metadata?.name ?? "");
-    if (action.kind === "delete") this.objects.delete(key);
-    else this.#apply(key, action);
+    switch (action.kind) {
+      case "delete":
+        this.objects.delete(key);
+        break;
+      case "create":
+        this.#create(key, action.object);
+        break;
+      case "patch":
+        this.#patch(key, action.patch);
+        break;
+      case "apply":
+        this.#apply(key, action);
+        break;
+    }
+  }
+
+  #create(key: string, object: KubernetesObject): void {
+    if (this.objects.has(key)) throw new OperatorError("KUBE_CONFLICT", `${key} already exists`);
+    const created = JSON.parse(JSON.stringify(object)) as Stored;
+    this.objects.set(key, {
+      ...created,
+      metadata: { ...created.metadata, uid: `uid-${(this.#uids += 1)}`, resourceVersion: "1" },
+    });
+  }
+
+  /** A merge patch of metadata and of what stands beside it; the uid and resourceVersion in it are preconditions. */
+  #patch(key: string, patch: unknown): void {
+    const live = this.objects.get(key);
+    const { metadata, ...rest } = JSON.parse(JSON.stringify(patch)) as Stored;
+    const { uid, resourceVersion, annotations } = metadata ?? {};
+    if (live?.metadata?.uid !== uid || live?.metadata?.resourceVersion !== resourceVersion)
+      throw new OperatorError("KUBE_CONFLICT", `${key} has changed`);
+    this.objects.set(key, {
+      ...live,
+      ...rest,
+      metadata: {
+        ...live?.metadata,
+        annotations: { ...live?.metadata?.annotations, ...annotations },
+        resourceVersion: String(Number(resourceVersion) + 1),
+      },
+    });
   }
 
   /** Server-side apply: as far as what is applied here needs it. */
@@ -327,6 +374,11 @@ function withDefaults(
   };
 }
 
+/** When a release was fully rolled out last. */
+export function releasedAtOf({ journal }: ReleaseRecord): string | undefined {
+  return lastOf(journal, "Released")?.at;
+}
+
 /** Actions as one reads them: `apply Deployment`, `poll model`. */
 export function describeActions({ actions }: Plan): readonly string[] {
   return actions.map((action) =>
@@ -345,7 +397,7 @@ export function conditionsOf({ status }: Plan): Readonly<Record<string, string>>
 export function deploymentOf(
   world: World,
 ): V1Deployment & Required<Pick<V1Deployment, "metadata" | "spec">> {
-  const deployment = ours(world.observe().deployment);
+  const deployment = ours(world.observe().owned.deployment);
   const { metadata, spec } = deployment ?? {};
   if (deployment === undefined || metadata === undefined || spec === undefined)
     throw new Error("there is no Deployment");

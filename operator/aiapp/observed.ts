@@ -1,30 +1,25 @@
 import type { AIApp } from "../../crds/aiapp.ts";
 import { KIND } from "../../crds/names.ts";
-import type {
-  Kind,
-  KubernetesObject,
-  V1Deployment,
-  V1Pod,
-  V1PodDisruptionBudget,
-  V1Service,
-  V1ServiceAccount,
-  V2HorizontalPodAutoscaler,
-} from "../kube/types.ts";
+import type { Kind, KubernetesObject, V1Pod } from "../kube/types.ts";
 import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
-import type { ReleaseRecord } from "./release.ts";
+import type { ReleaseRecord } from "./release/record.ts";
+import type { SlotName, SlotObject } from "./resources/owned.ts";
 
-/** An object under a name that we want: ours, somebody else's, or not there. */
+/** What is found under the name of an owned object: the app's own, one of another owner, or nothing. */
 export type Slot<T> =
   | { readonly state: "absent" }
   | { readonly state: "ours"; readonly object: T }
   | {
       readonly state: "foreign";
       readonly kind: string;
-      /** It belonged to an AIApp of the same name that was deleted, and goes by itself. */
-      readonly leaving: boolean;
+      /** Its owner is a deleted AIApp of the same name: the garbage collector is about to remove it. */
+      readonly isLeaving: boolean;
     };
 
-/** Whose an object is that was found under a name that we want. */
+/** The objects of an AIApp, by the slots of the table of owned objects. */
+export type OwnedSlots = { readonly [Name in SlotName]: Slot<SlotObject<Name>> };
+
+/** Whose an object is that was found under the name of an owned object. */
 export function slotOf<T extends KubernetesObject>(
   { metadata: { uid, name } }: AIApp,
   { kind }: Kind<T>,
@@ -32,7 +27,7 @@ export function slotOf<T extends KubernetesObject>(
 ): Slot<T> {
   const owner = object.metadata?.ownerReferences?.find(({ controller }) => controller === true);
   if (owner?.uid === uid) return { state: "ours", object };
-  return { state: "foreign", kind, leaving: owner?.kind === KIND && owner.name === name };
+  return { state: "foreign", kind, isLeaving: owner?.kind === KIND && owner.name === name };
 }
 
 export function ours<T>(slot: Slot<T>): T | undefined {
@@ -41,7 +36,7 @@ export function ours<T>(slot: Slot<T>): T | undefined {
 
 /** A source as the app names it, and what is known of it. */
 export interface SourceView<V extends Seen> extends SourceState<V> {
-  /** The poller's key; undefined when the source cannot even be asked (a missing Secret): `error` then says why. */
+  /** The poller's key; undefined when the source cannot be polled at all (a missing Secret): `error` then says why. */
   readonly key: string | undefined;
   readonly reference: string;
 }
@@ -49,11 +44,7 @@ export interface SourceView<V extends Seen> extends SourceState<V> {
 /** The world around one AIApp, read once: all that a decision may rest on. */
 export interface Observed {
   readonly app: AIApp;
-  readonly deployment: Slot<V1Deployment>;
-  readonly service: Slot<V1Service>;
-  readonly podDisruptionBudget: Slot<V1PodDisruptionBudget>;
-  readonly horizontalPodAutoscaler: Slot<V2HorizontalPodAutoscaler>;
-  readonly serviceAccount: Slot<V1ServiceAccount>;
+  readonly owned: OwnedSlots;
   readonly records: readonly ReleaseRecord[];
   readonly pods: readonly V1Pod[];
   readonly image: SourceView<ImageSeen>;

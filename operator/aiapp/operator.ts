@@ -13,8 +13,9 @@ import { createPoller, type Poller } from "../sources/poller.ts";
 import { createRegistry } from "../sources/registry.ts";
 import { createTokenCredentials } from "../sources/workload.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, viewOf, type Cache, type View } from "./cache.ts";
-import { aiappKind, createReconciler } from "./reconcile.ts";
+import { Reconciler } from "./reconcile.ts";
 import { createSourceResolver } from "./resolve-sources.ts";
+import { aiappKind } from "./status-writer.ts";
 
 const NAME = "aiapp";
 const RECONCILE_TIMEOUT_MS = 120_000;
@@ -38,7 +39,7 @@ export class AIAppOperator extends OperatorFrame {
     const cache: Cache = this.#watchAll((key) => queue.add(key));
     const poller = createPoller({ clock, log, metrics, onChange: (key) => queue.add(key) });
     this.#poller = poller;
-    const reconcile = createReconciler({
+    const reconciler = new Reconciler({
       kube,
       cache,
       poller,
@@ -64,7 +65,10 @@ export class AIAppOperator extends OperatorFrame {
       name: NAME,
       workers: config.workers,
       reconcile: (key, signal) =>
-        reconcile(key, AbortSignal.any([signal, AbortSignal.timeout(RECONCILE_TIMEOUT_MS)])),
+        reconciler.reconcile(
+          key,
+          AbortSignal.any([signal, AbortSignal.timeout(RECONCILE_TIMEOUT_MS)]),
+        ),
     });
     return Promise.resolve();
   }

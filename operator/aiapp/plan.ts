@@ -1,69 +1,114 @@
 import type { AIAppStatus } from "../../crds/aiapp.ts";
-import { annotations } from "../../crds/names.ts";
+import { milliseconds } from "./duration.ts";
 import type { EventNote } from "../runtime/recorder.ts";
 import type { Action } from "./action.ts";
-import type { PullerSettings } from "./resources/template.ts";
-import { milliseconds } from "./duration.ts";
-import type { Observed } from "./observed.ts";
-import { buildStatus } from "./status.ts";
 import { eventsOf } from "./events.ts";
-import { decideTarget } from "./steps/target.ts";
-import { diagnose } from "./steps/diagnose.ts";
+import { readIntents, type Intents } from "./intents.ts";
+import type { Observed } from "./observed.ts";
+import { makeLedger } from "./release/ledger.ts";
+import type { PullerSettings } from "./resources/template.ts";
+import { buildStatus } from "./status.ts";
 import { findConflict } from "./steps/conflict.ts";
+import { diagnose } from "./steps/diagnose.ts";
 import { findPair } from "./steps/pair.ts";
-import { ownObjects } from "./steps/objects.ts";
-import { judgeProgress } from "./steps/progress.ts";
-import { keepRecords } from "./steps/records.ts";
+import { advanceReleases, unchanged, type PhaseChange } from "./steps/releases.ts";
+import { readRollout } from "./steps/rollout.ts";
+import { targetOf } from "./steps/target.ts";
+import { decideWanted } from "./steps/wanted.ts";
+import { applyOwned } from "./steps/workloads.ts";
 
 export interface Plan {
   readonly actions: readonly Action[];
   readonly status: AIAppStatus;
+  /** False while the first polls are under way: the status is about to change, and is not worth a write. */
+  readonly isStatusDue: boolean;
+  readonly changes: readonly PhaseChange[];
   readonly events: readonly EventNote[];
-  /** When to look again, if nothing happens. Milliseconds. */
+  /** When to reconcile again, if nothing happens. Milliseconds. */
   readonly requeueAfterMs: number;
 }
 
-/** Rechecked even when nothing happens, in case that a watch has lost something. */
+/** Reconciled even when nothing happens, in case that a watch has lost an event. */
 const RESYNC_MS = 10 * 60_000;
 
 /**
- * Decides, from the world as it was read and the time, all that is to be done about one AIApp. Pure: this list is the
- * table of contents of the operator.
+ * Decides, from the world as it was read and the time, everything to do about one AIApp. Pure: this list is the table
+ * of contents of the operator.
  */
 export function plan(observed: Observed, puller: PullerSettings, now: number): Plan {
-  const pair = findPair(observed);
+  return decide(observed, puller, now, !observed.app.spec.suspend);
+}
+
+/** What would be reported if nothing could be written: for when the API server has rejected what was planned. */
+export function planNothing(observed: Observed, puller: PullerSettings, now: number): Plan {
+  return decide(observed, puller, now, false);
+}
+
+function decide(observed: Observed, puller: PullerSettings, now: number, mayAct: boolean): Plan {
+  const { app } = observed;
+  const intents = readIntents(app);
   const conflict = findConflict(observed);
-  const target = decideTarget(observed, pair, puller);
-  const progress = judgeProgress(observed, target);
-  const acts = !observed.app.spec.suspend && conflict === undefined;
-  const records = keepRecords(observed, target, progress, { acts, now });
-  const trouble = diagnose(observed, progress);
-  const status = buildStatus({ observed, pair, conflict, target, progress, records, trouble, now });
+  const pair = findPair(observed);
+  const before = makeLedger(observed.records);
+  const wanted = decideWanted(observed, pair.pair, before, puller);
+  const rollout = readRollout(observed);
+  const mayWrite = mayAct && conflict === undefined;
+  const releases = mayWrite
+    ? advanceReleases(before, { app, wanted: wanted.release, rollout, puller, now })
+    : unchanged(before);
+  const { ledger, changes } = releases;
+  const target = targetOf(ledger);
+  const trouble = diagnose(observed, rollout);
+  const status = buildStatus({
+    observed,
+    pair,
+    conflict,
+    wanted,
+    ledger,
+    target,
+    rollout,
+    trouble,
+    now,
+  });
   return {
     actions: [
       ...pair.polls,
-      ...requestedPolls(observed, now),
-      ...(acts ? [...records.actions, ...ownObjects(observed, target), ...records.prune] : []),
+      ...requestedPolls(observed, intents, now),
+      ...releases.actions,
+      ...(mayWrite ? applyOwned(observed, target) : []),
+      ...releases.prune,
     ],
     status,
-    events: eventsOf(observed.app.status, status),
-    requeueAfterMs: lookAgainAfter(observed),
+    isStatusDue: !isPolling(observed, pair.polls),
+    changes,
+    events: eventsOf(changes, app.status, status),
+    requeueAfterMs: requeueAfter(observed),
   };
 }
 
+/** A source is about to be polled for the first time since the operator started, or again because the other changed. */
+function isPolling({ image, model }: Observed, polls: readonly Action[]): boolean {
+  const fails = [image, model].some(({ error }) => error !== undefined);
+  const isUnknown = [image, model].some(({ value }) => value === undefined);
+  return !fails && (isUnknown || polls.length > 0);
+}
+
 /**
- * Secrets and ServiceAccounts are not watched: while a source cannot be asked or fails, they are read again with each
- * interval.
+ * Secrets and ServiceAccounts are not watched: while a source cannot be polled or its polls fail, they are read again
+ * with each interval.
  */
-function lookAgainAfter({ app, image, model }: Observed): number {
+function requeueAfter({ app, image, model }: Observed): number {
   const fails = [image, model].some(({ key, error }) => key === undefined || error !== undefined);
   return fails ? Math.min(RESYNC_MS, milliseconds(app.spec.interval)) : RESYNC_MS;
 }
 
-/** A new token in the annotation means "poll now"; it is handled once it stands in the status. */
-function requestedPolls({ app, image, model }: Observed, now: number): readonly Action[] {
-  const token = app.metadata.annotations?.[annotations.requestedAt];
-  if (token === undefined || token === app.status?.lastHandledReconcileAt) return [];
+/** A new token in the annotation means "poll now"; it is handled once it is in the status. */
+function requestedPolls(
+  { app, image, model }: Observed,
+  { pollToken }: Intents,
+  now: number,
+): readonly Action[] {
+  if (pollToken === undefined || pollToken === app.status?.lastHandledReconcileAt) return [];
   return [image, model].flatMap(({ key }) =>
     key === undefined ? [] : [{ kind: "poll", key, since: now, urgent: true } as const],
   );

@@ -1,29 +1,27 @@
-import { AIApp, type AIAppStatus } from "../../crds/aiapp.ts";
-import { API_VERSION, KIND, MANAGER, PLURAL } from "../../crds/names.ts";
+import type { AIApp, AIAppStatus } from "../../crds/aiapp.ts";
 import type { Clock } from "../clock.ts";
 import { isOperatorError, messageOf } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
-import type { Kind, KubernetesObject } from "../kube/types.ts";
+import type { KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import { splitKey } from "../runtime/key.ts";
+import type { EventNote, Recorder } from "../runtime/recorder.ts";
 import type { Outcome } from "../runtime/queue.ts";
-import type { Recorder } from "../runtime/recorder.ts";
 import type { Poller } from "../sources/poller.ts";
-import type { PullerSettings } from "./resources/template.ts";
 import type { Cache } from "./cache.ts";
 import { canonical } from "./canonical.ts";
-import { invalidStatus, refusedStatus } from "./conditions.ts";
+import { invalidStatus, refusedStatus } from "./conditions/refused.ts";
 import { eventsOf } from "./events.ts";
 import { execute } from "./execute.ts";
 import { observe } from "./observe.ts";
-import { plan } from "./plan.ts";
+import { plan, planNothing, type Plan } from "./plan.ts";
 import type { createSourceResolver } from "./resolve-sources.ts";
+import type { PullerSettings } from "./resources/template.ts";
+import { SpecCache } from "./spec-cache.ts";
+import { StatusWriter } from "./status-writer.ts";
+import type { PhaseChange } from "./steps/releases.ts";
 
-/** The resource that this operator is about. */
-export const aiappKind: Kind = { apiVersion: API_VERSION, kind: KIND, plural: PLURAL };
-
-export interface ControllerParts {
+export interface ReconcilerParts {
   readonly kube: Kube;
   readonly cache: Cache;
   readonly poller: Poller;
@@ -35,82 +33,101 @@ export interface ControllerParts {
   readonly metrics: Metrics;
 }
 
-/** The thin shell: observe → plan → execute → status. */
-export function createReconciler(
-  parts: ControllerParts,
-): (key: string, signal: AbortSignal) => Promise<Outcome> {
-  const { kube, cache, poller, recorder, clock, log, metrics } = parts;
-  /** What our last status write gave back, until the cache has caught up with it. */
-  const written = new Map<
-    string,
-    { readonly basedOn: string; readonly object: KubernetesObject }
-  >();
+/** The thin shell around the plan: observe → plan → execute → status. Holds nothing that a restart may not lose. */
+export class Reconciler {
+  readonly #parts: ReconcilerParts;
+  readonly #specs = new SpecCache();
+  readonly #writer: StatusWriter;
 
-  function latest(key: string): KubernetesObject | undefined {
-    const { namespace, name } = splitKey(key);
-    const cached = cache.apps.get(namespace, name);
-    const own = written.get(key);
-    if (own === undefined) return cached;
-    if (cached?.metadata?.resourceVersion === own.basedOn) return own.object;
-    written.delete(key);
-    return cached;
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+    this.#writer = new StatusWriter(parts.kube, parts.cache);
   }
 
-  async function writeStatus(
+  async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
+    const { clock, poller } = this.#parts;
+    const object = this.#writer.latest(key);
+    if (object === undefined || object.metadata?.deletionTimestamp !== undefined) {
+      // Owner references delete what it owns.
+      poller.want(key, []);
+      this.#writer.forget(key);
+      this.#specs.forget(key);
+      return { kind: "done" };
+    }
+    const parsed = this.#specs.parse(key, object);
+    if (!parsed.success) {
+      const status = invalidStatus(object, parsed.error, clock.now());
+      await this.#writer.write(key, object, status, signal);
+      return { kind: "done" };
+    }
+    return this.#reconcileApp(key, object, parsed.data, signal);
+  }
+
+  async #reconcileApp(
     key: string,
     object: KubernetesObject,
-    status: AIAppStatus,
+    app: AIApp,
     signal: AbortSignal,
-  ): Promise<void> {
-    const { namespace = "", name = "", uid = "", resourceVersion = "" } = object.metadata ?? {};
-    const desired = { metadata: { namespace, name, uid }, status } as KubernetesObject;
-    const result = await kube.apply(
-      aiappKind,
-      desired,
-      { fieldManager: MANAGER, force: true, subresource: "status" },
-      signal,
-    );
-    const basedOn = written.get(key)?.basedOn ?? resourceVersion;
-    written.set(key, { basedOn, object: result });
+  ): Promise<Outcome> {
+    const { clock, puller } = this.#parts;
+    const observed = await observe(app, this.#parts, signal);
+    const made = plan(observed, puller, clock.now());
+    const rejection = await this.#execute(made, signal);
+    if (rejection === undefined) {
+      this.#count(made.changes);
+      if (made.isStatusDue) await this.#report(key, object, app, made.status, signal);
+      await this.#record(key, object, made.events, signal);
+      return { kind: "requeue", afterMs: made.requeueAfterMs };
+    }
+    const message = messageOf(rejection);
+    const unchanged = planNothing(observed, puller, clock.now());
+    const status = refusedStatus(unchanged.status, app.status, message, clock.now());
+    if (await this.#report(key, object, app, status, signal))
+      await this.#record(key, object, eventsOf([], app.status, status), signal);
+    if (!isOperatorError(rejection, "KUBE_INVALID")) throw rejection;
+    return { kind: "requeue", afterMs: made.requeueAfterMs };
   }
 
-  return async (key, signal) => {
-    const object = latest(key);
-    if (object === undefined || object.metadata?.deletionTimestamp !== undefined) {
-      // What it owns goes with it: owner references.
-      poller.want(key, []);
-      written.delete(key);
-      return { kind: "done" };
-    }
-    const parsed = AIApp.safeParse(object);
-    if (!parsed.success) {
-      await writeStatus(key, object, invalidStatus(object, parsed.error, clock.now()), signal);
-      return { kind: "done" };
-    }
-    const app = parsed.data;
-    const observed = await observe(app, parts, signal);
-    const { actions, status, events, requeueAfterMs } = plan(observed, parts.puller, clock.now());
-    let refused: unknown;
+  /** The error with which the API server rejects an object, if it does: the spec or the operator's rights must change. */
+  async #execute({ actions }: Plan, signal: AbortSignal): Promise<unknown> {
     try {
-      await execute(actions, { kube, poller }, signal);
+      await execute(actions, this.#parts, signal);
+      return undefined;
     } catch (error) {
       if (!isOperatorError(error, "KUBE_INVALID", "KUBE_FORBIDDEN")) throw error;
-      refused = error;
+      return error;
     }
-    const final =
-      refused === undefined
-        ? status
-        : refusedStatus(status, app.status, messageOf(refused), clock.now());
-    if (canonical(app.status) !== canonical(final)) {
-      await writeStatus(key, object, final, signal);
-      const told = refused === undefined ? events : eventsOf(app.status, final);
-      for (const event of told) {
-        log.info({ app: key, reason: event.reason, message: event.message }, "changed");
-        if (event.reason === "Released") metrics.releases.inc({ outcome: "released" });
-        await recorder.record(object, event, signal);
-      }
+  }
+
+  /** Writes the status if it differs; says whether it did. */
+  async #report(
+    key: string,
+    object: KubernetesObject,
+    app: AIApp,
+    status: AIAppStatus,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    if (app.status === status || canonical(app.status) === canonical(status)) return false;
+    await this.#writer.write(key, object, status, signal);
+    return true;
+  }
+
+  #count(changes: readonly PhaseChange[]): void {
+    for (const { phase } of changes) {
+      if (phase === "Released") this.#parts.metrics.releases.inc({ outcome: "released" });
     }
-    if (refused !== undefined && !isOperatorError(refused, "KUBE_INVALID")) throw refused;
-    return { kind: "requeue", afterMs: requeueAfterMs };
-  };
+  }
+
+  async #record(
+    key: string,
+    object: KubernetesObject,
+    events: readonly EventNote[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { log, recorder } = this.#parts;
+    for (const event of events) {
+      log.info({ app: key, reason: event.reason, message: event.message }, "changed");
+      await recorder.record(object, event, signal);
+    }
+  }
 }

@@ -1,52 +1,61 @@
-import type { AIAppStatus, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
-import { annotations, labels } from "../../crds/names.ts";
+import type { AIAppStatus, Phase, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
 import { parseReference } from "../sources/reference.ts";
 import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
-import { urlOf } from "./resources/objects.ts";
 import { canonical } from "./canonical.ts";
-import { buildConditions, type Findings } from "./conditions.ts";
+import { buildConditions, timestamp } from "./conditions/build.ts";
+import type { Findings } from "./conditions/findings.ts";
+import { readIntents } from "./intents.ts";
 import { ours, type SourceView } from "./observed.ts";
-import { statusOf, type ReleaseRecord } from "./release.ts";
+import type { Release } from "./release/identity.ts";
+import { phaseOf, phaseSince, releasedAt } from "./release/ledger.ts";
+import type { ReleaseRecord } from "./release/record.ts";
+import { roleSelector } from "./resources/owner.ts";
+import { urlOf } from "./resources/service.ts";
 
-/** Checks that found nothing new are told at most so often: each telling is a write to the API server. */
-const TIMES_EVERY_MS = 60_000;
-
-/** The status as it should stand: told anew from the world each time. */
+/**
+ * The status, recomputed from the world on every reconcile. No decision rests on it. Times of checks alone are no reason
+ * to write it: they are refreshed together with the next change.
+ */
 export function buildStatus(findings: Findings): AIAppStatus {
-  const { observed, progress, records, now } = findings;
-  const { app } = observed;
-  const { candidate } = records;
-  const url = urlOf(app, ours(observed.service));
-  const token = app.metadata.annotations?.[annotations.requestedAt];
+  const { observed, rollout, ledger } = findings;
+  const { app, owned } = observed;
+  const { stable, previous, candidate } = ledger;
+  const url = urlOf(app, ours(owned.service));
+  const { pollToken } = readIntents(app);
   const status: AIAppStatus = {
     observedGeneration: app.metadata.generation,
     conditions: buildConditions(findings),
-    replicas: progress.replicas.total,
-    readyReplicas: ours(observed.deployment)?.status?.readyReplicas ?? 0,
-    selector: `${labels.app}=${app.metadata.name}`,
+    replicas: rollout.replicas.total,
+    readyReplicas: ours(owned.deployment)?.status?.readyReplicas ?? 0,
+    selector: Object.entries(roleSelector(app, "stable"))
+      .map((pair) => pair.join("="))
+      .join(","),
     ...(url !== undefined && { url }),
-    ...(records.current && { current: released(records.current) }),
-    ...(candidate && { candidate: statusOf(candidate, "RollingOut", candidate.startedAt) }),
-    ...(records.previous && { previous: released(records.previous) }),
-    history: records.all
-      .slice(0, app.spec.release?.historyLimit ?? 10)
-      .map((record) => historical(record, candidate?.id)),
+    ...(stable && { current: released(stable) }),
+    ...(candidate && { candidate: inPhase(candidate) }),
+    ...(previous && { previous: released(previous) }),
+    history: ledger.all.slice(0, app.spec.release?.historyLimit ?? 10).map(inPhase),
     sources: {
       image: sourceStatus(observed.image, tagOf(observed.image)),
       model: sourceStatus(observed.model, versionOf(observed.model)),
     },
-    ...(token !== undefined && { lastHandledReconcileAt: token }),
+    ...(pollToken !== undefined && { lastHandledReconcileAt: pollToken }),
   };
-  return withOldTimes(app.status, status, now);
+  return sameButForTimes(app.status, status) ? app.status : status;
 }
 
 function released(record: ReleaseRecord): ReleaseStatus {
-  return statusOf(record, "Released", record.releasedAt ?? record.startedAt);
+  return statusOf(record, "Released", releasedAt(record) ?? "");
 }
 
-function historical(record: ReleaseRecord, candidate: string | undefined): ReleaseStatus {
-  if (record.releasedAt !== undefined) return released(record);
-  return statusOf(record, record.id === candidate ? "RollingOut" : "Superseded", record.startedAt);
+function inPhase(record: ReleaseRecord): ReleaseStatus {
+  return statusOf(record, phaseOf(record), phaseSince(record));
+}
+
+function statusOf(release: Release, phase: Phase, since: string): ReleaseStatus {
+  const { id, image, imageDigest, modelVersion, modelDigest } = release;
+  const { tag: imageTag = imageDigest } = parseReference(image);
+  return { id, image, imageTag, imageDigest, modelVersion, modelDigest, since, phase };
 }
 
 /** What people know an image by: its tag, or the digest that it is pinned to. */
@@ -66,26 +75,17 @@ function sourceStatus(view: SourceView<Seen>, seen: string | undefined): SourceS
     reference,
     ...(seen !== undefined && { seen }),
     ...(value !== undefined && { digest: value.digest }),
-    ...(checkedAt !== undefined && { lastCheckedAt: seconds(checkedAt) }),
-    ...(nextCheckAt !== undefined && { nextCheckAt: seconds(nextCheckAt) }),
+    ...(checkedAt !== undefined && { lastCheckedAt: timestamp(checkedAt) }),
+    ...(nextCheckAt !== undefined && { nextCheckAt: timestamp(nextCheckAt) }),
     ...(error !== undefined && { lastError: error.message.slice(0, 4096) }),
   };
 }
 
-function seconds(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
+function sameButForTimes(old: AIAppStatus | undefined, status: AIAppStatus): old is AIAppStatus {
+  return old !== undefined && canonical(withoutTimes(old)) === canonical(withoutTimes(status));
 }
 
-/** Keeps the old times of checks when they are all that differs and are not yet old. */
-function withOldTimes(old: AIAppStatus | undefined, status: AIAppStatus, now: number): AIAppStatus {
-  if (old === undefined || canonical(timeless(old)) !== canonical(timeless(status))) return status;
-  const told = Date.parse(
-    old.sources?.image?.lastCheckedAt ?? old.sources?.model?.lastCheckedAt ?? "",
-  );
-  return now - told < TIMES_EVERY_MS ? old : status;
-}
-
-function timeless(status: AIAppStatus): unknown {
+function withoutTimes(status: AIAppStatus): unknown {
   const strip = (source: SourceStatus): unknown => ({
     ...source,
     lastCheckedAt: undefined,

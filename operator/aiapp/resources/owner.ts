@@ -1,41 +1,58 @@
-import type { AIApp } from "../../../crds/aiapp.ts";
 import { API_VERSION, KIND, labels, MANAGER } from "../../../crds/names.ts";
 import type { V1ObjectMeta, V1OwnerReference } from "../../kube/types.ts";
 
-/** Ties an object to its AIApp: the API server clears it away with the app, and nobody else's is ever touched. */
-export function ownerReference(app: AIApp): V1OwnerReference {
+/** The AIApp that an object belongs to: all that owned objects need of its metadata. */
+export interface Owner {
+  readonly metadata: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid: string;
+  };
+}
+
+/** The parts that a pod can play for its app. Selectors name one, and selectors cannot be changed. */
+export type Role = "stable" | "candidate" | "verification";
+
+/** Ties an object to its AIApp: the API server deletes it with the app, and no other object is ever touched. */
+export function ownerReference({ metadata: { name, uid } }: Owner): V1OwnerReference {
   return {
     apiVersion: API_VERSION,
     kind: KIND,
-    name: app.metadata.name,
-    uid: app.metadata.uid,
+    name,
+    uid,
     controller: true,
     blockOwnerDeletion: true,
   };
 }
 
 export function ownedMetadata(
-  app: AIApp,
+  owner: Owner,
   annotations: Readonly<Record<string, string>> = {},
 ): V1ObjectMeta {
+  const { namespace, name } = owner.metadata;
   return {
-    namespace: app.metadata.namespace,
-    name: app.metadata.name,
-    labels: identityLabels(app),
+    namespace,
+    name,
+    labels: identityLabels(owner),
     ...(Object.keys(annotations).length > 0 && { annotations: { ...annotations } }),
-    ownerReferences: [ownerReference(app)],
+    ownerReferences: [ownerReference(owner)],
   };
 }
 
-export function identityLabels(app: AIApp): Record<string, string> {
+export function identityLabels({ metadata: { name } }: Owner): Record<string, string> {
   return {
-    [labels.name]: app.metadata.name,
+    [labels.name]: name,
     [labels.managedBy]: MANAGER,
-    [labels.app]: app.metadata.name,
+    [labels.app]: name,
   };
 }
 
-/** What selects the pods that take traffic. */
-export function stableSelector(app: AIApp): Record<string, string> {
-  return { [labels.app]: app.metadata.name, [labels.role]: "stable" };
+/** What selects the pods of one role: Deployments, the PodDisruptionBudget, `status.selector`. */
+export function roleSelector({ metadata: { name } }: Owner, role: Role): Record<string, string> {
+  return { [labels.app]: name, [labels.role]: role };
+}
+
+/** What selects the pods that take traffic, whatever their role: the Service. */
+export function trafficSelector({ metadata: { name } }: Owner): Record<string, string> {
+  return { [labels.app]: name, [labels.traffic]: "true" };
 }

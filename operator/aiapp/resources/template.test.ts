@@ -3,10 +3,11 @@ import { describe, expect, it } from "vitest";
 import { labels } from "../../../crds/names.ts";
 import type { V1Container, V1PodTemplateSpec } from "../../kube/types.ts";
 import { aiapp, digestOf, puller, type SpecInput } from "../observed.testing.ts";
-import { releaseId, type Pair } from "../release.ts";
-import { buildDeployment, buildService } from "./objects.ts";
-import { stableSelector } from "./owner.ts";
-import { buildTemplate } from "./template.ts";
+import { releaseOf, type Pair } from "../release/identity.ts";
+import { buildDeployment } from "./deployment.ts";
+import { buildPodDisruptionBudget } from "./availability.ts";
+import { buildService } from "./service.ts";
+import { renderTemplate } from "./template.ts";
 
 type PodSpec = NonNullable<V1PodTemplateSpec["spec"]>;
 
@@ -19,7 +20,8 @@ const pair: Pair = {
 const image = `example.azurecr.io/cats@${pair.imageDigest}`;
 
 function template(spec: SpecInput = {}, settings = puller): V1PodTemplateSpec {
-  return buildTemplate(aiapp(spec), pair, image, settings);
+  const app = aiapp(spec);
+  return renderTemplate(app, releaseOf(app.spec, pair), settings);
 }
 
 function pod(spec: SpecInput = {}, settings = puller): PodSpec {
@@ -183,7 +185,7 @@ describe("the init container", () => {
     const label = "azure.workload.identity/use";
     expect(template().metadata?.labels?.[label]).toBe("true");
     for (const credentials of [{ storage: "login" }, { anonymous: ["Storage" as const] }]) {
-      expect(template({ credentials }).metadata?.labels).not.toHaveProperty([label]);
+      expect(template({ credentials }).metadata?.labels ?? {}).not.toHaveProperty([label]);
     }
     const { pull } = containers(pod({ credentials: { anonymous: ["Storage"] } }));
     expect(environment(pull)["STORAGE_IDENTITY"]).toBe("Anonymous");
@@ -250,53 +252,29 @@ describe("the spec's podTemplate", () => {
     const taken = {
       [labels.app]: "dogs",
       [labels.role]: "candidate",
+      [labels.traffic]: "false",
       [labels.release]: "0000000000",
       [labels.managedBy]: "somebody",
       [labels.name]: "dogs",
     };
     for (const change of [{ labels: taken }, { labels: null }, null]) {
       const app = aiapp({ podTemplate: { metadata: change } });
-      const made = buildTemplate(app, pair, image, puller);
-      const id = releaseId(pair, made);
-      const release = { ...pair, id, model: { store: "", name: "" }, template: made };
-      const { spec } = buildDeployment(app, release, 1);
+      const release = releaseOf(app.spec, pair);
+      const template = renderTemplate(app, release, puller);
+      const memory = { revision: 1, journal: [], request: "", stored: undefined };
+      const record = { ...release, template, ...memory };
+      const { spec } = buildDeployment(app, record, 1);
       const worn = spec?.template.metadata?.labels;
       expect(worn).toMatchObject({
         ...spec?.selector.matchLabels,
         ...buildService(app).spec?.selector,
-        ...stableSelector(app),
-        [labels.release]: id,
+        ...buildPodDisruptionBudget(app).spec?.selector?.matchLabels,
+        [labels.role]: "stable",
+        [labels.traffic]: "true",
+        [labels.release]: release.id,
         [labels.managedBy]: "aiapp-operator",
         [labels.name]: "cats",
       });
     }
-  });
-});
-
-describe("a release's id", () => {
-  const id = (spec: SpecInput, of = pair): string =>
-    releaseId(of, buildTemplate(aiapp(spec), of, image, puller));
-
-  it("is the same for the same pair and the same pods", () => {
-    expect(id({})).toBe(id({}));
-    expect(id({ replicas: 3, interval: "5m", suspend: true })).toBe(id({}));
-    expect(id({ service: { port: 8000 } })).toBe(id({}));
-  });
-
-  it("is another for another image, another model, or other pods", () => {
-    const ids = [
-      id({}),
-      id({}, { ...pair, imageDigest: digestOf("image 2") }),
-      id({}, { ...pair, modelDigest: digestOf("model 8") }),
-      id({ env: [{ name: "LEVEL", value: "1" }] }),
-      id({ podTemplate: { spec: { priorityClassName: "high" } } }),
-    ];
-    expect(new Set(ids).size).toBe(ids.length);
-  });
-
-  it("does not depend on the order of members", () => {
-    expect(id({ nodeSelector: { pool: "gpu", zone: "1" } })).toBe(
-      id({ nodeSelector: { zone: "1", pool: "gpu" } }),
-    );
   });
 });

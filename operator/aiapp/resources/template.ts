@@ -1,9 +1,9 @@
-import type { AIApp } from "../../../crds/aiapp.ts";
 import { annotations, containers, labels, MODEL_MOUNT_PATH } from "../../../crds/names.ts";
 import type { V1Container, V1EnvVar, V1PodTemplateSpec, V1VolumeMount } from "../../kube/types.ts";
-import type { Pair } from "../release.ts";
+import { parseReference, pinned } from "../../sources/reference.ts";
+import type { Release, ReleaseInputs } from "../release/identity.ts";
 import { mergeStrategically } from "./merge.ts";
-import { identityLabels } from "./owner.ts";
+import { identityLabels, type Owner, type Role } from "./owner.ts";
 
 /** What the operator's own configuration puts into pods. Not part of a release's identity. */
 export interface PullerSettings {
@@ -14,14 +14,6 @@ export interface PullerSettings {
   readonly caBundle: string | undefined;
 }
 
-/** Stands for any settings when a release's identity is taken: an upgrade of the operator is no new release. */
-export const anyPuller: PullerSettings = {
-  image: "",
-  azureStorageSuffixes: [],
-  insecureHosts: [],
-  caBundle: undefined,
-};
-
 /** Longer than the server's drain (at most 50 s) and the preStop sleep. */
 const GRACE_SECONDS = 60;
 
@@ -31,41 +23,33 @@ const restricted = {
   readOnlyRootFilesystem: true,
 } as const;
 
-export function defaultServer(app: AIApp): {
-  port: number;
-  readinessPath: string;
-  livenessPath: string;
-} {
-  const {
-    port = 8080,
-    readinessPath = "/v2/health/ready",
-    livenessPath = "/v2/health/live",
-  } = app.spec.server ?? {};
-  return { port, readinessPath, livenessPath };
-}
+const defaultServer = {
+  port: 8080,
+  readinessPath: "/v2/health/ready",
+  livenessPath: "/v2/health/live",
+} as const;
 
-export function usesWorkloadIdentity(app: AIApp): boolean {
-  const { storage, anonymous = [] } = app.spec.credentials ?? {};
-  return storage === undefined && !anonymous.includes("Storage");
-}
-
-/** The pods of a release, without its id: that is a label, put on when the template is used. */
-export function buildTemplate(
-  app: AIApp,
-  pair: Pair,
-  pinnedImage: string,
+/**
+ * The pods of a release, with the operator's parts as they are now. What says whose and which pods they are is not in
+ * it: `stampTemplate` adds that where the template is used.
+ */
+export function renderTemplate(
+  owner: Owner,
+  release: Release,
   puller: PullerSettings,
 ): V1PodTemplateSpec {
-  const { spec } = app;
-  const { registry } = spec.credentials ?? {};
+  const { inputs } = release;
+  const { registry } = inputs.credentials ?? {};
   const pullSecrets = new Set([
-    ...(spec.imagePullSecrets ?? []).map(({ name }) => name),
+    ...(inputs.imagePullSecrets ?? []).map(({ name }) => name),
     ...(registry === undefined ? [] : [registry]),
   ]);
-  const made: V1PodTemplateSpec = {
-    metadata: { annotations: { [annotations.modelVersion]: pair.modelVersion } },
+  const rendered: V1PodTemplateSpec = {
+    metadata: {
+      annotations: { [annotations.modelVersion]: release.modelVersion },
+    },
     spec: {
-      serviceAccountName: spec.serviceAccountName ?? app.metadata.name,
+      serviceAccountName: inputs.serviceAccountName ?? owner.metadata.name,
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       terminationGracePeriodSeconds: GRACE_SECONDS,
@@ -73,49 +57,75 @@ export function buildTemplate(
       ...(pullSecrets.size > 0 && {
         imagePullSecrets: [...pullSecrets].map((name) => ({ name })),
       }),
-      ...(spec.nodeSelector && { nodeSelector: { ...spec.nodeSelector } }),
-      ...(spec.tolerations && {
-        tolerations: spec.tolerations.map((toleration) => ({ ...toleration })),
+      ...(inputs.nodeSelector && { nodeSelector: { ...inputs.nodeSelector } }),
+      ...(inputs.tolerations && {
+        tolerations: inputs.tolerations.map((toleration) => ({ ...toleration })),
       }),
       topologySpreadConstraints: [
         {
           maxSkew: 1,
           topologyKey: "kubernetes.io/hostname",
           whenUnsatisfiable: "ScheduleAnyway",
-          labelSelector: { matchLabels: { [labels.app]: app.metadata.name } },
+          labelSelector: { matchLabels: { [labels.app]: owner.metadata.name } },
         },
       ],
-      initContainers: [pullContainer(app, pair, puller)],
-      containers: [serverContainer(app, pair, pinnedImage)],
+      initContainers: [pullContainer(release, puller)],
+      containers: [serverContainer(release)],
       volumes: [
         { name: "model", emptyDir: {} },
         { name: "tmp", emptyDir: {} },
       ],
     },
   };
-  const merged = mergeStrategically(made, spec.podTemplate) as V1PodTemplateSpec;
+  const merged = mergeStrategically(rendered, inputs.podTemplate) as V1PodTemplateSpec;
+  if (!usesWorkloadIdentity(inputs)) return merged;
+  // Without this label the pods get no token to pull the model with: not for spec.podTemplate to remove.
+  const { metadata } = merged;
+  const labelled = { ...metadata?.labels, "azure.workload.identity/use": "true" };
+  return { ...merged, metadata: { ...metadata, labels: labelled } };
+}
+
+/** Which pods a template is used for. */
+export interface Stamp {
+  readonly role: Role;
+  /** Whether the Service sends them requests. */
+  readonly traffic: boolean;
+  readonly release: string;
+}
+
+/** A release's template with the labels that say whose and which pods they are: spec.podTemplate cannot change those. */
+export function stampTemplate(
+  owner: Owner,
+  { metadata, ...template }: V1PodTemplateSpec,
+  { role, traffic, release }: Stamp,
+): V1PodTemplateSpec {
   return {
-    ...merged,
+    ...template,
     metadata: {
-      ...(merged.metadata?.annotations && { annotations: merged.metadata.annotations }),
-      // Whose pod it is and whether it takes traffic is not for the template to say.
+      ...(metadata?.annotations && { annotations: metadata.annotations }),
       labels: {
-        ...merged.metadata?.labels,
-        ...(usesWorkloadIdentity(app) && { "azure.workload.identity/use": "true" }),
-        ...identityLabels(app),
-        [labels.role]: "stable",
+        ...metadata?.labels,
+        ...identityLabels(owner),
+        [labels.role]: role,
+        [labels.traffic]: String(traffic),
+        [labels.release]: release,
       },
     },
   };
 }
 
-function serverContainer(app: AIApp, pair: Pair, image: string): V1Container {
-  const { spec } = app;
-  const { port, readinessPath, livenessPath } = defaultServer(app);
+function usesWorkloadIdentity({ credentials }: ReleaseInputs): boolean {
+  const { storage, anonymous = [] } = credentials ?? {};
+  return storage === undefined && !anonymous.includes("Storage");
+}
+
+function serverContainer(release: Release): V1Container {
+  const { inputs, model } = release;
+  const { port, readinessPath, livenessPath } = { ...defaultServer, ...inputs.server };
   const mounts: V1VolumeMount[] = [
     { name: "model", mountPath: MODEL_MOUNT_PATH, readOnly: true },
     { name: "tmp", mountPath: "/tmp" },
-    ...(spec.model.files ?? []).map(({ name, mountPath }) => ({
+    ...(inputs.files ?? []).map(({ name, mountPath }) => ({
       name: "model",
       mountPath,
       subPath: name,
@@ -124,9 +134,9 @@ function serverContainer(app: AIApp, pair: Pair, image: string): V1Container {
   ];
   const own: V1EnvVar[] = [
     { name: "MODEL_DIR", value: MODEL_MOUNT_PATH },
-    { name: "MODEL_NAME", value: spec.model.name },
-    { name: "MODEL_VERSION", value: pair.modelVersion },
-    { name: "MODEL_DIGEST", value: pair.modelDigest },
+    { name: "MODEL_NAME", value: model.name },
+    { name: "MODEL_VERSION", value: release.modelVersion },
+    { name: "MODEL_DIGEST", value: release.modelDigest },
     { name: "PORT", value: String(port) },
     {
       name: "AIAPP_RELEASE",
@@ -135,20 +145,20 @@ function serverContainer(app: AIApp, pair: Pair, image: string): V1Container {
       },
     },
   ];
-  const named = new Set((spec.env ?? []).map(({ name }) => name));
+  const named = new Set((inputs.env ?? []).map(({ name }) => name));
   return {
     name: containers.server,
-    image,
-    env: [...own.filter(({ name }) => !named.has(name)), ...(spec.env ?? []).map(envVar)],
+    image: pinned(parseReference(release.image), release.imageDigest),
+    env: [...own.filter(({ name }) => !named.has(name)), ...(inputs.env ?? []).map(envVar)],
     ports: [{ name: "http", containerPort: port, protocol: "TCP" }],
     resources: {
-      requests: { cpu: "100m", memory: "256Mi", ...quantities(spec.resources?.requests) },
-      ...(spec.resources?.limits && { limits: quantities(spec.resources.limits) }),
+      requests: { cpu: "100m", memory: "256Mi", ...quantities(inputs.resources?.requests) },
+      ...(inputs.resources?.limits && { limits: quantities(inputs.resources.limits) }),
     },
     securityContext: { ...restricted, capabilities: { drop: ["ALL"] } },
     terminationMessagePolicy: "FallbackToLogsOnError",
     volumeMounts: mounts,
-    // A model may take minutes to load; then the probes look often, so that a release is not slower than it must be.
+    // A model may take minutes to load. Probing every second keeps a release from being slower than it must be.
     startupProbe: {
       httpGet: { path: readinessPath, port: "http" },
       periodSeconds: 1,
@@ -167,14 +177,14 @@ function serverContainer(app: AIApp, pair: Pair, image: string): V1Container {
       failureThreshold: 6,
       timeoutSeconds: 10,
     },
-    // The pod leaves the Service while it still serves as ever; servers that end at SIGTERM lose nothing either.
+    // The Service stops sending requests while the pod still serves: servers that end at SIGTERM lose none either.
     lifecycle: { preStop: { sleep: { seconds: 5 } } },
   };
 }
 
-function pullContainer(app: AIApp, pair: Pair, puller: PullerSettings): V1Container {
-  const { spec } = app;
-  const { storage, anonymous = [] } = spec.credentials ?? {};
+function pullContainer(release: Release, puller: PullerSettings): V1Container {
+  const { inputs, model } = release;
+  const { storage, anonymous = [] } = inputs.credentials ?? {};
   const identity =
     storage !== undefined ? "Secret" : anonymous.includes("Storage") ? "Anonymous" : "Workload";
   const fromSecret = (name: string, key: string): V1EnvVar[] =>
@@ -186,10 +196,10 @@ function pullContainer(app: AIApp, pair: Pair, puller: PullerSettings): V1Contai
     image: puller.image,
     command: ["node", "operator/pull.ts"],
     env: [
-      { name: "MODEL_STORE", value: spec.model.store },
-      { name: "MODEL_NAME", value: spec.model.name },
-      { name: "MODEL_VERSION", value: pair.modelVersion },
-      { name: "MODEL_DIGEST", value: pair.modelDigest },
+      { name: "MODEL_STORE", value: model.store },
+      { name: "MODEL_NAME", value: model.name },
+      { name: "MODEL_VERSION", value: release.modelVersion },
+      { name: "MODEL_DIGEST", value: release.modelDigest },
       { name: "MODEL_DIR", value: MODEL_MOUNT_PATH },
       { name: "STORAGE_IDENTITY", value: identity },
       ...fromSecret("STORAGE_ACCOUNT_NAME", "accountName"),
@@ -210,7 +220,7 @@ function pullContainer(app: AIApp, pair: Pair, puller: PullerSettings): V1Contai
   };
 }
 
-function envVar({ name, value, valueFrom }: NonNullable<AIApp["spec"]["env"]>[number]): V1EnvVar {
+function envVar({ name, value, valueFrom }: NonNullable<ReleaseInputs["env"]>[number]): V1EnvVar {
   return {
     name,
     ...(value !== undefined && { value }),

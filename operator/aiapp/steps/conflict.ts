@@ -1,32 +1,31 @@
-import type { Observed, Slot } from "../observed.ts";
+import type { Observed } from "../observed.ts";
+import { ownedObjects, slotNames } from "../resources/owned.ts";
 
-/** An object that has a name that we need, but is not ours. It is never adopted. */
+/** An object that has the name of an owned object, but belongs to another owner. It is never adopted. */
 export interface Conflict {
   readonly message: string;
-  /** It goes by itself. */
-  readonly passing: boolean;
+  /** The garbage collector is about to remove it. */
+  readonly isPassing: boolean;
 }
 
-export function findConflict(observed: Observed): Conflict | undefined {
-  const { app } = observed;
-  const slots: readonly Slot<unknown>[] = [
-    observed.deployment,
-    observed.service,
-    observed.podDisruptionBudget,
-    observed.horizontalPodAutoscaler,
-    ...(app.spec.serviceAccountName === undefined ? [observed.serviceAccount] : []),
-  ];
-  const foreign = slots.flatMap((slot) => (slot.state === "foreign" ? [slot] : []));
+export function findConflict({ app, owned }: Observed): Conflict | undefined {
+  const foreign = slotNames
+    .filter((name) => ownedObjects[name].isWanted(app))
+    .flatMap((name) => {
+      const slot = owned[name];
+      return slot.state === "foreign" ? [slot] : [];
+    });
   if (foreign.length === 0) return undefined;
   const what = foreign.map(({ kind }) => kind).join(" and ");
-  if (foreign.every(({ leaving }) => leaving)) {
+  const { name } = app.metadata;
+  if (foreign.every(({ isLeaving }) => isLeaving)) {
     return {
-      passing: true,
-      message: `the ${what} of an AIApp named ${app.metadata.name} that was deleted is still being cleared away`,
+      isPassing: true,
+      message: `waiting for the garbage collector to remove the ${what} of a deleted AIApp named ${name}`,
     };
   }
   return {
-    passing: false,
-    message: `a ${what} named ${app.metadata.name} is there already and was not made by this AIApp: rename the AIApp, or delete the ${what}`,
+    isPassing: false,
+    message: `a ${what} named ${name} already exists and does not belong to this AIApp: rename the AIApp, or delete the ${what}`,
   };
 }

@@ -1,28 +1,30 @@
 import { reasons, type Reason } from "../../../crds/conditions.ts";
 import { labels } from "../../../crds/names.ts";
 import type { V1ContainerStatus, V1Pod } from "../../kube/types.ts";
-import { ours, type Observed } from "../observed.ts";
-import type { Progress } from "./progress.ts";
+import type { Observed } from "../observed.ts";
+import type { Rollout } from "./rollout.ts";
 
-/** Why the pods of the target do not come up. */
+/** Why the pods of a release do not become ready. */
 export interface Trouble {
   readonly reason: Reason;
   readonly message: string;
-  /** Waiting may mend it: nothing is broken yet. */
-  readonly passing: boolean;
+  /** Nothing has to be changed: waiting may be enough. */
+  readonly isPassing: boolean;
 }
 
-/** Looks at the pods that should serve and do not; the most telling trouble wins. */
-export function diagnose(observed: Observed, progress: Progress): Trouble | undefined {
-  if (progress.isOut) return undefined;
-  const told = ours(observed.deployment)?.spec?.template.metadata?.labels?.[labels.release];
-  const troubles = observed.pods
-    .filter((pod) => pod.metadata?.labels?.[labels.release] === told)
+/** Reads the pods that should serve and do not. A trouble that lasts goes before one that may pass. */
+export function diagnose(
+  { pods }: Observed,
+  { deployedReleaseId, isSettled }: Rollout,
+): Trouble | undefined {
+  if (isSettled) return undefined;
+  const troubles = pods
+    .filter((pod) => pod.metadata?.labels?.[labels.release] === deployedReleaseId)
     .filter((pod) => pod.metadata?.deletionTimestamp === undefined)
-    // Evicted, or done: another takes its place.
+    // Evicted, or done: another pod takes its place.
     .filter(({ status }) => status?.phase !== "Failed" && status?.phase !== "Succeeded")
     .flatMap((pod) => troubleOf(pod) ?? []);
-  return troubles.find(({ passing }) => !passing) ?? troubles[0];
+  return troubles.find(({ isPassing }) => !isPassing) ?? troubles[0];
 }
 
 function troubleOf(pod: V1Pod): Trouble | undefined {
@@ -34,8 +36,8 @@ function troubleOf(pod: V1Pod): Trouble | undefined {
   if (unscheduled !== undefined) {
     return {
       reason: "PodUnschedulable",
-      message: `pod ${name} finds no node: ${unscheduled.message ?? ""}; add nodes or lower spec.resources`,
-      passing: true,
+      message: `pod ${name} cannot be scheduled: ${unscheduled.message ?? ""}; add nodes or lower spec.resources`,
+      isPassing: true,
     };
   }
   for (const status of pod.status?.initContainerStatuses ?? []) {
@@ -49,7 +51,7 @@ function troubleOf(pod: V1Pod): Trouble | undefined {
   return undefined;
 }
 
-/** @param otherwise the reason for an end that names none itself */
+/** @param otherwise the reason for a container that terminated without naming one */
 function troubleIn(status: V1ContainerStatus, pod: string, otherwise: Reason): Trouble | undefined {
   const { waiting, terminated } = status.state ?? {};
   if (
@@ -60,7 +62,7 @@ function troubleIn(status: V1ContainerStatus, pod: string, otherwise: Reason): T
     return {
       reason: "ImagePullFailed",
       message: `pod ${pod} cannot pull ${status.image}: ${waiting.message ?? waiting.reason}`,
-      passing: false,
+      isPassing: false,
     };
   }
   if (
@@ -71,32 +73,32 @@ function troubleIn(status: V1ContainerStatus, pod: string, otherwise: Reason): T
     return {
       reason: "PodCrashing",
       message: `pod ${pod} cannot start container ${status.name}: ${waiting.message ?? waiting.reason}`,
-      passing: false,
+      isPassing: false,
     };
   }
   const ended = terminated ?? status.lastState?.terminated;
-  // It is tried again this very moment, and for the first time.
-  const passing = status.state?.running !== undefined && (status.restartCount ?? 0) <= 1;
+  // The kubelet has just restarted it, for the first time.
+  const isPassing = status.state?.running !== undefined && (status.restartCount ?? 0) <= 1;
   if (ended === undefined || ended.exitCode === 0 || status.ready) return undefined;
   if (ended.reason === "OOMKilled") {
     return {
       reason: "PodOutOfMemory",
       message: `container ${status.name} of pod ${pod} ran out of memory: raise spec.resources.limits.memory`,
-      passing,
+      isPassing,
     };
   }
-  const said = ended.message?.trim() ?? "";
-  const named = reasonIn(said);
+  const text = ended.message?.trim() ?? "";
+  const named = reasonIn(text);
   return {
     reason: named?.reason ?? otherwise,
     message:
       named?.message ??
-      `container ${status.name} of pod ${pod} ended with code ${ended.exitCode}${said === "" ? "" : `: ${lastLines(said)}`}`,
-    passing,
+      `container ${status.name} of pod ${pod} terminated with exit code ${ended.exitCode}${text === "" ? "" : `: ${lastLines(text)}`}`,
+    isPassing,
   };
 }
 
-/** Our own containers end with `<Reason>: what happened, where, what to do`. */
+/** The project's own containers end with `<Reason>: what happened, where, what to do`. */
 function reasonIn(message: string): { reason: Reason; message: string } | undefined {
   const match = /^(?<reason>[A-Z][A-Za-z]+): (?<text>[^]+)$/.exec(message);
   const reason = reasons.find((known) => known === match?.groups?.["reason"]);

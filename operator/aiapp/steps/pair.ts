@@ -3,7 +3,7 @@ import type { Reason } from "../../../crds/conditions.ts";
 import type { Seen } from "../../sources/source.ts";
 import type { Observed, SourceView } from "../observed.ts";
 import type { Action } from "../action.ts";
-import type { Pair } from "../release.ts";
+import type { Pair } from "../release/identity.ts";
 
 export interface PairFound {
   /** The newest code image and model version that were seen together; undefined while one half is unknown. */
@@ -14,24 +14,21 @@ export interface PairFound {
 }
 
 /**
- * Pairs what both sources show now. When one half has changed, the other is looked at again before they are paired: who
- * publishes both means them together, and one of them lands first.
+ * Pairs what both sources show now. When one half has changed, the other is polled again first: both halves of a change
+ * may have been published together, and one of them arrives earlier.
  */
 export function findPair({ image, model }: Observed): PairFound {
   if (image.value === undefined || model.value === undefined) {
     return { pair: undefined, waiting: whyUnknown([image, model]), polls: [] };
   }
-  const polls = [...owed(image, model), ...owed(model, image)];
+  const polls = [...pollAfterChange(image, model), ...pollAfterChange(model, image)];
   if (polls.length > 0) {
     const error = [image, model].find(({ error }) => error !== undefined);
     return {
       pair: undefined,
       waiting:
         error === undefined
-          ? {
-              reason: "WaitingForSources",
-              message: "one source has changed, the other is looked at again",
-            }
+          ? { reason: "WaitingForSources", message: describeChange(image, model) }
           : whyUnknown([image, model]),
       polls,
     };
@@ -48,8 +45,14 @@ export function findPair({ image, model }: Observed): PairFound {
   };
 }
 
-/** The poll that `half` owes to a change of the other. */
-function owed(half: SourceView<Seen>, other: SourceView<Seen>): readonly Action[] {
+function describeChange(image: SourceView<Seen>, model: SourceView<Seen>): string {
+  return pollAfterChange(image, model).length > 0
+    ? "the model changed: re-polling the registry before pairing"
+    : "the image changed: re-polling the model store before pairing";
+}
+
+/** The poll of `half` that a change of the other one asks for. */
+function pollAfterChange(half: SourceView<Seen>, other: SourceView<Seen>): readonly Action[] {
   const { changedAt } = other;
   if (half.key === undefined || changedAt === undefined || (half.checkedAt ?? -1) >= changedAt)
     return [];
@@ -64,6 +67,9 @@ function whyUnknown(halves: readonly SourceView<Seen>[]): { reason: Reason; mess
   }
   const failing = halves.find(({ error }) => error !== undefined)?.error;
   return failing === undefined
-    ? { reason: "WaitingForSources", message: "the registry and the store are being looked at" }
+    ? {
+        reason: "WaitingForSources",
+        message: "waiting for the first poll of the registry and the model store",
+      }
     : { reason: reasonOf(failing.code) ?? "WaitingForSources", message: failing.message };
 }

@@ -1,12 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 
-import type { AIAppStatus, Condition } from "../../crds/aiapp.ts";
-import type { ConditionType } from "../../crds/conditions.ts";
-import { labels } from "../../crds/names.ts";
-import { kinds, type KubernetesObject, type V1ContainerStatus, type V1Pod } from "../kube/types.ts";
-import { invalidStatus, refusedStatus } from "./conditions.ts";
-import { digestOf, World, type SpecInput } from "./observed.testing.ts";
+import type { AIAppStatus, Condition } from "../../../crds/aiapp.ts";
+import type { ConditionType } from "../../../crds/conditions.ts";
+import { labels } from "../../../crds/names.ts";
+import {
+  kinds,
+  type KubernetesObject,
+  type V1ContainerStatus,
+  type V1Pod,
+} from "../../kube/types.ts";
+import { invalidStatus, refusedStatus } from "./refused.ts";
+import { digestOf, World, type SpecInput } from "../observed.testing.ts";
 
 const NOW = Date.parse("2026-03-02T08:00:00Z");
 
@@ -55,64 +60,68 @@ function container(name: string, state: V1ContainerStatus["state"]): V1Container
   return { name, image, imageID: "", ready: false, restartCount: 1, ...(state && { state }) };
 }
 
-describe("what people read while all goes well", () => {
-  it("is what is waited for", () => {
+describe("conditions while all goes well", () => {
+  it("name what the operator waits for", () => {
     expect(read(new World())).toEqual({
-      Ready: "False WaitingForSources: the registry and the store are being looked at",
+      Ready:
+        "False WaitingForSources: waiting for the first poll of the registry and the model store",
       Available: "False MinimumReplicasUnavailable: no pod serves",
-      Released: "False WaitingForSources: the registry and the store are being looked at",
-      SourcesReady: "Unknown WaitingForSources: the registry and the store are being looked at",
-      Reconciling: "True WaitingForSources: the registry and the store are being looked at",
+      Released:
+        "False WaitingForSources: waiting for the first poll of the registry and the model store",
+      SourcesReady:
+        "Unknown WaitingForSources: waiting for the first poll of the registry and the model store",
+      Reconciling:
+        "True WaitingForSources: waiting for the first poll of the registry and the model store",
     });
   });
 
-  it("is what serves", () => {
+  it("name the release that serves", () => {
     const world = released({ replicas: 2 });
     const id = world.deployedRelease;
     expect(read(world)).toEqual({
       Ready: `True Serving: release ${id} (model version 1) serves`,
       Available: "True MinimumReplicasAvailable: 2 of 2 pods serve",
-      Released: `True Released: release ${id} (model version 1) is out`,
-      SourcesReady: "True Polled: the registry and the store answer",
+      Released: `True Released: release ${id} (model version 1) is fully rolled out`,
+      SourcesReady: "True Polled: the registry and the model store respond",
     });
   });
 
-  it("is how far a rollout is, and that the release before it serves", () => {
+  it("show how far a rollout is, and that the release before it serves", () => {
     const world = released({ replicas: 2 });
     const before = world.deployedRelease;
     publish(world, "2");
     world.reconcile();
     world.beginRollout();
     const id = world.deployedRelease;
-    const progress = `release ${id} (model version 2) is rolling out: 0 of 2 pods are new, 2 serve`;
+    const progress = `release ${id} (model version 2) is rolling out: 0 of 2 pods are updated, 2 serve`;
     expect(read(world)).toEqual({
       Ready: `True Serving: release ${before} (model version 1) serves`,
       Available: "True MinimumReplicasAvailable: 2 of 2 pods serve",
       Released: `False RollingOut: ${progress}`,
-      SourcesReady: "True Polled: the registry and the store answer",
+      SourcesReady: "True Polled: the registry and the model store respond",
       Reconciling: `True Progressing: ${progress}`,
     });
   });
 
-  it("is that one half is looked at again", () => {
+  it("say that the other source is polled again", () => {
     const world = released();
     world.publish({ version: "2", model: digestOf("model 2") });
     world.poll("model");
     expect(read(world).Reconciling).toBe(
-      "True WaitingForSources: one source has changed, the other is looked at again",
+      "True WaitingForSources: the model changed: re-polling the registry before pairing",
     );
   });
 
-  it("is that nothing runs because nothing is to run", () => {
+  it("say that there are no pods because spec.replicas is 0", () => {
     expect(read(released({ replicas: 0 }))).toMatchObject({
-      Ready: "True NoReplicas: scaled to no pods, as asked",
+      Ready: "True NoReplicas: spec.replicas is 0",
       Available: "False NoReplicas: spec.replicas is 0",
     });
   });
 });
 
-describe("what people read of sources", () => {
-  it("is every source that fails, in its own words", () => {
+describe("conditions about sources", () => {
+  it("name every source that fails, in its own words", () => {
     const world = released();
     world.fail("image", "REGISTRY_UNAVAILABLE", "example.azurecr.io does not answer");
     world.fail("model", "STORAGE_AUTH_FAILED", "the store refuses the key");
@@ -121,24 +130,24 @@ describe("what people read of sources", () => {
     );
   });
 
-  it("is why nothing was ever released", () => {
+  it("say why nothing was released", () => {
     const world = new World().poll("image");
     world.fail("model", "MODEL_NOT_FOUND", "cats/ holds no version: publish one");
-    const told = "ModelNotFound: cats/ holds no version: publish one";
+    const text = "ModelNotFound: cats/ holds no version: publish one";
     expect(read(world)).toMatchObject({
-      Ready: `False ${told}`,
-      Released: `False ${told}`,
-      Stalled: `True ${told}`,
+      Ready: `False ${text}`,
+      Released: `False ${text}`,
+      Stalled: `True ${text}`,
     });
   });
 
-  it("is not longer than a condition may be", () => {
+  it("are no longer than a condition may be", () => {
     const world = new World();
     world.fail("image", "REGISTRY_UNEXPECTED_RESPONSE", "x".repeat(10_000));
     expect(find("SourcesReady", world.plan().status)?.message).toHaveLength(4096);
   });
 
-  it("does not take back what was said of the same spec, after a restart either", () => {
+  it("do not take back what holds for the same spec, after a restart either", () => {
     const world = released();
     const before = read(world).Released;
     world.forget();
@@ -150,7 +159,7 @@ describe("what people read of sources", () => {
     );
   });
 
-  it("is how a rollout goes on that began before the sources failed", () => {
+  it("show how a rollout continues that began before the sources failed", () => {
     const world = released({ replicas: 2 });
     publish(world, "2");
     world.reconcile();
@@ -165,10 +174,12 @@ describe("what people read of sources", () => {
     expect(read(world).Released).toContain("False PodCrashing");
     world.pods = [];
     world.rollOut();
-    expect(read(world).Released).toBe(`True Released: release ${id} (model version 2) is out`);
+    expect(read(world).Released).toBe(
+      `True Released: release ${id} (model version 2) is fully rolled out`,
+    );
   });
 
-  it("is that the app is suspended, also while what is new is looked at", () => {
+  it("say that the app is suspended, also while sources are polled", () => {
     const world = released();
     world.change({ suspend: true });
     publish(world, "2");
@@ -182,19 +193,19 @@ describe("what people read of sources", () => {
     expect(read(world).Released).toBe(before);
   });
 
-  it("is that a version was changed under its name, and what to do", () => {
+  it("say that a version was changed under its name, and what to do", () => {
     const world = released();
     world.publish({ model: digestOf("model 1, changed") });
     world.poll();
     const [then, now] = [digestOf("model 1"), digestOf("model 1, changed")];
     expect(read(world).Released).toBe(
-      `False ModelMutated: https://models.blob.core.windows.net/models/cats/1/ was changed after it was released (${then.slice(0, 19)}… then, ${now.slice(0, 19)}… now): publish the new files as a new version; what serves goes on serving`,
+      `False ModelMutated: the files of https://models.blob.core.windows.net/models/cats/1/ changed after the operator released them (${then.slice(0, 19)}… then, ${now.slice(0, 19)}… now): publish the new files as a new version; the running release keeps serving`,
     );
   });
 });
 
-describe("what people read of pods that do not come up", () => {
-  const said = (message: string, exitCode = 1): V1ContainerStatus["state"] => ({
+describe("conditions about pods that do not become ready", () => {
+  const terminated = (message: string, exitCode = 1): V1ContainerStatus["state"] => ({
     terminated: { exitCode, message },
   });
 
@@ -206,10 +217,10 @@ describe("what people read of pods that do not come up", () => {
           container("server", { waiting: { reason: "ImagePullBackOff", message: "no such host" } }),
         ],
       },
-      told: "ImagePullFailed: pod cats-1 cannot pull example.azurecr.io/cats:1: no such host",
+      text: "ImagePullFailed: pod cats-1 cannot pull example.azurecr.io/cats:1: no such host",
     },
     {
-      what: "a container that cannot be made",
+      what: "a container that cannot be created",
       status: {
         containerStatuses: [
           container("server", {
@@ -217,78 +228,80 @@ describe("what people read of pods that do not come up", () => {
           }),
         ],
       },
-      told: 'PodCrashing: pod cats-1 cannot start container server: secret "x" not found',
+      text: 'PodCrashing: pod cats-1 cannot start container server: secret "x" not found',
     },
     {
-      what: "our own puller, which names the reason",
+      what: "the reason that the pull container names",
       status: {
         initContainerStatuses: [
           container(
             "model-pull",
-            said("ModelChecksumMismatch: cats.onnx differs: publish it anew"),
+            terminated("ModelChecksumMismatch: cats.onnx differs: publish it again"),
           ),
         ],
       },
-      told: "ModelChecksumMismatch: cats.onnx differs: publish it anew",
+      text: "ModelChecksumMismatch: cats.onnx differs: publish it again",
     },
     {
-      what: "a puller that ends without a word",
-      status: { initContainerStatuses: [container("model-pull", said("", 137))] },
-      told: "ModelPullFailed: container model-pull of pod cats-1 ended with code 137",
+      what: "a pull container that ends without a message",
+      status: { initContainerStatuses: [container("model-pull", terminated("", 137))] },
+      text: "ModelPullFailed: container model-pull of pod cats-1 terminated with exit code 137",
     },
     {
-      what: "our model server, which names the reason",
-      status: { containerStatuses: [container("server", said("ModelLoadFailed: no input"))] },
-      told: "ModelLoadFailed: no input",
+      what: "the reason that the model server names",
+      status: { containerStatuses: [container("server", terminated("ModelLoadFailed: no input"))] },
+      text: "ModelLoadFailed: no input",
     },
     {
-      what: "a code image that crashes: its last lines",
-      status: { containerStatuses: [container("server", said("1\n2\n3\n4\n5\nTypeError: x\n"))] },
-      told: "PodCrashing: container server of pod cats-1 ended with code 1: 2\n3\n4\n5\nTypeError: x",
+      what: "the last lines of a code image that crashes",
+      status: {
+        containerStatuses: [container("server", terminated("1\n2\n3\n4\n5\nTypeError: x\n"))],
+      },
+      text: "PodCrashing: container server of pod cats-1 terminated with exit code 1: 2\n3\n4\n5\nTypeError: x",
     },
     {
-      what: "a crash in back-off: what it said before",
+      what: "the message of a container in CrashLoopBackOff",
       status: {
         containerStatuses: [
           {
             ...container("server", { waiting: { reason: "CrashLoopBackOff" } }),
-            lastState: said("Error: x") ?? {},
+            lastState: terminated("Error: x") ?? {},
           },
         ],
       },
-      told: "PodCrashing: container server of pod cats-1 ended with code 1: Error: x",
+      text: "PodCrashing: container server of pod cats-1 terminated with exit code 1: Error: x",
     },
     {
-      what: "memory that runs out",
+      what: "a container that ran out of memory",
       status: {
         containerStatuses: [
           container("server", { terminated: { exitCode: 137, reason: "OOMKilled" } }),
         ],
       },
-      told: "PodOutOfMemory: container server of pod cats-1 ran out of memory: raise spec.resources.limits.memory",
+      text: "PodOutOfMemory: container server of pod cats-1 ran out of memory: raise spec.resources.limits.memory",
     },
-  ] satisfies readonly { what: string; status: V1Pod["status"]; told: string }[])(
-    "is $what",
-    ({ status, told }) => {
-      // The first release stalls; one that has another before it does not stop that from serving.
+  ] satisfies readonly { what: string; status: V1Pod["status"]; text: string }[])(
+    "show $what",
+    ({ status, text }) => {
+      // The first release stalls; a later one leaves the release before it serving.
       const first = new World({ replicas: 2 }).poll();
       first.reconcile();
       first.pods = [pod(first, status)];
       expect(read(first)).toMatchObject({
-        Ready: `False ${told}`,
-        Released: `False ${told}`,
-        Stalled: `True ${told}`,
+        Ready: `False ${text}`,
+        Released: `False ${text}`,
+        Stalled: `True ${text}`,
       });
       const second = rollingOut();
       second.pods = [pod(second, status)];
-      expect(read(second)).toMatchObject({ Released: `False ${told}` });
+      expect(read(second)).toMatchObject({ Released: `False ${text}` });
       expect(read(second).Ready).toContain("True Serving");
       expect(read(second).Stalled).toBeUndefined();
       expect(read(second).Reconciling).toBeUndefined();
     },
   );
 
-  it("is that no node has room, which may pass", () => {
+  it("show that no node has room, which may pass", () => {
     const world = new World().poll();
     world.reconcile();
     const unschedulable = {
@@ -298,39 +311,44 @@ describe("what people read of pods that do not come up", () => {
       message: "0/3 nodes are available",
     };
     world.pods = [pod(world, { conditions: [unschedulable] })];
-    const told =
-      "PodUnschedulable: pod cats-1 finds no node: 0/3 nodes are available; add nodes or lower spec.resources";
-    expect(read(world)).toMatchObject({ Ready: `False ${told}`, Reconciling: `True ${told}` });
+    const text =
+      "PodUnschedulable: pod cats-1 cannot be scheduled: 0/3 nodes are available; add nodes or lower spec.resources";
+    expect(read(world)).toMatchObject({ Ready: `False ${text}`, Reconciling: `True ${text}` });
     expect(read(world).Stalled).toBeUndefined();
   });
 
-  it("is not the trouble of old pods, of pods that leave, or of a start that went well in the end", () => {
+  it("ignore old pods, terminating pods, and pods that recovered", () => {
     const world = rollingOut();
-    const crashed = { containerStatuses: [container("server", said("Error: old"))] };
+    const crashed = { containerStatuses: [container("server", terminated("Error: old"))] };
     const leaving = pod(world, crashed);
     Object.assign(leaving.metadata ?? {}, { deletionTimestamp: "2026-03-01T08:00:00Z" });
     const recovered = { ...container("server", { running: {} }), ready: true };
     world.pods = [
       pod(world, crashed, "0123456789"),
       leaving,
-      pod(world, { containerStatuses: [{ ...recovered, lastState: said("Error: once") ?? {} }] }),
+      pod(world, {
+        containerStatuses: [{ ...recovered, lastState: terminated("Error: once") ?? {} }],
+      }),
     ];
     expect(read(world).Released).toContain("RollingOut");
   });
 
-  it("is not that of an evicted pod, which another replaces", () => {
+  it("ignore an evicted pod, which another one replaces", () => {
     const world = rollingOut();
-    const evicted = { containerStatuses: [container("server", said("", 137))], phase: "Failed" };
+    const evicted = {
+      containerStatuses: [container("server", terminated("", 137))],
+      phase: "Failed",
+    };
     world.pods = [pod(world, evicted)];
     expect(read(world).Released).toContain("RollingOut");
   });
 
-  it("may pass while the container runs again for the first time", () => {
+  it("do not stall while a container runs again for the first time", () => {
     const world = rollingOut();
     const again = {
       ...container("model-pull", { running: {} }),
       restartCount: 1,
-      lastState: said("StorageUnavailable: the store does not answer") ?? {},
+      lastState: terminated("StorageUnavailable: the store does not answer") ?? {},
     };
     world.pods = [pod(world, { initContainerStatuses: [again] })];
     expect(read(world)).toMatchObject({
@@ -341,34 +359,34 @@ describe("what people read of pods that do not come up", () => {
     expect(read(world).Reconciling).toBeUndefined();
   });
 
-  it("is not a reason that we do not know: anybody may write a termination message", () => {
+  it("take no unknown reason from a termination message, which any image can write", () => {
     const world = rollingOut();
-    const status = { containerStatuses: [container("server", said("Rejected: me"))] };
+    const status = { containerStatuses: [container("server", terminated("Rejected: me"))] };
     world.pods = [pod(world, status)];
     expect(read(world).Released).toBe(
-      "False PodCrashing: container server of pod cats-1 ended with code 1: Rejected: me",
+      "False PodCrashing: container server of pod cats-1 terminated with exit code 1: Rejected: me",
     );
   });
 });
 
-describe("what people read of what they must change", () => {
-  it("is whose object is in the way", () => {
+describe("conditions about what a user must change", () => {
+  it("name the objects that take the names", () => {
     const world = new World().poll();
     world.occupy(kinds.deployment);
     world.occupy(kinds.service);
     expect(read(world).Stalled).toBe(
-      "True NameConflict: a Deployment and Service named cats is there already and was not made by this AIApp: rename the AIApp, or delete the Deployment and Service",
+      "True NameConflict: a Service and Deployment named cats already exists and does not belong to this AIApp: rename the AIApp, or delete the Service and Deployment",
     );
   });
 
-  it("is that the app is suspended", () => {
+  it("say that the app is suspended", () => {
     const world = new World({ suspend: true }).poll();
     expect(read(world).Released).toBe(
       "False Suspended: spec.suspend is true: set it to false to release",
     );
   });
 
-  it("is that the spec does not fit, where and why", () => {
+  it("say where and why the spec does not match the schema", () => {
     const error = z
       .object({ spec: z.object({ interval: z.string() }) })
       .safeParse({ spec: {} }).error;
@@ -389,13 +407,13 @@ describe("what people read of what they must change", () => {
           "spec is not valid: spec.interval Invalid input: expected string, received undefined; correct it and apply again",
         lastTransitionTime: "2026-03-02T08:00:00Z",
       });
-    // Told again it is the same, and so not written again.
+    // The second time it is the same, and so not written again.
     expect(invalidStatus(stored(status), error, NOW + 60_000)).toEqual(status);
-    // A status that is none of ours is no help, and no harm.
+    // A status that the operator cannot read is replaced.
     expect(invalidStatus(stored("?"), error, NOW).conditions).toHaveLength(2);
   });
 
-  it("is what the API server refuses; what serves is still said to serve", () => {
+  it("quote what the API server rejects, and still say what serves", () => {
     const world = released();
     publish(world, "2");
     const { status } = world.plan();
@@ -415,16 +433,16 @@ describe("what people read of what they must change", () => {
 });
 
 describe("the time of a condition", () => {
-  it("is that of its last turn, whatever else is said meanwhile", () => {
+  it("is that of its last transition, whatever the message says meanwhile", () => {
     const world = released({ replicas: 2 });
     const then = find("Ready", world.app.status)?.lastTransitionTime;
     world.now += 60_000;
     publish(world, "2");
-    const turned = new Date(world.now).toISOString().replace(/\.\d+Z$/, "Z");
+    const transition = new Date(world.now).toISOString().replace(/\.\d+Z$/, "Z");
     world.reconcile();
     const { status } = world.app;
     expect(find("Ready", status)?.lastTransitionTime).toBe(then);
-    expect(find("Released", status)?.lastTransitionTime).toBe(turned);
+    expect(find("Released", status)?.lastTransitionTime).toBe(transition);
     world.change({ replicas: 3 });
     world.converge();
     expect(find("Ready", world.app.status)).toMatchObject({

@@ -1,0 +1,51 @@
+import type { AIAppStatus, Condition } from "../../../crds/aiapp.ts";
+import type { ConditionType } from "../../../crds/conditions.ts";
+import { chains, decide } from "./chains.ts";
+import type { Findings, Verdict } from "./findings.ts";
+import { findReconciling, findStalled } from "./kstatus.ts";
+
+const MAX_MESSAGE = 4096;
+
+/** Every condition. Its time of last transition is kept where its status is what it was. */
+export function buildConditions(findings: Findings): Condition[] {
+  const { app } = findings.observed;
+  const ready = decide(chains.Ready, findings);
+  const stalled = findStalled(findings, ready);
+  const reconciling = stalled === undefined ? findReconciling(findings) : undefined;
+  const verdicts: readonly (readonly [ConditionType, Verdict | undefined])[] = [
+    ["Ready", ready],
+    ["Available", decide(chains.Available, findings)],
+    ["Released", decide(chains.Released, findings)],
+    ["SourcesReady", decide(chains.SourcesReady, findings)],
+    ["Reconciling", reconciling],
+    ["Stalled", stalled],
+  ];
+  return verdicts.flatMap(([type, verdict]) =>
+    verdict === undefined
+      ? []
+      : [conditionOf(type, verdict, app.status, app.metadata.generation, findings.now)],
+  );
+}
+
+export function conditionOf(
+  type: ConditionType,
+  { status, reason, message }: Verdict,
+  before: AIAppStatus | undefined,
+  observedGeneration: number,
+  now: number,
+): Condition {
+  const old = before?.conditions?.find((condition) => condition.type === type);
+  return {
+    type,
+    status,
+    reason,
+    message: message.slice(0, MAX_MESSAGE),
+    observedGeneration,
+    lastTransitionTime: old?.status === status ? old.lastTransitionTime : timestamp(now),
+  };
+}
+
+/** RFC 3339 in whole seconds, as Kubernetes writes times. */
+export function timestamp(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
+}

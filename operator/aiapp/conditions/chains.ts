@@ -1,0 +1,131 @@
+import { reasonOf } from "../../errors.ts";
+import {
+  describeRollout,
+  describeTarget,
+  targetAnswersSpec,
+  targetIsComplete,
+  whyNotChosen,
+} from "./facts.ts";
+import { isFalse, isTrue, type Check, type Findings, type Verdict } from "./findings.ts";
+
+/**
+ * Each condition is a chain of named checks: the first one that gives a verdict decides. A check that means the same in
+ * two chains is one function.
+ */
+
+export const nameConflict: Check = ({ conflict }) =>
+  conflict && isFalse("NameConflict", conflict.message);
+
+export const refused: Check = ({ wanted: { refusal } }) =>
+  refusal && isFalse(refusal.reason, refusal.message);
+
+export const podsFailing: Check = ({ trouble }) =>
+  trouble && isFalse(trouble.reason, trouble.message);
+
+export const rollingOut: Check = (findings) => isFalse("RollingOut", describeRollout(findings));
+
+/** Not knowing the sources is no reason to take back what holds for the same spec. */
+export const sourcesUnknown: Check = (findings) => {
+  const { waiting } = findings.pair;
+  return waiting === undefined || targetAnswersSpec(findings)
+    ? undefined
+    : isFalse(waiting.reason, waiting.message);
+};
+
+export const suspended: Check = ({ observed: { app } }) =>
+  app.spec.suspend
+    ? isFalse("Suspended", "spec.suspend is true: set it to false to release")
+    : undefined;
+
+export const suspendedBeforePolling: Check = (findings) =>
+  findings.pair.waiting === undefined ? undefined : suspended(findings);
+
+/** The stable set runs what the spec and the sources ask for, as far as they are known. */
+export const targetReleased: Check = (findings) => {
+  const { wanted, target } = findings;
+  const isWanted = wanted.release === undefined || wanted.release.id === target?.id;
+  return isWanted && targetIsComplete(findings)
+    ? isTrue("Released", `${describeTarget(findings)} is fully rolled out`)
+    : undefined;
+};
+
+export const replicasServe: Check = ({ rollout: { replicas } }) =>
+  replicas.available > 0
+    ? isTrue("MinimumReplicasAvailable", `${replicas.available} of ${replicas.wanted} pods serve`)
+    : undefined;
+
+/** The Deployment is as it should be, and has no pods: somebody wants it so. */
+export const scaledToZero =
+  (verdict: (reason: "NoReplicas", message: string) => Verdict): Check =>
+  (findings) =>
+    targetIsComplete(findings) && findings.rollout.replicas.wanted === 0
+      ? verdict("NoReplicas", "spec.replicas is 0")
+      : undefined;
+
+export const stableServes: Check = ({ ledger: { stable }, rollout }) =>
+  stable !== undefined && rollout.replicas.available > 0
+    ? isTrue("Serving", `release ${stable.id} (model version ${stable.modelVersion}) serves`)
+    : undefined;
+
+export const nothingToRun: Check = (findings) => {
+  const why = findings.target === undefined ? whyNotChosen(findings) : undefined;
+  return why && isFalse(why.reason, why.message);
+};
+
+export const stableDown: Check = ({ ledger: { stable } }) =>
+  stable &&
+  isFalse("MinimumReplicasUnavailable", `no pod of the current release ${stable.id} serves`);
+
+export const sourceFails: Check = ({ observed: { image, model } }) => {
+  const failing = [image, model].flatMap(({ error }) => (error === undefined ? [] : [error]));
+  const [first] = failing;
+  if (first === undefined) return undefined;
+  const message = failing.map(({ message }) => message).join("; ");
+  return isFalse(reasonOf(first.code) ?? "WaitingForSources", message);
+};
+
+export const sourcesPolled: Check = ({ observed: { image, model } }) =>
+  image.value !== undefined && model.value !== undefined
+    ? isTrue("Polled", "the registry and the model store respond")
+    : {
+        status: "Unknown",
+        reason: "WaitingForSources",
+        message: "waiting for the first poll of the registry and the model store",
+      };
+
+export const chains = {
+  Ready: [
+    nameConflict,
+    stableServes,
+    scaledToZero(isTrue),
+    podsFailing,
+    nothingToRun,
+    stableDown,
+    rollingOut,
+  ],
+  Available: [
+    replicasServe,
+    scaledToZero(isFalse),
+    () => isFalse("MinimumReplicasUnavailable", "no pod serves"),
+  ],
+  Released: [
+    nameConflict,
+    refused,
+    suspendedBeforePolling,
+    sourcesUnknown,
+    targetReleased,
+    suspended,
+    podsFailing,
+    rollingOut,
+  ],
+  SourcesReady: [sourceFails, sourcesPolled],
+} as const satisfies Readonly<Record<string, readonly Check[]>>;
+
+/** The verdict of a chain; every chain ends in a check that always gives one. */
+export function decide(checks: readonly Check[], findings: Findings): Verdict {
+  for (const check of checks) {
+    const verdict = check(findings);
+    if (verdict !== undefined) return verdict;
+  }
+  throw new TypeError("a chain of checks must end in one that always gives a verdict");
+}

@@ -1,0 +1,41 @@
+import type { Reason } from "../../../crds/conditions.ts";
+import type { Observed } from "../observed.ts";
+import type { Ledger } from "../release/ledger.ts";
+import type { ReleaseRecord } from "../release/record.ts";
+import type { Conflict } from "../steps/conflict.ts";
+import type { Trouble } from "../steps/diagnose.ts";
+import type { PairFound } from "../steps/pair.ts";
+import type { Rollout } from "../steps/rollout.ts";
+import type { Wanted } from "../steps/wanted.ts";
+
+/** All that conditions are derived from. */
+export interface Findings {
+  readonly observed: Observed;
+  readonly pair: PairFound;
+  readonly conflict: Conflict | undefined;
+  readonly wanted: Wanted;
+  /** As it will be once the plan's actions are done. */
+  readonly ledger: Ledger;
+  /** What the stable set is to run. */
+  readonly target: ReleaseRecord | undefined;
+  readonly rollout: Rollout;
+  readonly trouble: Trouble | undefined;
+  readonly now: number;
+}
+
+export interface Verdict {
+  readonly status: "True" | "False" | "Unknown";
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+/** A check gives a verdict, or leaves it to the next check of its chain. */
+export type Check = (findings: Findings) => Verdict | undefined;
+
+export function isTrue(reason: Reason, message: string): Verdict {
+  return { status: "True", reason, message };
+}
+
+export function isFalse(reason: Reason, message: string): Verdict {
+  return { status: "False", reason, message };
+}

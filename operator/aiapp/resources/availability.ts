@@ -1,0 +1,39 @@
+import type { AIApp } from "../../../crds/aiapp.ts";
+import type { V1PodDisruptionBudget, V2HorizontalPodAutoscaler } from "../../kube/types.ts";
+import { ownedMetadata, roleSelector, type Owner } from "./owner.ts";
+
+/** An eviction may take one pod at a time; pods that do not serve anyway may always be evicted. */
+export function buildPodDisruptionBudget(owner: Owner): V1PodDisruptionBudget {
+  return {
+    metadata: ownedMetadata(owner),
+    spec: {
+      maxUnavailable: 1,
+      unhealthyPodEvictionPolicy: "AlwaysAllow",
+      selector: { matchLabels: roleSelector(owner, "stable") },
+    },
+  };
+}
+
+/** It scales the Deployment, and counts the pods of the Deployment's selector: the stable ones only. */
+export function buildHorizontalPodAutoscaler(
+  owner: Owner,
+  { minReplicas, maxReplicas, targetCPUUtilization }: NonNullable<AIApp["spec"]["autoscaling"]>,
+): V2HorizontalPodAutoscaler {
+  return {
+    metadata: ownedMetadata(owner),
+    spec: {
+      scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: owner.metadata.name },
+      minReplicas,
+      maxReplicas,
+      metrics: [
+        {
+          type: "Resource",
+          resource: {
+            name: "cpu",
+            target: { type: "Utilization", averageUtilization: targetCPUUtilization },
+          },
+        },
+      ],
+    },
+  };
+}

@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+
+import { covers } from "./drift.ts";
+
+describe("an owned object covers what was applied", () => {
+  it.each([
+    ["with defaults beside it", { replicas: 1, minReadySeconds: 0 }, { replicas: 1 }],
+    [
+      "with a container of another actor, wherever it stands",
+      { containers: [{ name: "proxy" }, { name: "server", image: "a" }] },
+      { containers: [{ name: "server", image: "a" }] },
+    ],
+    [
+      "with an environment variable of another actor",
+      {
+        env: [
+          { name: "DEBUG", value: "1" },
+          { name: "PORT", value: "80" },
+        ],
+      },
+      { env: [{ name: "PORT", value: "80" }] },
+    ],
+    [
+      "with the default of a member of a key",
+      { ports: [{ containerPort: 8080, protocol: "TCP" }] },
+      { ports: [{ containerPort: 8080 }] },
+    ],
+    [
+      "with a quantity in another unit",
+      { resources: { requests: { cpu: "500m" } } },
+      { resources: { requests: { cpu: "0.5" } } },
+    ],
+    ["with members that were not applied", { a: 1 }, { a: 1, b: undefined }],
+  ])("%s", (_, live, desired) => {
+    expect(covers(live, desired)).toBe(true);
+  });
+
+  it.each([
+    ["a changed value", { replicas: 2 }, { replicas: 1 }],
+    [
+      "a number in a text",
+      { env: [{ name: "A", value: "1.0" }] },
+      { env: [{ name: "A", value: "1" }] },
+    ],
+    ["a missing member", {}, { replicas: 1 }],
+    ["a missing element", { env: [{ name: "B" }] }, { env: [{ name: "A" }] }],
+    [
+      "a changed element behind others",
+      { env: [{ name: "B" }, { name: "A", value: "2" }] },
+      { env: [{ name: "A", value: "1" }] },
+    ],
+    ["an element more in an atomic list", { args: ["a", "b"] }, { args: ["a"] }],
+    ["another order of an atomic list", { args: ["b", "a"] }, { args: ["a", "b"] }],
+    ["an element that is no object", { containers: [{ name: "a" }] }, { containers: ["a"] }],
+    ["another kind of value", { containers: {} }, { containers: [] }],
+    [
+      "a port of another protocol",
+      { ports: [{ port: 80, protocol: "UDP" }] },
+      { ports: [{ port: 80, protocol: "TCP" }] },
+    ],
+  ])("not with %s", (_, live, desired) => {
+    expect(covers(live, desired)).toBe(false);
+  });
+});

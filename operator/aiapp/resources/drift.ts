@@ -1,0 +1,78 @@
+import { sameQuantity } from "../../kube/quantity.ts";
+
+/**
+ * Whether an object still says all that the operator applied. The API server adds defaults, and other actors add fields
+ * and list elements (a sidecar, an environment variable): those belong to them, and are ignored. An element of a list
+ * with a merge key is found by its key, wherever it stands.
+ */
+export function covers(live: unknown, desired: unknown, field = ""): boolean {
+  if (Array.isArray(desired)) return Array.isArray(live) && coversList(live, desired, field);
+  if (typeof desired === "object" && desired !== null) {
+    return (
+      typeof live === "object" &&
+      live !== null &&
+      Object.entries(desired).every(
+        ([key, value]) =>
+          value === undefined ||
+          (QUANTITIES.has(field)
+            ? coversQuantity(Reflect.get(live, key), value)
+            : covers(Reflect.get(live, key), value, key)),
+      )
+    );
+  }
+  return live === desired;
+}
+
+/** Members of these are quantities, which the API server may write in another unit ("0.5" as "500m"). */
+const QUANTITIES: ReadonlySet<string> = new Set(["requests", "limits"]);
+
+function coversQuantity(live: unknown, desired: unknown): boolean {
+  return (
+    live === desired ||
+    ((typeof live === "string" || typeof live === "number") &&
+      (typeof desired === "string" || typeof desired === "number") &&
+      sameQuantity(String(live), String(desired)))
+  );
+}
+
+function coversList(live: readonly unknown[], desired: readonly unknown[], field: string): boolean {
+  const keys = LIST_KEYS[field];
+  if (keys === undefined) {
+    return (
+      live.length === desired.length &&
+      desired.every((element, index) => covers(live[index], element))
+    );
+  }
+  return desired.every((element, index) => {
+    const isMatch = (other: unknown): boolean => keys.every((key) => sameKey(other, element, key));
+    // Nearly always it stands where it was applied.
+    const at = live[index];
+    const found = at !== undefined && isMatch(at) ? at : live.find(isMatch);
+    return found !== undefined && covers(found, element);
+  });
+}
+
+/** A member of the key that was not applied may have been filled in with its default. */
+function sameKey(live: unknown, desired: unknown, key: string): boolean {
+  if (typeof live !== "object" || live === null) return false;
+  if (typeof desired !== "object" || desired === null) return false;
+  const value: unknown = Reflect.get(desired, key);
+  return value === undefined || Reflect.get(live, key) === value;
+}
+
+/** The keys of the lists that server-side apply merges (listType=map), by field name. Other lists are atomic. */
+const LIST_KEYS: Readonly<Record<string, readonly string[]>> = {
+  containers: ["name"],
+  initContainers: ["name"],
+  ephemeralContainers: ["name"],
+  volumes: ["name"],
+  env: ["name"],
+  volumeMounts: ["mountPath"],
+  volumeDevices: ["devicePath"],
+  ports: ["containerPort", "port", "protocol"],
+  imagePullSecrets: ["name"],
+  hostAliases: ["ip"],
+  topologySpreadConstraints: ["topologyKey", "whenUnsatisfiable"],
+  resourceClaims: ["name"],
+  ownerReferences: ["uid"],
+};

@@ -1,0 +1,46 @@
+import type { AIApp } from "../../../crds/aiapp.ts";
+import type { V1Service, V1ServiceAccount } from "../../kube/types.ts";
+import { ownedMetadata, trafficSelector, type Owner } from "./owner.ts";
+
+export function buildService(app: AIApp): V1Service {
+  const {
+    type = "LoadBalancer",
+    port = 80,
+    annotations,
+    host,
+    azureDNSLabel,
+  } = app.spec.service ?? {};
+  return {
+    metadata: ownedMetadata(app, {
+      ...annotations,
+      ...(host !== undefined && { "external-dns.alpha.kubernetes.io/hostname": host }),
+      ...(azureDNSLabel !== undefined && {
+        "service.beta.kubernetes.io/azure-dns-label-name": azureDNSLabel,
+      }),
+    }),
+    spec: {
+      type,
+      selector: trafficSelector(app),
+      ports: [{ name: "http", port, targetPort: "http", protocol: "TCP" }],
+    },
+  };
+}
+
+/** Where the app serves, once the load balancer has an address. */
+export function urlOf(app: AIApp, service: V1Service | undefined): string | undefined {
+  const { port = 80, host, type = "LoadBalancer" } = app.spec.service ?? {};
+  const suffix = port === 80 ? "" : `:${port}`;
+  const ingress = service?.status?.loadBalancer?.ingress?.[0];
+  const address = ingress?.ip ?? ingress?.hostname;
+  if (type === "LoadBalancer") {
+    if (address === undefined) return undefined;
+    return `http://${host ?? (address.includes(":") ? `[${address}]` : address)}${suffix}`;
+  }
+  return service === undefined
+    ? undefined
+    : `http://${app.metadata.name}.${app.metadata.namespace}.svc${suffix}`;
+}
+
+export function buildServiceAccount(owner: Owner): V1ServiceAccount {
+  return { metadata: ownedMetadata(owner), automountServiceAccountToken: false };
+}

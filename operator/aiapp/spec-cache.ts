@@ -1,0 +1,41 @@
+import { AIApp } from "../../crds/aiapp.ts";
+import type { KubernetesObject } from "../kube/types.ts";
+
+type Parsed = ReturnType<typeof AIApp.safeParse>;
+
+const Rest = AIApp.omit({ spec: true });
+
+interface Entry {
+  readonly uid: string;
+  readonly generation: number;
+  readonly spec: AIApp["spec"];
+}
+
+/**
+ * Checks AIApps against the schema. A spec is checked once for each generation: until it changes it stays the same
+ * object, so that what is computed from it can be kept beside it.
+ */
+export class SpecCache {
+  /** One entry an app. */
+  readonly #entries = new Map<string, Entry>();
+
+  parse(key: string, object: KubernetesObject): Parsed {
+    const rest = Rest.safeParse(object);
+    const known = this.#entries.get(key);
+    if (rest.success && known !== undefined) {
+      const { uid, generation } = rest.data.metadata;
+      if (known.uid === uid && known.generation === generation)
+        return { success: true, data: { ...rest.data, spec: known.spec } };
+    }
+    const parsed = AIApp.safeParse(object);
+    if (parsed.success) {
+      const { metadata, spec } = parsed.data;
+      this.#entries.set(key, { uid: metadata.uid, generation: metadata.generation, spec });
+    }
+    return parsed;
+  }
+
+  forget(key: string): void {
+    this.#entries.delete(key);
+  }
+}
