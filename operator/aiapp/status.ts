@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from "node:util";
+
 import type { AIAppStatus, Phase, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
 import { parseReference } from "../sources/reference.ts";
 import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
-import { canonical } from "./canonical.ts";
 import { buildConditions, timestamp } from "./conditions/build.ts";
 import type { Findings } from "./conditions/findings.ts";
 import { readIntents } from "./intents.ts";
@@ -82,7 +83,7 @@ function sourceStatus(view: SourceView<Seen>, seen: string | undefined): SourceS
 }
 
 function sameButForTimes(old: AIAppStatus | undefined, status: AIAppStatus): old is AIAppStatus {
-  return old !== undefined && canonical(withoutTimes(old)) === canonical(withoutTimes(status));
+  return old !== undefined && isDeepStrictEqual(withoutTimes(old), withoutTimes(status));
 }
 
 function withoutTimes(status: AIAppStatus): unknown {

@@ -28,7 +28,7 @@ describe("a release's record", () => {
 
   it("of a newer operator is read, and written back without touching its frozen data", () => {
     const world = new World().poll().converge();
-    const newer = stored(world);
+    const newer = structuredClone(stored(world));
     const inputs = { accelerator: "h100" };
     newer.data = { ...newer.data, schema: 2, signature: "abc", inputs };
     const record = readRecord(newer);
@@ -41,7 +41,7 @@ describe("a release's record", () => {
   });
 
   it("of an older operator, with fewer members, is read", () => {
-    const older = stored();
+    const older = structuredClone(stored());
     const { metadata } = older;
     delete metadata?.annotations?.[annotations.request];
     expect(readRecord(older)).toMatchObject({ request: undefined });
@@ -62,7 +62,7 @@ describe("a release's record", () => {
       },
     ],
   ])("%s is not taken for one", (_, change) => {
-    const object = stored();
+    const object = structuredClone(stored());
     change(object);
     expect(readRecord(object)).toBeUndefined();
   });

@@ -56,18 +56,17 @@ const RecordData = z.looseObject({
   template: z.custom<V1PodTemplateSpec>(isTemplate),
 });
 
-/** `data` never changes: it is checked once for each object that the cache holds. */
-const read = new WeakMap<object, z.infer<typeof RecordData> | undefined>();
-
-function dataOf({ data }: V1ControllerRevision): z.infer<typeof RecordData> | undefined {
-  if (typeof data !== "object" || data === null) return undefined;
-  if (!read.has(data)) read.set(data, RecordData.safeParse(data).data);
-  return read.get(data);
-}
+/** Objects of the cache are never changed in place: each is read once. */
+const read = new WeakMap<V1ControllerRevision, ReleaseRecord | undefined>();
 
 /** Reads a record; undefined when it is no record of ours. */
 export function readRecord(revision: V1ControllerRevision): ReleaseRecord | undefined {
-  const data = dataOf(revision);
+  if (!read.has(revision)) read.set(revision, parseRecord(revision));
+  return read.get(revision);
+}
+
+function parseRecord(revision: V1ControllerRevision): ReleaseRecord | undefined {
+  const { data } = RecordData.safeParse(revision.data);
   const { name, uid, resourceVersion, annotations: notes = {} } = revision.metadata ?? {};
   if (data === undefined || name === undefined || uid === undefined) return undefined;
   const server = data.template.spec?.containers.find(({ name }) => name === containers.server);

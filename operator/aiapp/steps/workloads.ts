@@ -1,9 +1,9 @@
-import { annotations, MANAGER } from "../../../crds/names.ts";
+import { MANAGER } from "../../../crds/names.ts";
 import { kinds, type Kind, type KubernetesObject, type V1Deployment } from "../../kube/types.ts";
 import type { Action } from "../action.ts";
-import { hashOf } from "../canonical.ts";
 import { ours, type Observed, type Slot } from "../observed.ts";
 import type { ReleaseRecord } from "../release/record.ts";
+import { desiredOf, type Desired } from "../resources/desired.ts";
 import { covers } from "../resources/drift.ts";
 import {
   ownedObjects,
@@ -28,11 +28,10 @@ export function applyOwned(
     const slot = observed.owned[name] as Slot<KubernetesObject>;
     if (!entry.isWanted(app))
       return entry.whenUnwanted === "delete" ? remove(entry.kind, slot) : [];
-    const desired = entry.build(context);
+    const desired = desiredOf(name, context);
     if (desired === undefined) return [];
-    return name === "deployment"
-      ? applyDeployment(observed, desired)
-      : apply(entry.kind, slot, desired);
+    if (name === "deployment" && context.replicas === undefined) return handOver(observed, desired);
+    return apply(entry.kind, slot, desired);
   });
 }
 
@@ -47,9 +46,9 @@ function replicasOf({ app, owned }: Observed): number | undefined {
 }
 
 /** To drop a field that only the operator owns would reset it to one pod: another manager holds its value first. */
-function applyDeployment({ owned }: Observed, desired: V1Deployment): readonly Action[] {
+function handOver({ owned }: Observed, desired: Desired): readonly Action[] {
   const live = ours(owned.deployment);
-  if (live === undefined || desired.spec?.replicas !== undefined || !ownsReplicas(live))
+  if (live === undefined || !ownsReplicas(live))
     return apply(kinds.deployment, owned.deployment, desired);
   const { namespace = "", name = "", uid } = live.metadata ?? {};
   const object = { metadata: { namespace, name }, spec: { replicas: live.spec?.replicas ?? 1 } };
@@ -68,36 +67,16 @@ function ownsReplicas(deployment: V1Deployment): boolean {
   });
 }
 
-function apply<T extends KubernetesObject>(
-  resource: Kind<T>,
-  slot: Slot<T>,
-  desired: T,
-): readonly Action[] {
+function apply(resource: Kind, slot: Slot<KubernetesObject>, desired: Desired): readonly Action[] {
   const live = ours(slot);
-  const isCurrent =
-    live !== undefined &&
-    covers(live, desired) &&
-    live.metadata?.annotations?.[annotations.applied] === appliedHash(desired);
-  return isCurrent ? [] : [write(resource, live, desired)];
+  // The hash is among the annotations that it covers.
+  return live !== undefined && covers(live, desired.object) ? [] : [write(resource, live, desired)];
 }
 
-/** Stands for all that was applied: a field that is no longer wanted is noticed by it. */
-function appliedHash(desired: KubernetesObject): string {
-  return hashOf(desired);
-}
-
-function write<T extends KubernetesObject>(
-  resource: Kind<T>,
-  live: T | undefined,
-  desired: T,
-): Action {
-  const hash = appliedHash(desired);
-  const { metadata } = desired;
-  const annotated = { ...metadata?.annotations, [annotations.applied]: hash };
-  const object = { ...desired, metadata: { ...metadata, annotations: annotated } };
+function write(resource: Kind, live: KubernetesObject | undefined, { object }: Desired): Action {
   return { kind: "apply", resource, object, uid: live?.metadata?.uid };
 }
 
-function remove<T extends KubernetesObject>(resource: Kind<T>, slot: Slot<T>): readonly Action[] {
+function remove(resource: Kind, slot: Slot<KubernetesObject>): readonly Action[] {
   return slot.state === "ours" ? [{ kind: "delete", resource, object: slot.object }] : [];
 }
