@@ -92,7 +92,9 @@ export class World {
     version: "1",
     model: digestOf("model 1"),
   };
-  /** Told at each write, before it is done. */
+  /** Whether the whole status is lost before every reconcile. */
+  losesStatus = false;
+  /** Called at each write, before it is done. */
   onWrite: (action: Exclude<Action, { kind: "poll" }>) => void = () => {};
   readonly objects = new Map<string, Stored>();
   #image: SourceState<ImageSeen> = NOTHING;
@@ -230,8 +232,9 @@ export class World {
       reference: key,
       ...state,
     });
+    const { status: _, ...withoutStatus } = this.app;
     return {
-      app: this.app,
+      app: this.losesStatus ? withoutStatus : this.app,
       owned: Object.fromEntries(
         slotNames.map((name) => [name, this.#slot((ownedObjects[name] as OwnedObject).kind)]),
       ) as OwnedSlots,

@@ -919,4 +919,29 @@ describe("a process that ends anywhere", () => {
       { numRuns: 100 },
     );
   });
+
+  it("decides nothing by the status: with all of it lost before every reconcile, only times differ", () => {
+    /** What is reported, without times: of checks, of conditions, of phases. */
+    const report = (world: World): unknown =>
+      JSON.parse(
+        JSON.stringify(world.reconcile().status, (key, value: unknown) =>
+          ["lastCheckedAt", "nextCheckAt", "lastTransitionTime"].includes(key) ? undefined : value,
+        ),
+      );
+    fc.assert(
+      fc.property(fc.array(fc.tuple(changes, ends), { minLength: 1, maxLength: 6 }), (story) => {
+        const [keeps, loses] = [watched().poll(), watched().poll()];
+        loses.losesStatus = true;
+        for (const [change, ends] of story) {
+          for (const world of [keeps, loses]) {
+            change(world);
+            for (const one of ends) end(world, one);
+          }
+          expect(report(loses)).toEqual(report(keeps));
+          expect(atRest(loses)).toEqual(atRest(keeps));
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
 });
