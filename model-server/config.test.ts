@@ -14,6 +14,6 @@ test.each([{ PORT: "9000", METRICS_PORT: "9000" }, { PORT: "9090" }, { METRICS_P
   },
 );
 
-test("any free port may be asked for twice", () => {
+test("any free port may be configured twice", () => {
   expect(readConfig({ PORT: "0", METRICS_PORT: "0" })).toMatchObject({ port: 0, metricsPort: 0 });
 });

@@ -1,8 +1,8 @@
-import { availableParallelism } from "node:os";
-import { readFileSync } from "node:fs";
-
 import { z } from "zod";
 
+import { cores } from "./cores.ts";
+import type { BatchLimits } from "./engine/batcher.ts";
+import type { QueueLimits } from "./engine/queue.ts";
 import { ServerError } from "./errors.ts";
 
 /** The server's configuration: environment variables. The operator sets the first seven. */
@@ -22,10 +22,20 @@ const Environment = z
     /** Sessions, each in a thread of its own; one per core unless said. */
     WORKERS: count(1, 256).optional(),
     MAX_BODY_BYTES: count(1024, 2 ** 31).default(64 * 1024 * 1024),
-    /** Requests that may wait for a worker; more are refused with 503. */
+    /** Of all bodies that are in flight at once; the next one gets 503. */
+    MAX_BODY_BYTES_IN_FLIGHT: count(1024, 2 ** 40).default(256 * 1024 * 1024),
+    MAX_CONNECTIONS: count(1, 1_000_000).default(4096),
+    /** Requests that may wait for a worker; the next one gets 503. Likewise their rows and bytes. */
     MAX_QUEUE: count(1, 100_000).default(256),
+    MAX_QUEUE_ROWS: count(1, 10_000_000).default(65_536),
+    MAX_QUEUE_BYTES: count(1024, 2 ** 40).default(256 * 1024 * 1024),
+    /** Whether requests share a run; `auto`: where the model names its first dimension a batch. */
+    BATCHING: z.enum(["auto", "on", "off"]).default("auto"),
+    /** The most rows and bytes of input of one run. */
+    MAX_BATCH_ROWS: count(1, 65_536).default(64),
+    MAX_BATCH_BYTES: count(1024, 2 ** 32).default(16 * 1024 * 1024),
     REQUEST_TIMEOUT_SECONDS: count(1, 3600).default(30),
-    /** After SIGTERM: how long it must have been quiet before we go, and how long at most we stay. */
+    /** After SIGTERM: how long no request may have come before it ends, and the longest that it stays. */
     DRAIN_QUIET_SECONDS: count(0, 600).default(5),
     DRAIN_MAX_SECONDS: count(0, 3600).default(50),
     LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
@@ -52,7 +62,11 @@ export interface Config {
   readonly metricsPort: number;
   readonly workers: number;
   readonly maxBodyBytes: number;
-  readonly maxQueue: number;
+  readonly maxBodyBytesInFlight: number;
+  readonly maxConnections: number;
+  readonly queue: QueueLimits;
+  readonly batching: "auto" | "on" | "off";
+  readonly batch: BatchLimits;
   readonly requestTimeoutMs: number;
   readonly drainQuietMs: number;
   readonly drainMaxMs: number;
@@ -78,30 +92,18 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     metricsPort: data.METRICS_PORT,
     workers: data.WORKERS ?? cores(),
     maxBodyBytes: data.MAX_BODY_BYTES,
-    maxQueue: data.MAX_QUEUE,
+    maxBodyBytesInFlight: data.MAX_BODY_BYTES_IN_FLIGHT,
+    maxConnections: data.MAX_CONNECTIONS,
+    queue: {
+      requests: data.MAX_QUEUE,
+      rows: data.MAX_QUEUE_ROWS,
+      bytes: data.MAX_QUEUE_BYTES,
+    },
+    batching: data.BATCHING,
+    batch: { rows: data.MAX_BATCH_ROWS, bytes: data.MAX_BATCH_BYTES },
     requestTimeoutMs: data.REQUEST_TIMEOUT_SECONDS * 1000,
     drainQuietMs: data.DRAIN_QUIET_SECONDS * 1000,
     drainMaxMs: data.DRAIN_MAX_SECONDS * 1000,
     logLevel: data.LOG_LEVEL,
   };
-}
-
-function readOrNothing(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
-  }
-}
-
-/** The cores that the container may use: Node.js sees the machine's, not the container's quota (cgroups v2 and v1). */
-export function cores(): number {
-  const [quota = "", period = ""] = readOrNothing("/sys/fs/cgroup/cpu.max").trim().split(" ");
-  const older = [
-    readOrNothing("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
-    readOrNothing("/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
-  ].map(Number);
-  const limit = quota === "" ? (older[0] ?? 0) / (older[1] ?? 1) : Number(quota) / Number(period);
-  const machine = availableParallelism();
-  return limit > 0 ? Math.max(1, Math.min(machine, Math.ceil(limit))) : machine;
 }

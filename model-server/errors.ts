@@ -1,18 +1,60 @@
-/** Every error that the server throws, with the HTTP status that it answers with (500: it ends the start). */
+/** The codes of gRPC that the server answers with. */
+const grpc = {
+  cancelled: 1,
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  notFound: 5,
+  resourceExhausted: 8,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+} as const;
+
+/** Every error that the server throws, with the status of its answer in HTTP and in gRPC. */
 export const errors = {
-  CONFIG_INVALID: { status: 500, summary: "an environment variable is wrong" },
-  LISTEN_FAILED: { status: 500, summary: "the server cannot listen on its address" },
-  BUNDLE_UNREADABLE: { status: 500, summary: "a file of the bundle is missing or cannot be read" },
-  BUNDLE_CHECKSUM: { status: 500, summary: "a file of the bundle differs from its manifest" },
-  BUNDLE_INVALID: { status: 500, summary: "a file of the bundle says what cannot be" },
-  MODEL_LOAD_FAILED: { status: 500, summary: "the runtime refuses the model" },
-  SAMPLE_MISMATCH: { status: 500, summary: "the model answers a sample of the bundle otherwise" },
-  REQUEST_INVALID: { status: 400, summary: "the request cannot be understood" },
-  IMAGE_INVALID: { status: 400, summary: "the picture cannot be read" },
-  UNSUPPORTED_TYPE: { status: 415, summary: "the body's content type is not one that is scored" },
-  OVERLOADED: { status: 503, summary: "too many requests wait already" },
-  TIMED_OUT: { status: 503, summary: "the request waited too long" },
-  WORKER_LOST: { status: 503, summary: "the thread that worked on the request has died" },
+  // These end the start.
+  CONFIG_INVALID: { http: 500, grpc: grpc.internal, summary: "an environment variable is wrong" },
+  LISTEN_FAILED: {
+    http: 500,
+    grpc: grpc.internal,
+    summary: "the server cannot listen on an address",
+  },
+  BUNDLE_UNREADABLE: {
+    http: 500,
+    grpc: grpc.internal,
+    summary: "a file of the bundle cannot be read",
+  },
+  BUNDLE_CHECKSUM: { http: 500, grpc: grpc.internal, summary: "a file differs from its manifest" },
+  BUNDLE_INVALID: { http: 500, grpc: grpc.internal, summary: "a file of the bundle is not valid" },
+  MODEL_LOAD_FAILED: { http: 500, grpc: grpc.internal, summary: "the runtime rejects the model" },
+  SAMPLE_MISMATCH: { http: 500, grpc: grpc.internal, summary: "a sample's answer differs" },
+  // These answer a request.
+  REQUEST_INVALID: { http: 400, grpc: grpc.invalidArgument, summary: "the request is not valid" },
+  IMAGE_INVALID: { http: 400, grpc: grpc.invalidArgument, summary: "the image cannot be decoded" },
+  NOT_FOUND: { http: 404, grpc: grpc.notFound, summary: "there is no such path, model or version" },
+  METHOD_NOT_ALLOWED: {
+    http: 405,
+    grpc: grpc.unimplemented,
+    summary: "the path has other methods",
+  },
+  BODY_TOO_LARGE: { http: 413, grpc: grpc.resourceExhausted, summary: "the body is too large" },
+  UNSUPPORTED_TYPE: {
+    http: 415,
+    grpc: grpc.invalidArgument,
+    summary: "the content type is not supported",
+  },
+  CLIENT_GONE: { http: 499, grpc: grpc.cancelled, summary: "the client closed its connection" },
+  INTERNAL: { http: 500, grpc: grpc.internal, summary: "a fault of the server" },
+  UNSUPPORTED: { http: 501, grpc: grpc.unimplemented, summary: "the server does not do this" },
+  OVERLOADED: { http: 503, grpc: grpc.unavailable, summary: "too many requests wait" },
+  NOT_READY: { http: 503, grpc: grpc.unavailable, summary: "the model is being loaded" },
+  TIMED_OUT: { http: 503, grpc: grpc.deadlineExceeded, summary: "the request waited too long" },
+  WORKER_LOST: { http: 503, grpc: grpc.unavailable, summary: "the worker of the request died" },
+  OUT_OF_MEMORY: {
+    http: 503,
+    grpc: grpc.resourceExhausted,
+    summary: "the model ran out of memory",
+  },
 } as const;
 export type ErrorCode = keyof typeof errors;
 
@@ -25,7 +67,16 @@ export class ServerError extends Error {
     this.code = code;
   }
 
+  /** Of HTTP. */
   get status(): number {
-    return errors[this.code].status;
+    return errors[this.code].http;
   }
+}
+
+/** Why a request was cancelled: the signal's own reason where that is an error of the server. */
+export function cancellationOf(signal: AbortSignal): ServerError {
+  const reason: unknown = signal.reason;
+  return reason instanceof ServerError
+    ? reason
+    : new ServerError("TIMED_OUT", "the request was not answered in time: try again");
 }

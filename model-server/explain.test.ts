@@ -8,7 +8,7 @@ test.each([
   [new ServerError("MODEL_LOAD_FAILED", "refused"), "ModelLoadFailed: refused"],
   [new ServerError("SAMPLE_MISMATCH", "other"), "ModelLoadFailed: other"],
   [new Error("unforeseen"), "ModelLoadFailed: unforeseen"],
-])("%s is told under the reason that the operator knows", (error, message) => {
+])("%s carries the reason that the operator knows", (error, message) => {
   expect(explain(error)).toBe(message);
 });
 

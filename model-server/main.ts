@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   });
   const stopped = Promise.withResolvers<void>();
   const stop = (): void => {
-    log.info("stopping: serving on until nobody asks");
+    log.info("draining: serving until no request has come for a while");
     server.drain().then(stopped.resolve, stopped.reject);
   };
   process.once("SIGTERM", stop);

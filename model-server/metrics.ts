@@ -43,7 +43,7 @@ export function createMetrics(pending: () => number): Metrics {
     }),
     rows: new Counter({
       name: "nv_inference_count",
-      help: "Rows that were scored: pictures, or rows of numbers.",
+      help: "Rows that were scored: images, or rows of numbers.",
       labelNames,
       registers,
     }),

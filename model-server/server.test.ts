@@ -31,7 +31,7 @@ function digits(version: string): string {
   return join(examples, "digits", "models", version);
 }
 
-/** Listens and loads; whoever starts it closes it. */
+/** Listens and loads; the caller closes it. */
 async function start(folder: string, environment: NodeJS.ProcessEnv = {}): Promise<Server> {
   const config = readConfig({
     MODEL_DIR: folder,
@@ -59,7 +59,7 @@ async function ask(server: Server, path: string, init: RequestInit = {}): Promis
   return { status: response.status, headers: response.headers, body: await response.json() };
 }
 
-/** Scores JSON, or a picture. */
+/** Scores JSON, or an image. */
 async function score(server: Server, body: unknown, path = "/score"): Promise<Answered> {
   const init = Buffer.isBuffer(body)
     ? { body: Uint8Array.from(body), headers: { "content-type": "image/png" } }
@@ -97,16 +97,16 @@ describe.each(["1", "2"])("the digits' model %s", (version) => {
   afterAll(async () => server.close());
 
   test.each(pictureFiles.map((file) => [basename(file), file]))(
-    "knows %s as its training script did, whichever way the picture comes",
+    "knows %s as its training script did, whichever way the image comes",
     async (name, file) => {
       const label = (await expectations())[version]?.[name];
-      const picture = await readFile(file);
-      const answer = await score(server, picture);
+      const image = await readFile(file);
+      const answer = await score(server, image);
       expect(answer.status).toBe(200);
       const [row = []] = rows(answer);
       expect(row[0]?.[0]).toBe(label);
 
-      const base64 = picture.toString("base64");
+      const base64 = image.toString("base64");
       for (const body of [
         { input: [base64] },
         { input: JSON.stringify([base64]) },
@@ -128,19 +128,19 @@ describe.each(["1", "2"])("the digits' model %s", (version) => {
     expect(percents.every((one) => one >= 0 && one <= 100)).toBe(true);
   });
 
-  test("answers many pictures in their order", async () => {
+  test("answers many images in their order", async () => {
     const known = (await expectations())[version] ?? {};
-    const pictures = await Promise.all(pictureFiles.map(async (file) => readFile(file)));
-    const answer = await score(server, { input: pictures.map((one) => one.toString("base64")) });
+    const images = await Promise.all(pictureFiles.map(async (file) => readFile(file)));
+    const answer = await score(server, { input: images.map((one) => one.toString("base64")) });
     expect(rows(answer).map(([best]) => best?.[0])).toEqual(
       pictureFiles.map((file) => known[basename(file)]),
     );
   });
 
-  test("says who answered, also when it refuses", async () => {
-    const picture = await readFile(pictureFiles[0] ?? "");
+  test("names the release that answered, also in an error", async () => {
+    const image = await readFile(pictureFiles[0] ?? "");
     const answers = [
-      await score(server, picture),
+      await score(server, image),
       await score(server, { input: ["nonsense"] }),
       await ask(server, "/score", { method: "POST", body: "{", headers: JSON_BODY }),
       await ask(server, "/score", {
@@ -157,9 +157,9 @@ describe.each(["1", "2"])("the digits' model %s", (version) => {
   });
 
   test.each([
-    ["as text", Buffer.from("seven"), /^the picture cannot be read \(.+\): send a PNG/],
-    ["as nothing", Buffer.alloc(0), /^the body is empty: send a picture$/],
-  ])("refuses a picture that comes %s", async (_, body, message) => {
+    ["as text", Buffer.from("seven"), /^the image cannot be decoded \(.+\): send a PNG/],
+    ["as nothing", Buffer.alloc(0), /^the body is empty: send an image$/],
+  ])("refuses an image that comes %s", async (_, body, message) => {
     expect(await score(server, body)).toMatchObject({
       status: 400,
       body: { error: expect.stringMatching(message) },
@@ -204,7 +204,7 @@ describe("the model of flowers", () => {
     );
   });
 
-  test("answers as many classes as are asked for, at most those that there are", async () => {
+  test("answers as many classes as `top` says, at most all", async () => {
     const body = { input: [FLOWER] };
     const all = rows(await score(server, body));
     expect(all[0]).toHaveLength(3);
@@ -245,23 +245,29 @@ describe("the model of flowers", () => {
       415,
       "/score",
       { method: "POST", body: new URLSearchParams("input=1") },
-      /^this content type is not scored/,
+      /^this content type is not supported/,
     ],
     [
       "plain text",
       415,
       "/score",
       { method: "POST", body: "[[1,2,3,4]]" },
-      /^this content type is not scored/,
+      /^this content type is not supported/,
     ],
     [
       "bytes of no type",
       415,
       "/score",
       { method: "POST", body: Uint8Array.of(1, 2) },
-      /^this content type is not scored/,
+      /^this content type is not supported/,
     ],
-    ["no body", 400, "/score", { method: "POST" }, /^the body is not understood: send \{/],
+    [
+      "no body",
+      400,
+      "/score",
+      { method: "POST" },
+      /^the body has not the form of a request: send \{/,
+    ],
     ["an empty body", 400, "/score", { method: "POST", headers: JSON_BODY }, /^the body is empty/],
     [
       "half of JSON",
@@ -275,7 +281,7 @@ describe("the model of flowers", () => {
       400,
       "/score",
       { method: "POST", body: '{"__proto__": []}', headers: JSON_BODY },
-      /JSON|understood/,
+      /JSON|form/,
     ],
     [
       "a poisoned constructor",
@@ -313,11 +319,11 @@ describe("the model of flowers", () => {
       /shape \[1, 0\]/,
     ],
     [
-      "a picture",
+      "an image",
       400,
       "/score",
       { method: "POST", body: "GIF", headers: { "content-type": "image/gif" } },
-      /takes numbers of shape \[any, 4\], not pictures/,
+      /takes numbers of shape \[any, 4\], not images/,
     ],
     ["a path that is no URL", 400, "/%zz", {}, /./],
   ])("refuses %s with %i", async (_, status, path, init, message) => {
@@ -328,7 +334,7 @@ describe("the model of flowers", () => {
     expect((await score(server, { input: [FLOWER] })).status).toBe(200);
   });
 
-  test("tells who it is", async () => {
+  test("reports model, versions and release", async () => {
     expect((await ask(server, "/")).body).toEqual({
       status: "ready",
       model: "example",
@@ -391,7 +397,7 @@ describe("the model of flowers", () => {
 });
 
 describe("more at once than may wait", () => {
-  test("are refused with 503 and told when to come again; the others are answered", async () => {
+  test("get 503 with Retry-After; the others are answered", async () => {
     const server = await start(IRIS, { MAX_QUEUE: "1", WORKERS: "1" });
     onTestFinished(async () => server.close());
     await server.loaded;
@@ -406,7 +412,7 @@ describe("more at once than may wait", () => {
     for (const { headers, body } of refused) {
       expect(headers.get("retry-after")).toBe("1");
       expect(JSON.parse(body)).toEqual({
-        error: "too many requests wait already: try again in a moment",
+        error: "too many requests wait: try again in a moment",
       });
     }
     expect((await score(server, { input: [FLOWER] })).status).toBe(200);
@@ -456,7 +462,7 @@ describe("a start", () => {
   test("answers at once that it lives and loads, and is ready once the samples are answered", async () => {
     const from = digits("2");
     const { request, expected } = await sample(from);
-    // Enough of them to be still at it when asked.
+    // Enough of them to be still busy when the requests come.
     const many = {
       request: { input: Array(1024).fill(request.input[0]) },
       expected: Array(1024).fill(expected[0]),
@@ -474,7 +480,7 @@ describe("a start", () => {
     expect(home).toMatchObject({ status: 200, body: { status: "loading" } });
     expect(refused).toMatchObject({
       status: 503,
-      body: { error: "the model is still being loaded: try again soon" },
+      body: { error: "the model is being loaded: try again soon" },
     });
     expect(refused.headers.get("retry-after")).toBe("1");
     expect(refused.headers.get("aiapp-model-version")).toBe("2");
@@ -500,7 +506,7 @@ describe("a start", () => {
     await bundle(IRIS, { "model.onnx": "weights" });
     expect(await refusal()).toMatchObject({
       code: "MODEL_LOAD_FAILED",
-      message: expect.stringMatching(/^the runtime refuses model\.onnx: ./),
+      message: expect.stringMatching(/^the runtime rejects model\.onnx: ./),
     });
     if (server === undefined) throw new Error("nothing was started");
     expect((await ask(server, "/v2/health/ready")).status).toBe(503);
@@ -534,13 +540,13 @@ describe("a start", () => {
     ["more rows", [[], []], "answer is "],
     ["no rows", null, "answer is "],
   ])(
-    "fails when a sample expects %s, and tells the difference",
+    "fails when a sample expects %s, and names the difference",
     async (_, expected, difference) => {
       await bundle(IRIS, { "samples/1.json": { request: { input: [FLOWER] }, expected } });
       expect(await refusal()).toMatchObject({
         code: "SAMPLE_MISMATCH",
         message: expect.stringContaining(
-          `samples/1.json is answered otherwise than the bundle says: ${difference}`,
+          `the answer to samples/1.json differs from what the bundle expects: ${difference}`,
         ),
       });
     },
@@ -571,17 +577,17 @@ describe("a start", () => {
     [
       "has another size",
       { width: 9, height: 8, channels: "grey" },
-      "preprocessing.json makes pictures of shape [1, 8, 9], the model takes [any, 1, 8, 8]",
+      "preprocessing.json makes images of shape [1, 8, 9], the model takes [any, 1, 8, 8]",
     ],
     [
       "has another layout",
       { width: 8, height: 8, channels: "grey", layout: "NHWC" },
-      "preprocessing.json makes pictures of shape [8, 8, 1], the model takes [any, 1, 8, 8]",
+      "preprocessing.json makes images of shape [8, 8, 1], the model takes [any, 1, 8, 8]",
     ],
     [
       "has colours",
       { width: 8, height: 8 },
-      "preprocessing.json makes pictures of shape [3, 8, 8], the model takes [any, 1, 8, 8]",
+      "preprocessing.json makes images of shape [3, 8, 8], the model takes [any, 1, 8, 8]",
     ],
     [
       "names another input",

@@ -1,23 +1,30 @@
 import type { AddressInfo } from "node:net";
 
 import { readBundle } from "./bundle/bundle.ts";
-import { cores, type Config } from "./config.ts";
+import { createBudget } from "./budget.ts";
+import type { Config } from "./config.ts";
+import { cores } from "./cores.ts";
+import { createDrain } from "./drain.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { ServerError } from "./errors.ts";
 import { createApp } from "./http/app.ts";
-import { createDrain } from "./http/drain.ts";
-import { createScorer, type Scorer } from "./inference/scorer.ts";
+import { createConnections } from "./http/connections.ts";
+import { healthOf } from "./health.ts";
+import { createDecoder } from "./images/decoder.ts";
+import { createModel, type Model } from "./inference/model.ts";
+import { checkSamples } from "./inference/samples.ts";
+import { warmUp } from "./inference/warm-up.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics, serveMetrics } from "./metrics.ts";
 
 export interface Server {
   readonly port: number;
   readonly metricsPort: number;
-  /** Resolves when the model is loaded, checked and warm, or the server closed; rejects when it cannot be served. */
+  /** Resolves when the model is loaded, checked and warm, or the server closed; rejects when the model cannot be served. */
   readonly loaded: Promise<void>;
-  /** Serves on until nobody asks any more, then ends. */
+  /** Serves on until no request has come for a while, then ends. */
   readonly drain: () => Promise<void>;
-  /** Ends as soon as what runs or loads is done. */
+  /** Ends as soon as the runs and the load in progress are done. */
   readonly close: () => Promise<void>;
 }
 
@@ -38,12 +45,23 @@ export async function startServer(
   { log, versions }: { readonly log: Logger; readonly versions: Readonly<Record<string, string>> },
 ): Promise<Server> {
   let engine: Engine | undefined;
-  let scorer: Scorer | undefined;
+  let model: Model | undefined;
   let closing = false;
-  const drain = createDrain(() => performance.now());
-  const metrics = createMetrics(() => engine?.waiting() ?? 0);
-  const isReady = (): boolean => scorer !== undefined && engine?.isReady() === true;
-  const app = createApp({ config, drain, metrics, log, versions, scorer: () => scorer, isReady });
+  const now = (): number => performance.now();
+  const drain = createDrain(now);
+  const decoder = createDecoder({ concurrency: cores(), maxWaiting: config.queue.requests });
+  const metrics = createMetrics(() => (engine?.waiting() ?? 0) + decoder.waiting());
+  const app = createApp({
+    config,
+    drain,
+    connections: createConnections(drain, now),
+    budget: createBudget(config.maxBodyBytesInFlight),
+    metrics,
+    log,
+    versions,
+    model: () => model,
+    health: () => healthOf(model, engine),
+  });
 
   const { host, port, metricsPort } = config;
   await app.listen({ host, port }).catch((cause: unknown) => {
@@ -64,14 +82,19 @@ export async function startServer(
       modelFile: bundle.modelFile,
       workers: config.workers,
       threads: Math.max(1, Math.floor(cores() / config.workers)),
-      maxQueue: config.maxQueue,
-      onWorkerLost: (error) => log.error({ error }, "a worker thread died"),
+      queue: config.queue,
+      batch: config.batch,
+      batching: config.batching,
+      requestTimeoutMs: config.requestTimeoutMs,
+      onWorkerLost: (error) => log.error({ error }, "a worker died"),
     });
-    // Closed meanwhile: nobody else would end its threads.
+    // Closed meanwhile: nothing else would end its workers.
     if (closing) await engine.close();
-    const loading = createScorer(engine, bundle);
-    await loading.warmUp(bundle.samples, AbortSignal.timeout(WARM_UP_TIMEOUT_MS));
-    scorer = loading;
+    const loading = createModel({ engine, bundle, decoder, limits: config.batch });
+    const signal = AbortSignal.timeout(WARM_UP_TIMEOUT_MS);
+    await warmUp(engine, bundle.preprocessing, signal);
+    await checkSamples(loading, bundle.samples, signal);
+    model = loading;
     const ms = Math.round(performance.now() - began);
     log.info({ ms, workers: config.workers, samples: bundle.samples.length }, "ready");
   }
@@ -96,7 +119,7 @@ export async function startServer(
     loaded,
     drain: async () => {
       await drain.begin(config.drainQuietMs, config.drainMaxMs);
-      log.info({ cut: drain.underWay() }, "drained");
+      log.info({ cut: drain.inFlight() }, "drained");
       await close();
     },
     close,

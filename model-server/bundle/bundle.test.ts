@@ -56,7 +56,7 @@ function refused(code: string, message: RegExp): unknown {
   });
 }
 
-const PICTURES = { width: 8, height: 4 };
+const IMAGES = { width: 8, height: 4 };
 
 describe("a bundle with a manifest", () => {
   test("is read when each file is as the manifest says", async () => {
@@ -173,7 +173,7 @@ describe("a link", () => {
     async (path) => {
       await put("model.onnx", "weights");
       await put("labels.txt", "cat\n");
-      await put("preprocessing.json", PICTURES);
+      await put("preprocessing.json", IMAGES);
       await put("samples/1.json", { request: [1], expected: [1] });
       await rename(join(folder, path), join(folder, "behind"));
       await symlink(join(folder, "behind"), join(folder, path));
@@ -218,8 +218,8 @@ describe("labels", () => {
 describe("preprocessing.json", () => {
   beforeEach(async () => put("model.onnx", "weights"));
 
-  test("needs only the picture's size", async () => {
-    await put("preprocessing.json", PICTURES);
+  test("needs only the image's size", async () => {
+    await put("preprocessing.json", IMAGES);
     expect((await readBundle(folder)).preprocessing).toEqual({
       width: 8,
       height: 4,
@@ -234,18 +234,18 @@ describe("preprocessing.json", () => {
 
   test.each([
     ["width", { height: 4 }],
-    ["height", { ...PICTURES, height: 0 }],
-    ["width", { ...PICTURES, width: 8193 }],
-    ["fit", { ...PICTURES, fit: "inside" }],
-    ["kernel", { ...PICTURES, kernel: "mitchell" }],
-    ["channels", { ...PICTURES, channels: "rgb" }],
-    ["layout", { ...PICTURES, layout: "CHW" }],
-    ["mean", { ...PICTURES, mean: 127.5 }],
-    ["mean", { ...PICTURES, mean: [1, 2, 3, 4] }],
-    ["mean", { ...PICTURES, mean: [1, 2] }],
-    ["mean", { ...PICTURES, channels: "grey", mean: [1, 2, 3] }],
-    ["scale", { ...PICTURES, scale: [1, 2] }],
-    ["scale[1]", { ...PICTURES, scale: [255, 0, 255] }],
+    ["height", { ...IMAGES, height: 0 }],
+    ["width", { ...IMAGES, width: 8193 }],
+    ["fit", { ...IMAGES, fit: "inside" }],
+    ["kernel", { ...IMAGES, kernel: "mitchell" }],
+    ["channels", { ...IMAGES, channels: "rgb" }],
+    ["layout", { ...IMAGES, layout: "CHW" }],
+    ["mean", { ...IMAGES, mean: 127.5 }],
+    ["mean", { ...IMAGES, mean: [1, 2, 3, 4] }],
+    ["mean", { ...IMAGES, mean: [1, 2] }],
+    ["mean", { ...IMAGES, channels: "grey", mean: [1, 2, 3] }],
+    ["scale", { ...IMAGES, scale: [1, 2] }],
+    ["scale[1]", { ...IMAGES, scale: [255, 0, 255] }],
   ])("that is wrong about %s is refused by that name: %j", async (field, content) => {
     await put("preprocessing.json", content);
     const error = await refusal();
@@ -301,7 +301,7 @@ describe("samples", () => {
     );
   });
 
-  test("beyond sixteen are left alone: a start must not last for ever", async () => {
+  test("beyond sixteen are ignored: a start must not last long", async () => {
     for (let index = 10; index < 30; index += 1)
       await put(`samples/${index}.json`, { request: [index], expected: [] });
     const { samples } = await readBundle(folder);

@@ -4,7 +4,7 @@ import type { Worker } from "node:worker_threads";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 
 import { createEngine, type Engine, type EngineOptions } from "./engine.ts";
-import type { Tensor } from "./tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 const models = join(import.meta.dirname, "..", "..", "examples");
 const IRIS = join(models, "iris", "models", "1.0.0", "model.onnx");
@@ -21,7 +21,7 @@ afterEach(async () => {
   deaths.length = 0;
 });
 
-// Node.js tells of each thread that is started.
+// Node.js emits an event for each worker that is started.
 function seen(worker: Worker): void {
   threads.add(worker);
   worker.once("exit", () => threads.delete(worker));
@@ -29,12 +29,19 @@ function seen(worker: Worker): void {
 process.on("worker", seen);
 afterAll(() => process.off("worker", seen));
 
-async function start(options: Partial<EngineOptions> = {}): Promise<Engine> {
+async function start({
+  maxQueue = 16,
+  ...options
+}: Partial<EngineOptions> & { readonly maxQueue?: number } = {}): Promise<Engine> {
   const engine = await createEngine({
     modelFile: IRIS,
     workers: 1,
     threads: 1,
-    maxQueue: 16,
+    queue: { requests: maxQueue, rows: 10_000, bytes: 2 ** 20 },
+    // Each request runs alone, unless a test says otherwise.
+    batching: "off",
+    batch: { rows: 64, bytes: 2 ** 20 },
+    requestTimeoutMs: 30_000,
     onWorkerLost: (error) => deaths.push(error.message),
     ...options,
   });
@@ -42,15 +49,20 @@ async function start(options: Partial<EngineOptions> = {}): Promise<Engine> {
   return engine;
 }
 
+type Flowers = Extract<Tensor, { readonly datatype: "FP32" }>;
+
 /** A row of four numbers is a flower to the model; so many rows are a batch. */
-function flowers(rows: number): Tensor {
+function flowers(rows: number): Flowers {
   const data = new Float32Array(rows * 4);
   for (let row = 0; row < rows; row += 1) data.set([5.1, 2.5, 3, 1.1], row * 4);
-  return { dims: [rows, 4], data };
+  return { datatype: "FP32", dims: [rows, 4], data };
 }
 
-async function ask(engine: Engine, tensor = flowers(1), signal = never): Promise<Tensor> {
-  return engine.run("input", tensor, signal);
+async function ask(engine: Engine, tensor: Tensor = flowers(1), signal = never): Promise<Flowers> {
+  const outputs = await engine.run(new Map([["input", tensor]]), ["probabilities"], signal);
+  const output = outputs.get("probabilities");
+  if (output?.datatype !== "FP32") throw new Error("no FP32 came");
+  return output;
 }
 
 async function refusal(promise: Promise<unknown>): Promise<unknown> {
@@ -66,11 +78,12 @@ function kill(thread: Worker | undefined): void {
 }
 
 describe("an engine", () => {
-  test("tells what its model takes and gives, with free dimensions undefined", async () => {
+  test("reports the model's inputs and outputs, with free dimensions undefined", async () => {
     const { signature } = await start();
     expect(signature).toEqual({
-      inputs: [{ name: "input", type: "float32", dims: [undefined, 4] }],
-      outputs: [{ name: "probabilities", type: "float32", dims: [undefined, 3] }],
+      inputs: [{ name: "input", datatype: "FP32", dims: [undefined, 4] }],
+      outputs: [{ name: "probabilities", datatype: "FP32", dims: [undefined, 3] }],
+      batch: { kind: "named" },
     });
   });
 
@@ -93,11 +106,12 @@ describe("an engine", () => {
   });
 
   test.each([
-    ["of another width", { dims: [1, 3], data: new Float32Array(3) }, /invalid dimensions/],
-    ["of another rank", { dims: [4], data: new Float32Array(4) }, /Invalid rank/],
-    ["with fewer numbers than its shape says", { dims: [2, 4], data: new Float32Array(4) }, /size/],
-  ])("refuses an input %s, and works on", async (_, tensor, message) => {
+    ["of another width", [1, 3], 3, /invalid dimensions/],
+    ["of another rank", [4], 4, /Invalid rank/],
+    ["with fewer numbers than its shape says", [2, 4], 4, /size/],
+  ])("rejects an input %s, and serves on", async (_, dims, count, message) => {
     const engine = await start();
+    const tensor: Tensor = { datatype: "FP32", dims, data: new Float32Array(count) };
     expect(await refusal(ask(engine, tensor))).toMatchObject({
       code: "REQUEST_INVALID",
       status: 400,
@@ -109,7 +123,9 @@ describe("an engine", () => {
 
   test("refuses an input of another name", async () => {
     const engine = await start();
-    expect(await refusal(engine.run("picture", flowers(1), never))).toMatchObject({
+    expect(
+      await refusal(engine.run(new Map([["image", flowers(1)]]), ["probabilities"], never)),
+    ).toMatchObject({
       code: "REQUEST_INVALID",
     });
   });
@@ -117,11 +133,11 @@ describe("an engine", () => {
   test.each([
     ["is not ONNX", join(models, "digits", "models", "1", "labels.txt")],
     ["is not there", join(models, "nowhere.onnx")],
-  ])("does not start with a model that %s, and leaves no thread behind", async (_, modelFile) => {
+  ])("does not start with a model that %s, and leaves no worker behind", async (_, modelFile) => {
     const starting = start({ modelFile, workers: 2 });
     expect(await refusal(starting)).toMatchObject({
       code: "MODEL_LOAD_FAILED",
-      message: expect.stringMatching(/^the runtime refuses model\.onnx: ./),
+      message: expect.stringMatching(/^the runtime rejects model\.onnx: ./),
     });
     expect(threads.size).toBe(0);
     expect(deaths).toEqual([]);
@@ -173,18 +189,18 @@ describe("the queue", () => {
   });
 });
 
-describe("a thread that dies", () => {
-  test("fails only what it worked on; another takes its seat, and what waited is answered", async () => {
+describe("a worker that dies", () => {
+  test("fails only the request that it ran; another replaces it, and what waited is answered", async () => {
     const engine = await start();
     const [thread] = threads;
     kill(thread);
     const lost = ask(engine);
     const waited = ask(engine, flowers(2));
     expect(await refusal(lost)).toMatchObject({ code: "WORKER_LOST", status: 503 });
-    expect(engine.isReady()).toBe(false);
+    expect(engine.state()).toBe("loading");
     expect(deaths).toEqual([expect.stringContaining("null")]);
     expect((await waited).dims).toEqual([2, 3]);
-    expect(engine.isReady()).toBe(true);
+    expect(engine.state()).toBe("ready");
   });
 
   test("while another lives leaves the engine ready", async () => {
@@ -198,17 +214,17 @@ describe("a thread that dies", () => {
     const [thread] = threads;
     kill(thread);
     await vi.waitFor(() => expect(deaths).toHaveLength(1), BOUND);
-    expect(engine.isReady()).toBe(true);
+    expect(engine.state()).toBe("ready");
     expect((await ask(engine)).dims).toEqual([1, 3]);
   });
 });
 
-describe("a thread that dies before it has loaded anything", () => {
-  test("ends the start, and leaves no thread behind", async () => {
+describe("a worker that dies before it has loaded anything", () => {
+  test("ends the start, and leaves no worker behind", async () => {
     process.once("worker", (worker) => void worker.terminate());
     expect(await refusal(start({ workers: 2 }))).toMatchObject({
       code: "MODEL_LOAD_FAILED",
-      message: expect.stringMatching(/^the model's thread died: exit code \d$/),
+      message: expect.stringMatching(/^the model's worker died: exit code \d$/),
     });
     expect(threads.size).toBe(0);
   });
@@ -217,13 +233,13 @@ describe("a thread that dies before it has loaded anything", () => {
 describe("threads that keep dying", () => {
   afterEach(() => process.off("worker", kill));
 
-  test("are not started for ever, and closing does not wait for them", async () => {
+  test("are not replaced without end, and closing does not wait for them", async () => {
     const engine = await start();
     const [thread] = threads;
     process.on("worker", kill);
     kill(thread);
     await vi.waitFor(() => expect([deaths.length, threads.size]).toEqual([21, 0]), BOUND);
-    expect(engine.isReady()).toBe(false);
+    expect(engine.state()).toBe("failed");
     const late = refusal(ask(engine));
     await engine.close();
     expect(await late).toMatchObject({ code: "OVERLOADED" });
@@ -237,7 +253,7 @@ describe("closing", () => {
     expect(threads.size).toBe(3);
     await engine.close();
     expect(threads.size).toBe(0);
-    expect(engine.isReady()).toBe(false);
+    expect(engine.state()).toBe("loading");
     expect(deaths).toEqual([]);
   });
 
@@ -254,7 +270,7 @@ describe("closing", () => {
     expect(threads.size).toBe(0);
   });
 
-  test("may be asked for again", async () => {
+  test("may be called again", async () => {
     const engine = await start();
     await Promise.all([engine.close(), engine.close()]);
     await engine.close();

@@ -1,20 +1,35 @@
-import { Worker } from "node:worker_threads";
+import { cancellationOf, ServerError } from "../errors.ts";
+import { bytesOf, type Tensors } from "../tensor/tensor.ts";
+import {
+  keyOf,
+  mergeInputs,
+  splitOutputs,
+  takeBatch,
+  type Batchable,
+  type BatchLimits,
+} from "./batcher.ts";
+import { startPool, type PoolState } from "./pool.ts";
+import { createQueue, type QueueLimits } from "./queue.ts";
+import type { Signature } from "./signature.ts";
+import type { WorkerHandle } from "./worker-handle.ts";
 
-import { ServerError } from "../errors.ts";
-import type { FromWorker, Signature, Tensor, ToWorker } from "./tensor.ts";
-
-/** The model, loaded in worker threads. The only folder that knows the runtime. */
+/** The model, loaded in worker threads. The only folder that imports the runtime. */
 export interface Engine {
   readonly signature: Signature;
   /**
-   * Runs the model on one input tensor, and gives its first output.
-   * @throws OVERLOADED when too many wait, TIMED_OUT, REQUEST_INVALID when the runtime refuses the input
+   * Runs the model on tensors by the names of its inputs, and gives the outputs wanted. Takes the inputs' memory.
+   * @throws OVERLOADED when too many wait, the signal's reason (TIMED_OUT unless it is an error of ours),
+   *   REQUEST_INVALID when the runtime rejects an input, OUT_OF_MEMORY, WORKER_LOST
    */
-  readonly run: (input: string, tensor: Tensor, signal: AbortSignal) => Promise<Tensor>;
-  /** Whether a worker is there to run. */
-  readonly isReady: () => boolean;
+  readonly run: (
+    inputs: Tensors,
+    outputs: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<Tensors>;
+  readonly state: () => PoolState;
+  /** Requests that wait for a worker. */
   readonly waiting: () => number;
-  /** Takes no more work and ends the threads once they are done. */
+  /** Takes no more requests, and ends the workers once they are done. */
   readonly close: () => Promise<void>;
 }
 
@@ -23,174 +38,153 @@ export interface EngineOptions {
   readonly workers: number;
   /** Threads of the runtime per worker. */
   readonly threads: number;
-  readonly maxQueue: number;
+  readonly queue: QueueLimits;
+  /** How many rows and bytes of several requests share a run. */
+  readonly batch: BatchLimits;
+  /** `auto`: where the model itself names its first dimension a batch. */
+  readonly batching: "auto" | "on" | "off";
+  /** The longest that a request may take. */
+  readonly requestTimeoutMs: number;
   readonly onWorkerLost: (error: Error) => void;
+  readonly onRun?: (run: RunReport) => void;
 }
 
-interface Job {
-  readonly input: string;
-  readonly tensor: Tensor;
-  readonly resolve: (output: Tensor) => void;
-  readonly reject: (error: Error) => void;
+/** What a run took, in milliseconds. */
+export interface RunReport {
+  readonly rows: number;
+  /** How long each of its requests waited. */
+  readonly queued: readonly number[];
+  /** In the runtime. */
+  readonly computed: number;
+  /** From the queue and back, the way to the worker included. */
+  readonly total: number;
 }
 
-interface Seat {
-  worker: Worker;
-  ended: Promise<void>;
-  job: Job | undefined;
-  ready: boolean;
+interface Request extends Batchable {
+  readonly since: number;
+  readonly resolve: (outputs: Tensors) => void;
+  readonly reject: (error: unknown) => void;
 }
 
-/** A thread that keeps dying is not worth starting for ever. */
-const MAX_RESTARTS = 20;
+const CLOSE_MS = 30_000;
 
-/** @throws MODEL_LOAD_FAILED with what the runtime says */
+/** @throws MODEL_LOAD_FAILED with the runtime's message */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   // The runtime sends usage data otherwise. Native code sees the main thread's environment, not a worker's copy.
   process.env["ORT_DISABLE_TELEMETRY"] = "1";
-  const queue: Job[] = [];
-  const seats: Seat[] = [];
-  const loading = Promise.withResolvers<Signature>();
-  let started = false;
+  const queue = createQueue<Request>(options.queue);
+  /** Requests of a batch that failed: each is run alone, since one of them may be to blame. */
+  const retries: Request[] = [];
   let closing = false;
-  let restarts = 0;
+  const pool = startPool({ ...options, slowMs: options.requestTimeoutMs, onIdle: pump });
 
   function pump(): void {
-    for (const seat of seats) {
-      if (!seat.ready || seat.job !== undefined) continue;
-      const job = queue.shift();
-      if (job === undefined) return;
-      seat.job = job;
-      const message: ToWorker = { kind: "run", id: 0, input: job.input, tensor: job.tensor };
-      seat.worker.postMessage(message, [job.tensor.data.buffer]);
+    for (let worker = pool.idle(); worker !== undefined; worker = pool.idle()) {
+      const retry = retries.shift();
+      const batch = retry === undefined ? takeBatch(queue, options.batch) : [retry];
+      if (batch.length === 0) return;
+      void runBatch(worker, batch);
     }
   }
 
-  function finish(seat: Seat, settle: (job: Job) => void): void {
-    const { job } = seat;
-    seat.job = undefined;
-    if (job !== undefined) settle(job);
+  async function runBatch(worker: WorkerHandle, batch: readonly Request[]): Promise<void> {
+    const began = performance.now();
+    const outputs = batch[0]?.outputs ?? [];
+    try {
+      const result = await worker.run(mergeInputs(batch), outputs);
+      for (const [index, part] of splitOutputs(result.outputs, batch).entries())
+        batch[index]?.resolve(part);
+      options.onRun?.({
+        rows: batch.reduce((sum, { rows }) => sum + rows, 0),
+        queued: batch.map(({ since }) => began - since),
+        computed: result.ms,
+        total: performance.now() - began,
+      });
+    } catch (error) {
+      const alone = batch.length === 1 || !isOfOneRequest(error);
+      if (alone) for (const request of batch) request.reject(error);
+      else retries.push(...batch);
+    }
     pump();
-  }
-
-  /** Before the first thread is ready it ends the start; what comes later is another thread's matter. */
-  function fail(message: string): void {
-    closing ||= !started;
-    loading.reject(new ServerError("MODEL_LOAD_FAILED", message));
-  }
-
-  function seatWorker(seat: Seat): void {
-    const worker = new Worker(new URL("worker.ts", import.meta.url), {
-      workerData: { modelFile: options.modelFile, threads: options.threads },
-    });
-    seat.worker = worker;
-    seat.ended = new Promise((resolve) => worker.once("exit", () => resolve()));
-    seat.ready = false;
-    worker.on("message", (message: FromWorker) => {
-      if (message.kind === "ready") {
-        seat.ready = true;
-        started = true;
-        loading.resolve(message.signature);
-        pump();
-      } else if (message.kind === "refused") {
-        fail(`the runtime refuses model.onnx: ${message.message}`);
-      } else if (message.kind === "result") {
-        finish(seat, (job) => job.resolve(message.output));
-      } else {
-        finish(seat, (job) =>
-          job.reject(
-            new ServerError("REQUEST_INVALID", `the model refuses this input: ${message.message}`),
-          ),
-        );
-      }
-    });
-    let cause: Error | undefined;
-    worker.on("error", (error: Error) => {
-      cause = error;
-    });
-    worker.on("exit", (code) => {
-      seat.ready = false;
-      finish(seat, (job) =>
-        job.reject(new ServerError("WORKER_LOST", "the request's thread died: try again")),
-      );
-      const error = cause ?? new Error(`exit code ${code}`);
-      fail(`the model's thread died: ${error.message}`);
-      if (closing) return;
-      options.onWorkerLost(error);
-      restarts += 1;
-      if (restarts <= MAX_RESTARTS) seatWorker(seat);
-    });
   }
 
   async function close(): Promise<void> {
     closing = true;
-    for (const job of queue.splice(0))
-      job.reject(new ServerError("OVERLOADED", "the server is stopping"));
-    // Asked, not terminated: ending a thread in the middle of a run aborts the whole process.
-    const end: ToWorker = { kind: "end" };
-    for (const { worker } of seats) worker.postMessage(end, []);
-    await Promise.all(seats.map(({ ended }) => ended));
+    for (const request of [...retries.splice(0), ...queue.entries()]) {
+      queue.remove(request);
+      request.reject(new ServerError("OVERLOADED", "the server is stopping"));
+    }
+    await pool.close(CLOSE_MS);
   }
 
-  for (let index = 0; index < options.workers; index += 1) {
-    // The worker is seated at once.
-    const seat: Seat = {
-      worker: undefined as never,
-      ended: Promise.resolve(),
-      job: undefined,
-      ready: false,
-    };
-    seats.push(seat);
-    seatWorker(seat);
-  }
   let signature: Signature;
   try {
-    signature = await loading.promise;
+    signature = await pool.loaded;
   } catch (error) {
-    // Another thread may load it all the same.
+    // Another worker may have loaded it.
     await close();
     throw error;
   }
+  const { batching } = options;
+  const { kind } = signature.batch;
+  const merges = batching === "on" || (batching === "auto" && kind === "named");
 
   return {
     signature,
-    isReady: () => !closing && seats.some(({ ready }) => ready),
-    waiting: () => queue.length,
-    run: (input, tensor, signal) =>
-      new Promise<Tensor>((resolve, reject) => {
-        if (queue.length >= options.maxQueue || closing) {
-          reject(
-            new ServerError("OVERLOADED", "too many requests wait already: try again in a moment"),
-          );
+    state: () => (closing ? "loading" : pool.state()),
+    waiting: () => queue.size() + retries.length,
+    run: (inputs, outputs, signal) =>
+      new Promise<Tensors>((resolve, reject) => {
+        if (signal.aborted) {
+          reject(cancellationOf(signal));
           return;
         }
-        const giveUp = (): void => {
-          const index = queue.indexOf(job);
-          // What runs cannot be stopped, only what waits.
-          if (index !== -1) queue.splice(index, 1);
-          reject(new ServerError("TIMED_OUT", "the request was not scored in time: try again"));
+        const cancel = (): void => {
+          // A run cannot be stopped, only what waits.
+          queue.remove(request);
+          const retry = retries.indexOf(request);
+          if (retry !== -1) retries.splice(retry, 1);
+          reject(cancellationOf(signal));
         };
-        const settled = (): void => signal.removeEventListener("abort", giveUp);
-        const job: Job = {
-          input,
-          tensor,
-          resolve: (output) => {
-            settled();
-            resolve(output);
+        const request: Request = {
+          inputs,
+          outputs,
+          rows: rowsOf(inputs),
+          bytes: sumOfBytes(inputs),
+          key: merges ? keyOf(inputs, outputs) : undefined,
+          since: performance.now(),
+          resolve: (result) => {
+            signal.removeEventListener("abort", cancel);
+            resolve(result);
           },
           reject: (error) => {
-            settled();
+            signal.removeEventListener("abort", cancel);
             reject(error);
           },
         };
-        if (signal.aborted) {
-          giveUp();
+        if (closing || pool.state() === "failed" || !queue.add(request)) {
+          reject(new ServerError("OVERLOADED", "too many requests wait: try again in a moment"));
           return;
         }
-        signal.addEventListener("abort", giveUp, { once: true });
-        queue.push(job);
+        signal.addEventListener("abort", cancel, { once: true });
         pump();
       }),
     close,
   };
+}
+
+/** Whether a failure of a batch may be the fault of one of its requests. */
+function isOfOneRequest(error: unknown): boolean {
+  return error instanceof ServerError && error.code !== "WORKER_LOST";
+}
+
+function rowsOf(inputs: Tensors): number {
+  const [first] = inputs.values();
+  return first?.dims[0] ?? 1;
+}
+
+function sumOfBytes(inputs: Tensors): number {
+  let sum = 0;
+  for (const tensor of inputs.values()) sum += bytesOf(tensor);
+  return sum;
 }

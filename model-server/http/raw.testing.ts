@@ -9,7 +9,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** One connection, byte by byte: what other clients hide, such as pipelining and who ended it. */
+/** One connection, byte by byte: what other clients hide, such as pipelining and which side ended it. */
 export interface RawClient extends AsyncDisposable {
   readonly write: (text: string) => void;
   /** All answers since the connection began, once there are so many. */
@@ -30,7 +30,7 @@ export async function connectRaw(port: number): Promise<RawClient> {
   socket.on("data", (bytes) => {
     received = Buffer.concat([received, bytes]);
   });
-  // What is missing tells of it.
+  // Missing answers show it.
   socket.on("error", () => {});
   socket.once("close", () => {
     closed = true;

@@ -5,12 +5,14 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
+import { createBudget } from "../budget.ts";
 import { readConfig } from "../config.ts";
+import { createDrain, type Drain } from "../drain.ts";
 import { createLogger } from "../log.ts";
 import { createMetrics } from "../metrics.ts";
 import { startServer } from "../server.ts";
 import { createApp } from "./app.ts";
-import { createDrain, type Drain } from "./drain.ts";
+import { createConnections } from "./connections.ts";
 import { connectRaw, get, post, type Answer, type RawClient } from "./raw.testing.ts";
 
 const log = createLogger("silent");
@@ -29,7 +31,7 @@ interface Held extends AsyncDisposable {
   /** Begins the drain: quiet for 200 ms, 10 s at most. */
   readonly begin: (ms?: number) => void;
   readonly isDrained: () => boolean;
-  /** Moves the clock, and waits until the drain has looked at it. */
+  /** Moves the clock, and waits until the drain has read it. */
   readonly at: (ms: number) => Promise<void>;
   /** Answers the request of this number, once it has come. */
   readonly release: (id: number) => Promise<void>;
@@ -40,22 +42,26 @@ async function serve(youngMs = 0): Promise<Held> {
   let time = 0;
   let looks = 0;
   let drained = false;
-  const drain = createDrain(() => {
+  const now = (): number => {
     looks += 1;
     return time;
-  }, youngMs);
+  };
+  const drain = createDrain(now);
   const held = new Map<number, () => void>();
   const app = createApp({
     config: readConfig({}),
     drain,
+    connections: createConnections(drain, now, youngMs),
+    budget: createBudget(2 ** 20),
     log,
     metrics: createMetrics(() => 0),
     versions: {},
-    isReady: () => true,
-    scorer: () => ({
-      warmUp: async () => {},
-      score: async (asked) => {
-        const id = asked.kind === "numbers" ? (asked.data[0] ?? 0) : 0;
+    health: () => ({ ready: true, live: true }),
+    model: () => ({
+      signature: { inputs: [], outputs: [], batch: { kind: "none" } },
+      scoreDatatype: "FP32",
+      score: async (input) => {
+        const id = input.kind === "tensor" ? Number(input.tensor.data[0]) : 0;
         await new Promise<void>((resolve) => held.set(id, resolve));
         return [[id]];
       },
@@ -84,7 +90,7 @@ async function serve(youngMs = 0): Promise<Held> {
       held.delete(id);
       answer();
     },
-    arrived: (count) => vi.waitFor(() => expect(drain.underWay()).toBe(count), BOUND),
+    arrived: (count) => vi.waitFor(() => expect(drain.inFlight()).toBe(count), BOUND),
     [Symbol.asyncDispose]: () => app.close(),
   };
 }
@@ -129,7 +135,7 @@ describe("after the drain has begun", () => {
     expect(endings(await fresh.ended())).toEqual([[200, "close"]]);
   });
 
-  test("a request that was under way is answered, and its connection ends", async () => {
+  test("a request that was in flight is answered, and its connection ends", async () => {
     await using kept = await client();
     kept.write(score(1));
     await server.arrived(1);
@@ -213,7 +219,7 @@ describe("pipelined requests that came in one piece are all answered, in order, 
   });
 });
 
-describe("who pipelines is not cut off in the middle", () => {
+describe("a client that pipelines is not cut off in the middle", () => {
   test("when a burst comes in parts: the notice waits for a whole one", async () => {
     await using piped = await client();
     piped.write(score(1) + score(2) + score(3));
@@ -252,7 +258,7 @@ describe("who pipelines is not cut off in the middle", () => {
 });
 
 describe("the drain ends", () => {
-  test("when nobody has asked for the quiet time, counted from its own beginning", async () => {
+  test("when no request has come for the quiet time, counted from its own beginning", async () => {
     server.begin(1_000);
     await server.at(1_199);
     expect(server.isDrained()).toBe(false);
@@ -287,7 +293,7 @@ describe("the drain ends", () => {
     expect(server.isDrained()).toBe(true);
   });
 
-  test("later for anything else that is asked", async () => {
+  test("later for any other request", async () => {
     server.begin();
     await server.at(150);
     await using curious = await client();
@@ -299,7 +305,7 @@ describe("the drain ends", () => {
     expect(server.isDrained()).toBe(true);
   });
 
-  test("at its bound, whatever is still under way, and tells how much that is", async () => {
+  test("at its bound, with requests still in flight, and reports how many", async () => {
     server.begin();
     await using slow = await client();
     slow.write(score(1));
@@ -308,10 +314,10 @@ describe("the drain ends", () => {
     expect(server.isDrained()).toBe(false);
     await server.at(10_000);
     expect(server.isDrained()).toBe(true);
-    expect(server.drain.underWay()).toBe(1);
+    expect(server.drain.inFlight()).toBe(1);
   });
 
-  test("without those who went away before their answer, or before their turn", async () => {
+  test("without the clients that went away before their answer, or before their turn", async () => {
     await using gone = await client();
     gone.write(score(1) + score(2) + score(3).slice(0, -3));
     await server.arrived(3);
@@ -325,7 +331,7 @@ describe("the drain ends", () => {
 });
 
 describe("a whole server", () => {
-  test("serves on while it is asked, then refuses connections", async () => {
+  test("serves while requests come, then refuses connections", async () => {
     const folder = join(import.meta.dirname, "..", "..", "examples", "iris", "models", "1.0.0");
     const environment = { MODEL_DIR: folder, HOST: "127.0.0.1", PORT: "0", METRICS_PORT: "0" };
     const config = { ...readConfig({ ...environment, WORKERS: "2" }), drainQuietMs: 1000 };

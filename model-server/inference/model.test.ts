@@ -1,35 +1,45 @@
 import { describe, expect, test } from "vitest";
 
-import type { Sample } from "../bundle/bundle.ts";
+import type { Sample } from "../bundle/samples.ts";
 import type { Engine } from "../engine/engine.ts";
 import { ServerError } from "../errors.ts";
-import { createScorer, type Scorer } from "./scorer.ts";
+import { createDecoder } from "../images/decoder.ts";
+import { createModel, type Model } from "./model.ts";
+import { checkSamples } from "./samples.ts";
 
 const never = new AbortController().signal;
 const LABELS = ["cat", "dog", "owl"];
 
-/** A model of one number a row that answers these rows, whatever it is asked; zeros where no more are given. */
-function scorerOf(answers: readonly (readonly number[])[], labels?: readonly string[]): Scorer {
+/** A model of one number a row that answers these rows, whatever its input; zeros where no more are given. */
+function modelOf(answers: readonly (readonly number[])[], labels?: readonly string[]): Model {
   const classes = answers[0]?.length ?? 0;
   const engine: Engine = {
     signature: {
-      inputs: [{ name: "input", type: "float32", dims: [undefined, 1] }],
-      outputs: [{ name: "output", type: "float32", dims: [undefined, classes] }],
+      inputs: [{ name: "input", datatype: "FP32", dims: [undefined, 1] }],
+      outputs: [{ name: "output", datatype: "FP32", dims: [undefined, classes] }],
+      batch: { kind: "free" },
     },
-    run: async (_, { dims: [rows = 0] }) => {
+    run: async (inputs) => {
+      const [rows = 0] = inputs.get("input")?.dims ?? [];
       const data = new Float32Array(rows * classes);
       data.set(answers.slice(0, rows).flat());
-      return { dims: [rows, classes], data };
+      return new Map([["output", { datatype: "FP32", dims: [rows, classes], data }]]);
     },
-    isReady: () => true,
+    state: () => "ready",
     waiting: () => 0,
     close: async () => {},
   };
-  return createScorer(engine, { modelFile: "", labels, preprocessing: undefined, samples: [] });
+  return createModel({
+    engine,
+    bundle: { modelFile: "", labels, preprocessing: undefined, samples: [] },
+    decoder: createDecoder({ concurrency: 1, maxWaiting: 1 }),
+    limits: { rows: 64, bytes: 2 ** 20 },
+  });
 }
 
-async function score(scorer: Scorer, rows = 1): Promise<unknown> {
-  return scorer.score({ kind: "numbers", data: new Float32Array(rows), dims: [rows, 1] }, 3, never);
+async function score(model: Model, rows = 1): Promise<unknown> {
+  const tensor = { datatype: "FP32", data: new Float32Array(rows), dims: [rows, 1] } as const;
+  return model.score({ kind: "tensor", tensor }, 3, never);
 }
 
 async function refusal(promise: Promise<unknown>): Promise<unknown> {
@@ -45,7 +55,7 @@ describe("outputs that are no numbers", () => {
     ["Infinity", [0, Infinity, 2]],
     ["-Infinity", [0, 1, -Infinity]],
   ])("are refused where the answer is the outputs themselves: %s", async (what, output) => {
-    expect(await refusal(score(scorerOf([[1, 2, 3], output]), 2))).toMatchObject({
+    expect(await refusal(score(modelOf([[1, 2, 3], output]), 2))).toMatchObject({
       code: "REQUEST_INVALID",
       message: `the model's answer to input[1] is not a number (${what}): check whether it is in the range that the model was trained on`,
     });
@@ -56,14 +66,14 @@ describe("outputs that are no numbers", () => {
     ["Infinity", [0, Infinity, 2]],
     ["-Infinity everywhere", [-Infinity, -Infinity, -Infinity]],
   ])("are refused where they would be percentages: %s", async (_, output) => {
-    expect(await refusal(score(scorerOf([output], LABELS)))).toMatchObject({
+    expect(await refusal(score(modelOf([output], LABELS)))).toMatchObject({
       code: "REQUEST_INVALID",
       message: expect.stringMatching(/^the model's answer to input\[0\] is not a number \(NaN\)/),
     });
   });
 
   test("but mask a class are its 0 percent", async () => {
-    expect(await score(scorerOf([[0, -Infinity, 0]], LABELS))).toEqual([
+    expect(await score(modelOf([[0, -Infinity, 0]], LABELS))).toEqual([
       [
         ["cat", 50],
         ["owl", 50],
@@ -75,7 +85,7 @@ describe("outputs that are no numbers", () => {
 
 describe("outputs of classes", () => {
   const percents = async (output: readonly number[]): Promise<unknown> => {
-    const [row = []] = (await score(scorerOf([output], LABELS))) as [string, number][][];
+    const [row = []] = (await score(modelOf([output], LABELS))) as [string, number][][];
     return row.map(([, percent]) => percent);
   };
 
@@ -114,15 +124,11 @@ describe("a sample whose request cannot be scored", () => {
       { input: [[1, 2]] },
       "input has the shape [1, 2], the model takes [any, 1]",
     ],
-    ["is not understood", { inputs: [] }, "the body is not understood: send "],
-    [
-      "is a picture",
-      { input: ["aGk="] },
-      "this model takes numbers of shape [any, 1], not pictures",
-    ],
+    ["is not understood", { inputs: [] }, "the body has not the form of a request: send "],
+    ["is an image", { input: ["aGk="] }, "this model takes numbers of shape [any, 1], not images"],
   ])("ends the start by the name of its file: it %s", async (_, request, message) => {
-    const scorer = scorerOf([[1, 2, 3]]);
-    expect(await refusal(scorer.warmUp([{ ...sample, request }], never))).toMatchObject({
+    const model = modelOf([[1, 2, 3]]);
+    expect(await refusal(checkSamples(model, [{ ...sample, request }], never))).toMatchObject({
       code: "BUNDLE_INVALID",
       message: expect.stringContaining(
         `the request of samples/7.json cannot be scored: ${message}`,

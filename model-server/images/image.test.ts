@@ -6,10 +6,10 @@ import * as fc from "fast-check";
 import sharp, { type Sharp } from "sharp";
 import { describe, expect, test } from "vitest";
 
-import { Preprocessing } from "../bundle/bundle.ts";
-import { channelsOf, pictureInto, shapeOf } from "./image.ts";
+import { Preprocessing } from "../bundle/preprocessing.ts";
+import { channelsOf, imageInto, shapeOf } from "./image.ts";
 
-/** A picture of these values, row by row, all channels of a pixel together. */
+/** A image of these values, row by row, all channels of a pixel together. */
 function drawn(values: readonly number[], channels: 1 | 3 | 4, width: number): Sharp {
   const height = values.length / channels / width;
   return sharp(Uint8Array.from(values), { raw: { width, height, channels } }).toColourspace(
@@ -21,16 +21,16 @@ async function png(values: readonly number[], channels: 1 | 3 | 4, width: number
   return drawn(values, channels, width).png().toBuffer();
 }
 
-/** The tensor of a picture; where nothing else is said, of the pixels' own values. */
-async function tensorOf(picture: Uint8Array, how: object): Promise<number[]> {
+/** The tensor of an image; where nothing else is said, of the pixels' own values. */
+async function tensorOf(image: Uint8Array, how: object): Promise<number[]> {
   const all = Preprocessing.parse({ fit: "fill", kernel: "nearest", scale: [1], ...how });
   const into = new Float32Array(shapeOf(all).reduce((product, dim) => product * dim, 1));
-  await pictureInto(picture, all, into);
+  await imageInto(image, all, into);
   return Array.from(into);
 }
 
-async function refusal(picture: Uint8Array): Promise<unknown> {
-  return tensorOf(picture, { width: 2, height: 2 }).then(
+async function refusal(image: Uint8Array): Promise<unknown> {
+  return tensorOf(image, { width: 2, height: 2 }).then(
     () => "accepted",
     (error: unknown) => error,
   );
@@ -41,7 +41,7 @@ const refused = expect.objectContaining({
   code: "IMAGE_INVALID",
   status: 400,
   message: expect.stringMatching(
-    /^the picture cannot be read \([^\n]+\): send a PNG, JPEG or WebP of at most 24 megapixels$/,
+    /^the image cannot be decoded \([^\n]+\): send a PNG, JPEG or WebP of at most 24 megapixels$/,
   ),
 });
 
@@ -52,7 +52,7 @@ const COLOURS = [
 ].flat();
 const SIZE = { width: 3, height: 2 };
 
-describe("a picture's tensor", () => {
+describe("an image's tensor", () => {
   test.each([
     ["RGB", "NCHW", [10, 40, 70, 11, 41, 71, 20, 50, 80, 21, 51, 81, 30, 60, 90, 31, 61, 91]],
     ["RGB", "NHWC", COLOURS],
@@ -70,7 +70,7 @@ describe("a picture's tensor", () => {
     expect(await tensorOf(await png(values, 1, 3), how)).toEqual(values);
   });
 
-  test("of a coloured picture in grey is its brightness: green counts most, blue least", async () => {
+  test("of a coloured image in grey is its brightness: green counts most, blue least", async () => {
     const primaries = await png([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9], 3, 4);
     const [red = 0, green = 0, blue = 0, grey] = await tensorOf(primaries, {
       width: 4,
@@ -82,36 +82,32 @@ describe("a picture's tensor", () => {
     expect(red).toBeGreaterThan(blue);
   });
 
-  test("of a grey picture in colours has it in each channel", async () => {
+  test("of a grey image in colours has it in each channel", async () => {
     expect(await tensorOf(await png([5, 250], 1, 2), { width: 2, height: 1 })).toEqual([
       5, 250, 5, 250, 5, 250,
     ]);
   });
 
   test("has mean and scale of its own for each channel, in the order that the model takes", async () => {
-    const picture = await png([10, 20, 30, 40, 50, 60], 3, 2);
+    const image = await png([10, 20, 30, 40, 50, 60], 3, 2);
     const how = { width: 2, height: 1, mean: [1, 2, 3], scale: [1, 2, 4] };
-    expect(await tensorOf(picture, how)).toEqual([9, 39, 9, 24, 6.75, 14.25]);
-    expect(await tensorOf(picture, { ...how, layout: "NHWC" })).toEqual([
-      9, 9, 6.75, 39, 24, 14.25,
-    ]);
-    expect(await tensorOf(picture, { ...how, channels: "BGR" })).toEqual([
-      29, 59, 9, 24, 1.75, 9.25,
-    ]);
+    expect(await tensorOf(image, how)).toEqual([9, 39, 9, 24, 6.75, 14.25]);
+    expect(await tensorOf(image, { ...how, layout: "NHWC" })).toEqual([9, 9, 6.75, 39, 24, 14.25]);
+    expect(await tensorOf(image, { ...how, channels: "BGR" })).toEqual([29, 59, 9, 24, 1.75, 9.25]);
   });
 
   test("has one mean and one scale for all channels, from 0 to 1 unless said", async () => {
-    const picture = await png([0, 51, 255], 3, 1);
+    const image = await png([0, 51, 255], 3, 1);
     const how = { width: 1, height: 1, mean: [127.5], scale: [127.5] };
-    expect(await tensorOf(picture, how)).toEqual([-1, Math.fround(-0.6), 1]);
-    expect(await tensorOf(picture, { width: 1, height: 1, scale: undefined })).toEqual([
+    expect(await tensorOf(image, how)).toEqual([-1, Math.fround(-0.6), 1]);
+    expect(await tensorOf(image, { width: 1, height: 1, scale: undefined })).toEqual([
       0,
       Math.fround(0.2),
       1,
     ]);
   });
 
-  test("has the shape that is told", () => {
+  test("has the shape that preprocessing gives", () => {
     const how = Preprocessing.parse(SIZE);
     expect([channelsOf(how), shapeOf(how)]).toEqual([3, [3, 2, 3]]);
     expect(shapeOf({ ...how, layout: "NHWC" })).toEqual([2, 3, 3]);
@@ -121,7 +117,7 @@ describe("a picture's tensor", () => {
   test("fills its part of a batch and no more", async () => {
     const batch = new Float32Array(6).fill(-7);
     const how = Preprocessing.parse({ width: 2, height: 1, channels: "grey", scale: [1] });
-    await pictureInto(await png([3, 4], 1, 2), how, batch.subarray(2, 4));
+    await imageInto(await png([3, 4], 1, 2), how, batch.subarray(2, 4));
     expect(Array.from(batch)).toEqual([-7, -7, 3, 4, -7, -7]);
   });
 
@@ -143,12 +139,12 @@ describe("a picture's tensor", () => {
           return ordered.map((value, c) => Math.fround((value - (mean[c] ?? 0)) / (scale[c] ?? 1)));
         });
         const planes = [0, 1, 2].map((c) => values.map((value) => value[c]));
-        const picture = await png(
+        const image = await png(
           pixels.flatMap((one) => Array.from(one)),
           3,
           3,
         );
-        expect(await tensorOf(picture, { ...SIZE, channels, layout, mean, scale })).toEqual(
+        expect(await tensorOf(image, { ...SIZE, channels, layout, mean, scale })).toEqual(
           (layout === "NCHW" ? planes : values).flat(),
         );
       }),
@@ -157,7 +153,7 @@ describe("a picture's tensor", () => {
   });
 });
 
-describe("a picture's size", () => {
+describe("an image's size", () => {
   test("changes by whole squares with the nearest kernel", async () => {
     const how = { width: 2, height: 2, channels: "grey" };
     const squares = [1, 1, 1, 9, 9, 9, 1, 1, 1, 9, 9, 9, 5, 5, 5, 7, 7, 7, 5, 5, 5, 7, 7, 7];
@@ -178,7 +174,7 @@ describe("a picture's size", () => {
     expect(await tensorOf(await png(STRIP, 1, 6), how)).toEqual(expected);
   });
 
-  test("is that of the picture as it is to be seen: a camera held upright says so in its EXIF", async () => {
+  test("is that of the image as it is to be seen: a camera held upright says so in its EXIF", async () => {
     const turned = await drawn([1, 2, 3, 4, 5, 6], 1, 3)
       .withMetadata({ orientation: 6 })
       .png()
@@ -201,10 +197,10 @@ describe("the example's digits, drawn as squares of 16 × 16 pixels", () => {
     "%s.png gives the very tensor of its original of 8 × 8",
     async (name, label) => {
       const how = (await json("models/2/preprocessing.json")) as object;
-      const picture = await readFile(join(digits, "pictures", `${name}.png`));
-      const tensor = await tensorOf(picture, how);
+      const image = await readFile(join(digits, "pictures", `${name}.png`));
+      const tensor = await tensorOf(image, how);
 
-      const { data, info } = await sharp(picture)
+      const { data, info } = await sharp(image)
         .toColourspace("b-w")
         .raw()
         .toBuffer({ resolveWithObject: true });
@@ -235,8 +231,8 @@ describe("the formats that are read", () => {
     ["PNG with a palette", drawn(values, 3, 2).png({ palette: true })],
     ["WebP", drawn(values, 3, 2).webp({ lossless: true })],
     ["JPEG", drawn(values, 3, 2).jpeg({ quality: 100, chromaSubsampling: "4:4:4" })],
-  ])("%s", async (_, picture) => {
-    expect(await tensorOf(await picture.toBuffer(), how)).toEqual(values);
+  ])("%s", async (_, image) => {
+    expect(await tensorOf(await image.toBuffer(), how)).toEqual(values);
   });
 
   test("PNG of 16 bits: the upper eight count", async () => {
@@ -265,7 +261,7 @@ describe("the formats that are read", () => {
     expect(Math.max(...tensor)).toBeLessThan(100);
   });
 
-  test("of several pictures in one file the first", async () => {
+  test("of several images in one file the first", async () => {
     const frames = [values, values.map((value) => value + 100)];
     const join = await Promise.all(frames.map((frame) => png(frame, 3, 2)));
     const animation = await sharp(join, { join: { animated: true } })
@@ -304,23 +300,23 @@ describe("what is refused", () => {
     ["PNG", noise.clone().png()],
     ["JPEG", noise.clone().jpeg()],
     ["WebP", noise.clone().webp()],
-  ])("a %s that was cut short", async (_, picture) => {
-    const whole = await picture.toBuffer();
+  ])("a %s that was cut short", async (_, image) => {
+    const whole = await image.toBuffer();
     expect(await refusal(whole)).toBe("accepted");
     for (const part of [0.02, 0.5, 0.95])
       expect(await refusal(whole.subarray(0, whole.length * part))).toEqual(refused);
   });
 
   test("a PNG of which one byte has changed", async () => {
-    const picture = await png(COLOURS, 3, 3);
-    const at = picture.indexOf("IDAT") + 8;
-    picture[at] = (picture[at] ?? 0) ^ 1;
-    expect(await refusal(picture)).toEqual(refused);
+    const image = await png(COLOURS, 3, 3);
+    const at = image.indexOf("IDAT") + 8;
+    image[at] = (image[at] ?? 0) ^ 1;
+    expect(await refusal(image)).toEqual(refused);
   });
 
   test.each([
     ["nothing", ""],
-    ["text", "a picture"],
+    ["text", "an image"],
     ["SVG", '<svg xmlns="http://www.w3.org/2000/svg" width="2" height="2"><rect width="2"/></svg>'],
     [
       "SVG with a prolog",
@@ -328,7 +324,7 @@ describe("what is refused", () => {
     ],
     ["PDF", "%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj trailer<</Root 1 0 R>>"],
     [
-      "a Radiance picture",
+      "a Radiance image",
       "#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n\u0001\u0001\u0001\u0001",
     ],
     ["a PPM", "P3 1 1 255 1 2 3"],
@@ -340,8 +336,8 @@ describe("what is refused", () => {
     ["GIF", drawn(COLOURS, 3, 3).gif()],
     ["TIFF", drawn(COLOURS, 3, 3).tiff()],
     ["AVIF", drawn(COLOURS, 3, 3).avif()],
-  ])("%s, since each decoder more is one more that strangers reach", async (_, picture) => {
-    expect(await refusal(await picture.toBuffer())).toEqual(refused);
+  ])("%s, since each decoder more is one more for untrusted bytes to reach", async (_, image) => {
+    expect(await refusal(await image.toBuffer())).toEqual(refused);
   });
 
   test("a small file of more pixels than fit into memory", async () => {
@@ -356,18 +352,18 @@ describe("what is refused", () => {
   });
 
   test("a PNG whose head claims a whole wall", async () => {
-    const picture = await png(COLOURS, 3, 3);
+    const image = await png(COLOURS, 3, 3);
     // After the signature: the length and name of IHDR, width and height, five bytes more, its checksum.
-    picture.writeUInt32BE(60_000, 16);
-    picture.writeUInt32BE(60_000, 20);
-    picture.writeUInt32BE(crc32(picture.subarray(12, 29)), 29);
-    expect(await refusal(picture)).toMatchObject({
+    image.writeUInt32BE(60_000, 16);
+    image.writeUInt32BE(60_000, 20);
+    image.writeUInt32BE(crc32(image.subarray(12, 29)), 29);
+    expect(await refusal(image)).toMatchObject({
       code: "IMAGE_INVALID",
       message: expect.stringContaining("pixel limit"),
     });
   });
 
-  test("any bytes that only begin like a picture, and never in another way", async () => {
+  test("any bytes that only begin like an image, and never in another way", async () => {
     const heads = ["\u0089PNG\r\n\u001a\n", "\u00ff\u00d8\u00ff\u00e0", "RIFF\u0010\0\0\0WEBPVP8 "];
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...heads), fc.uint8Array(), async (head, rest) => {

@@ -2,14 +2,14 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { ServerError } from "../errors.ts";
-import { MAX_ROWS, readRequest, type Asked } from "./request.ts";
+import { MAX_ROWS, readScoreInput, type ScoreInput } from "./score.ts";
 
-const PICTURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0xff, 0x00, 0xfe]);
-const BASE64 = PICTURE.toString("base64");
+const IMAGE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0xff, 0x00, 0xfe]);
+const BASE64 = IMAGE.toString("base64");
 
 function refusal(body: unknown): unknown {
   try {
-    return readRequest(body);
+    return readScoreInput(body);
   } catch (error) {
     return error;
   }
@@ -24,16 +24,16 @@ function refused(message: RegExp): unknown {
   });
 }
 
-function numbers(data: readonly number[], dims: readonly number[]): Asked {
-  return { kind: "numbers", data: Float32Array.from(data), dims };
+function numbers(data: readonly number[], dims: readonly number[]): ScoreInput {
+  return { kind: "tensor", tensor: { datatype: "FP32", data: Float32Array.from(data), dims } };
 }
 
 function nested(depth: number, inside: unknown = 1): unknown {
   return Array.from({ length: depth }).reduce((value: unknown) => [value], inside);
 }
 
-describe("pictures", () => {
-  const asked = { kind: "pictures", pictures: [PICTURE] };
+describe("images", () => {
+  const expected = { kind: "images", images: [IMAGE] };
 
   test.each([
     ["in the tutorial's form, an array wrapped in a string", { input: `["${BASE64}"]` }],
@@ -46,15 +46,15 @@ describe("pictures", () => {
     ],
     ["beside fields that we do not know", { input: [BASE64], session: 7 }],
   ])("come %s", (_, body) => {
-    expect(readRequest(body)).toEqual(asked);
+    expect(readScoreInput(body)).toEqual(expected);
   });
 
   test("keep their order", () => {
     const texts = ["one", "two", "three"];
     const input = texts.map((text) => Buffer.from(text).toString("base64"));
-    expect(readRequest({ input })).toEqual({
-      kind: "pictures",
-      pictures: texts.map((text) => Buffer.from(text)),
+    expect(readScoreInput({ input })).toEqual({
+      kind: "images",
+      images: texts.map((text) => Buffer.from(text)),
     });
   });
 
@@ -66,7 +66,7 @@ describe("pictures", () => {
     ["a data URL that never begins", ["data:image/png;base64"]],
   ])("that are %s are refused by their place", (_, input) => {
     expect(refusal({ input: [BASE64, ...input] })).toEqual(
-      refused(/^input\[1\] is not base64 of a picture$/),
+      refused(/^input\[1\] is not base64 of an image$/),
     );
   });
 
@@ -76,15 +76,15 @@ describe("pictures", () => {
     ["arrays", [1]],
   ])("mixed with %s are refused", (_, other) => {
     expect(refusal({ input: [BASE64, BASE64, other] })).toEqual(
-      refused(/^input\[2\] is no string: do not mix pictures and numbers$/),
+      refused(/^input\[2\] is no string: do not mix images and numbers$/),
     );
     expect(refusal({ input: [other, BASE64] })).toEqual(refused(/^input (is ragged|holds)/));
   });
 
   test("of many megabytes are read", () => {
-    const picture = Buffer.alloc(24_000_000, 7);
-    const asked = readRequest([picture.toString("base64")]);
-    expect(asked.kind === "pictures" && picture.equals(asked.pictures[0] ?? PICTURE)).toBe(true);
+    const image = Buffer.alloc(24_000_000, 7);
+    const input = readScoreInput([image.toString("base64")]);
+    expect(input.kind === "images" && image.equals(input.images[0] ?? IMAGE)).toBe(true);
   });
 });
 
@@ -100,7 +100,7 @@ describe("numbers", () => {
       numbers([1, 2, 3, 4, 5, 6], [2, 3]),
     ],
     [
-      "pictures of their own",
+      "images of their own",
       [
         [
           [
@@ -117,10 +117,10 @@ describe("numbers", () => {
       [3.4028234663852886e38, 1e-45],
       numbers([3.4028234663852886e38, 1e-45], [2]),
     ],
-  ])("are read as %s", (_, input, asked) => {
-    expect(readRequest({ input })).toEqual(asked);
-    expect(readRequest({ input: JSON.stringify(input) })).toEqual(asked);
-    expect(readRequest(input)).toEqual(asked);
+  ])("are read as %s", (_, input, expected) => {
+    expect(readScoreInput({ input })).toEqual(expected);
+    expect(readScoreInput({ input: JSON.stringify(input) })).toEqual(expected);
+    expect(readScoreInput(input)).toEqual(expected);
   });
 
   test("of any shape come out flat, row by row", () => {
@@ -131,7 +131,7 @@ describe("numbers", () => {
         const build = ([dim, ...rest]: readonly number[]): unknown =>
           dim === undefined ? count++ : Array.from({ length: dim }, () => build(rest));
         const input = build(dims);
-        expect(readRequest({ input })).toEqual(numbers([...Array(count).keys()], dims));
+        expect(readScoreInput({ input })).toEqual(numbers([...Array(count).keys()], dims));
       }),
       { numRuns: 50 },
     );
@@ -208,23 +208,23 @@ describe("a string that holds more than a request needs", () => {
 describe("the number of rows", () => {
   test.each([
     ["numbers", 1],
-    ["pictures", BASE64],
+    ["images", BASE64],
   ])("of %s may be 1024", (_, row) => {
     const rows = Array(MAX_ROWS).fill(row);
-    expect(readRequest({ input: rows })).not.toBeInstanceOf(Error);
+    expect(readScoreInput({ input: rows })).not.toBeInstanceOf(Error);
     expect(refusal({ input: [...rows, row] })).toEqual(
-      refused(/^1025 at once are too many: send at most 1024$/),
+      refused(/^1025 rows at once are too many: send at most 1024$/),
     );
   });
 });
 
-describe("a body of another form is refused, and the right form is told", () => {
-  const form = /send \{"input": \["<base64 of a picture>"/;
+describe("a body of another form is rejected, with the right form in the message", () => {
+  const form = /send \{"input": \["<base64 of an image>"/;
 
   test.each([undefined, null, 7, "text", {}, { inputs: [1] }, { input: 7 }, { input: null }])(
     "%j",
     (body) => {
-      expect(refusal(body)).toEqual(refused(/^the body is not understood: /));
+      expect(refusal(body)).toEqual(refused(/^the body has not the form of a request: /));
       expect(refusal(body)).toEqual(refused(form));
     },
   );
@@ -238,7 +238,7 @@ describe("a body of another form is refused, and the right form is told", () => 
   });
 
   test.each([[[]], [{ input: [] }], [{ input: "[]" }]])("nothing at all: %j", (body) => {
-    expect(refusal(body)).toEqual(refused(/^nothing is to be scored: /));
+    expect(refusal(body)).toEqual(refused(/^the body has no rows: /));
     expect(refusal(body)).toEqual(refused(form));
   });
 });
@@ -246,13 +246,12 @@ describe("a body of another form is refused, and the right form is told", () => 
 /** Whether a body was read as a whole or refused as it should be; else what went wrong. */
 function outcome(body: unknown): unknown {
   try {
-    const asked = readRequest(body);
-    if (asked.kind === "pictures")
-      return asked.pictures.length > 0 ? "read" : "read, but there is no picture";
-    const size = asked.dims.reduce((product, dim) => product * dim, 1);
-    return size === asked.data.length && asked.data.every((value) => Number.isFinite(value))
-      ? "read"
-      : asked;
+    const input = readScoreInput(body);
+    if (input.kind === "images")
+      return input.images.length > 0 ? "read" : "read, but there is no image";
+    const { dims, data } = input.tensor;
+    const size = dims.reduce((product, dim) => product * dim, 1);
+    return size === data.length && Array.from(data, Number).every(Number.isFinite) ? "read" : input;
   } catch (error) {
     const right = error instanceof ServerError && error.status === 400 && error.message !== "";
     return right ? "refused" : error;

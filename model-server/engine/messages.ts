@@ -1,0 +1,30 @@
+import type { Tensors } from "../tensor/tensor.ts";
+import type { Signature } from "./signature.ts";
+
+/** What the main thread and a worker send to each other. */
+export type ToWorker =
+  | {
+      readonly kind: "run";
+      readonly id: number;
+      readonly inputs: Tensors;
+      readonly outputs: readonly string[];
+    }
+  | { readonly kind: "end" };
+
+export type FromWorker =
+  | { readonly kind: "ready"; readonly signature: Signature }
+  | { readonly kind: "refused"; readonly message: string }
+  | {
+      readonly kind: "result";
+      readonly id: number;
+      readonly outputs: Tensors;
+      /** Milliseconds of the run itself. */
+      readonly ms: number;
+    }
+  | { readonly kind: "failed"; readonly id: number; readonly message: string };
+
+export interface WorkerOptions {
+  readonly modelFile: string;
+  /** Threads of the runtime per worker. */
+  readonly threads: number;
+}

@@ -1,0 +1,101 @@
+import { ServerError } from "../errors.ts";
+import type { WorkerOptions } from "./messages.ts";
+import type { Signature } from "./signature.ts";
+import { startWorker, type WorkerHandle } from "./worker-handle.ts";
+
+/** `failed` and `hung` do not end without a new process. */
+export type PoolState = "ready" | "loading" | "slow" | "hung" | "failed";
+
+/** The workers, each of which is replaced when it dies. */
+export interface Pool {
+  /** Resolves when the first worker has loaded the model. @throws MODEL_LOAD_FAILED with the runtime's message */
+  readonly loaded: Promise<Signature>;
+  readonly idle: () => WorkerHandle | undefined;
+  readonly state: () => PoolState;
+  /** Ends the workers once their runs are done; a run that hangs is not awaited for longer than `maxMs`. */
+  readonly close: (maxMs: number) => Promise<void>;
+}
+
+export interface PoolOptions extends WorkerOptions {
+  readonly workers: number;
+  /** A run beyond this has no use any more: its request has timed out. */
+  readonly slowMs: number;
+  readonly onWorkerLost: (error: Error) => void;
+  readonly onIdle: () => void;
+}
+
+/** A worker that keeps dying is not replaced without end. */
+const MAX_RESTARTS = 20;
+/** Deaths further apart than this do not add up. */
+const RESTART_WINDOW_MS = 10 * 60_000;
+/** A run that lasts this many times the limit of a request is taken to hang. */
+const HUNG_FACTOR = 4;
+
+export function startPool(options: PoolOptions): Pool {
+  const loading = Promise.withResolvers<Signature>();
+  const workers: WorkerHandle[] = [];
+  const deaths: number[] = [];
+  let started = false;
+  let closing = false;
+  let failed = false;
+
+  /** Before the first worker has loaded the model this ends the start; later it concerns one worker. */
+  function failStart(message: string): void {
+    closing ||= !started;
+    loading.reject(new ServerError("MODEL_LOAD_FAILED", message));
+  }
+
+  function mayRestart(): boolean {
+    const now = performance.now();
+    deaths.push(now);
+    while ((deaths[0] ?? now) < now - RESTART_WINDOW_MS) deaths.shift();
+    return deaths.length <= MAX_RESTARTS;
+  }
+
+  function start(slot: number): void {
+    workers[slot] = startWorker(
+      { modelFile: options.modelFile, threads: options.threads },
+      {
+        onLoaded: (signature) => {
+          started = true;
+          loading.resolve(signature);
+          options.onIdle();
+        },
+        onRefused: (message) => failStart(`the runtime rejects model.onnx: ${message}`),
+        onExit: (error) => {
+          failStart(`the model's worker died: ${error.message}`);
+          if (closing) return;
+          options.onWorkerLost(error);
+          if (mayRestart()) start(slot);
+          else failed = !workers.some((worker) => worker.isLoaded());
+        },
+      },
+    );
+  }
+
+  function longestRun(): number {
+    const now = performance.now();
+    return Math.max(0, ...workers.map((worker) => now - (worker.busySince() ?? now)));
+  }
+
+  for (let slot = 0; slot < options.workers; slot += 1) start(slot);
+  return {
+    loaded: loading.promise,
+    idle: () => workers.find((worker) => worker.isIdle()),
+    state: () => {
+      if (failed) return "failed";
+      const longest = longestRun();
+      if (longest > HUNG_FACTOR * options.slowMs) return "hung";
+      if (longest > options.slowMs) return "slow";
+      return workers.some((worker) => worker.isLoaded()) ? "ready" : "loading";
+    },
+    close: async (maxMs) => {
+      closing = true;
+      for (const worker of workers) worker.end();
+      const bound = Promise.withResolvers<void>();
+      const timer = setTimeout(bound.resolve, maxMs);
+      await Promise.race([bound.promise, Promise.all(workers.map(({ ended }) => ended))]);
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,31 @@
+import type { Budget } from "../budget.ts";
+import type { Config } from "../config.ts";
+import type { Drain } from "../drain.ts";
+import type { Health } from "../health.ts";
+import type { Model } from "../inference/model.ts";
+import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import type { Connections } from "./connections.ts";
+
+/** What routes need of the server. */
+export interface RouteParts {
+  readonly config: Config;
+  readonly drain: Drain;
+  readonly connections: Connections;
+  readonly budget: Budget;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** Undefined until the model is loaded and has answered its samples. */
+  readonly model: () => Model | undefined;
+  readonly health: () => Health;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Failures count as failed inferences. */
+    readonly scores?: boolean;
+    /** The drain does not wait for probes to stop. */
+    readonly isProbe?: boolean;
+  }
+}

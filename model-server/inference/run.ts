@@ -1,0 +1,55 @@
+import type { Engine } from "../engine/engine.ts";
+import { ServerError } from "../errors.ts";
+import { concatRows, padRows, sliceRows } from "../tensor/rows.ts";
+import type { Tensor, Tensors } from "../tensor/tensor.ts";
+
+/**
+ * Runs inputs of any number of rows. A model of a fixed batch runs in batches of that size, the last one padded; one
+ * with a named batch in parts of `maxRows`, so that a run's memory is bounded. Other models take the inputs as they are.
+ */
+export async function runInParts(
+  engine: Engine,
+  inputs: Tensors,
+  outputs: readonly string[],
+  maxRows: number,
+  signal: AbortSignal,
+): Promise<Tensors> {
+  const { batch } = engine.signature;
+  if (batch.kind === "free" || batch.kind === "none") return engine.run(inputs, outputs, signal);
+  const rows = rowsOf(inputs);
+  const size = batch.kind === "fixed" ? batch.rows : maxRows;
+  if (rows === size || (rows < size && batch.kind === "named"))
+    return engine.run(inputs, outputs, signal);
+  const parts: Tensors[] = [];
+  for (let from = 0; from < rows; from += size) {
+    const to = Math.min(rows, from + size);
+    const part = mapTensors(inputs, (tensor) => {
+      const slice = sliceRows(tensor, from, to);
+      return batch.kind === "fixed" && to - from < size
+        ? padRows(slice, size)
+        : concatRows([slice]);
+    });
+    const result = await engine.run(part, outputs, signal);
+    parts.push(mapTensors(result, (tensor) => sliceRows(tensor, 0, to - from)));
+  }
+  return new Map(
+    outputs.map((name) => [name, concatRows(parts.flatMap((part) => part.get(name) ?? []))]),
+  );
+}
+
+/** @throws REQUEST_INVALID when inputs differ in their rows */
+function rowsOf(inputs: Tensors): number {
+  const counts = new Set([...inputs.values()].map(({ dims }) => dims[0] ?? 1));
+  const [rows = 1, ...others] = counts;
+  if (others.length === 0) return rows;
+  throw new ServerError(
+    "REQUEST_INVALID",
+    `the inputs have ${[...counts].join(" and ")} rows: every input needs as many`,
+  );
+}
+
+function mapTensors(tensors: Tensors, map: (tensor: Tensor) => Tensor): Tensors {
+  const mapped = new Map<string, Tensor>();
+  for (const [name, tensor] of tensors) mapped.set(name, map(tensor));
+  return mapped;
+}

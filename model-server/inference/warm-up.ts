@@ -1,0 +1,46 @@
+import type { Engine } from "../engine/engine.ts";
+import type { Preprocessing } from "../bundle/preprocessing.ts";
+import type { Port } from "../engine/signature.ts";
+import { shapeOf } from "../images/image.ts";
+import { createData, createTensor, elementsOf, type Tensor } from "../tensor/tensor.ts";
+
+/**
+ * Runs the model once on zeros, at the shape that will be served: the first run is slower than the others.
+ * @returns whether it could: free dimensions beside the batch have no size to run at
+ */
+export async function warmUp(
+  engine: Engine,
+  preprocessing: Preprocessing | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { inputs, outputs, batch } = engine.signature;
+  const rows = batch.kind === "fixed" ? batch.rows : 1;
+  const zeros = new Map<string, Tensor>();
+  for (const port of inputs) {
+    const dims = dimsOf(port, preprocessing, rows);
+    if (dims === undefined) return false;
+    zeros.set(
+      port.name,
+      createTensor(port.datatype, dims, createData(port.datatype, elementsOf(dims))),
+    );
+  }
+  await engine.run(
+    zeros,
+    outputs.map(({ name }) => name),
+    signal,
+  );
+  return true;
+}
+
+function dimsOf(
+  port: Port,
+  preprocessing: Preprocessing | undefined,
+  rows: number,
+): readonly number[] | undefined {
+  const isImage = preprocessing !== undefined && (preprocessing.input ?? port.name) === port.name;
+  const [first, ...rest] = port.dims;
+  const row = isImage ? shapeOf(preprocessing) : rest;
+  const dims = port.dims.length === 0 ? [] : [first ?? rows, ...row];
+  const known = dims.filter((dim) => dim !== undefined);
+  return known.length === dims.length ? known : undefined;
+}
