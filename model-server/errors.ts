@@ -32,11 +32,6 @@ export const errors = {
   REQUEST_INVALID: { http: 400, grpc: grpc.invalidArgument, summary: "the request is not valid" },
   IMAGE_INVALID: { http: 400, grpc: grpc.invalidArgument, summary: "the image cannot be decoded" },
   NOT_FOUND: { http: 404, grpc: grpc.notFound, summary: "there is no such path, model or version" },
-  METHOD_NOT_ALLOWED: {
-    http: 405,
-    grpc: grpc.unimplemented,
-    summary: "the path has other methods",
-  },
   BODY_TOO_LARGE: { http: 413, grpc: grpc.resourceExhausted, summary: "the body is too large" },
   UNSUPPORTED_TYPE: {
     http: 415,

@@ -396,6 +396,27 @@ describe("the model of flowers", () => {
   });
 });
 
+describe("what is no valid HTTP", () => {
+  test.each([
+    ["a request line", "GET / \r\n\r\n", 400, /not valid HTTP/],
+    ["a header", "GET / HTTP/1.1\r\nhost server\r\n\r\n", 400, /not valid HTTP/],
+    [
+      "headers that are too large",
+      `GET / HTTP/1.1\r\nhost: server\r\nx: ${"x".repeat(20_000)}\r\n\r\n`,
+      431,
+      /headers are too large/,
+    ],
+  ])("is answered in the server's own form: %s", async (_, bytes, status, message) => {
+    const server = await start(IRIS);
+    onTestFinished(async () => server.close());
+    await using client = await connectRaw(server.port);
+    client.write(bytes);
+    const [answer] = await client.ended();
+    expect(answer?.status).toBe(status);
+    expect(JSON.parse(answer?.body ?? "")).toEqual({ error: expect.stringMatching(message) });
+  });
+});
+
 describe("more at once than may wait", () => {
   test("get 503 with Retry-After; the others are answered", async () => {
     const server = await start(IRIS, { MAX_QUEUE: "1", WORKERS: "1" });

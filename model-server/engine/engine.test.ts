@@ -189,6 +189,38 @@ describe("the queue", () => {
   });
 });
 
+describe("requests that wait together", () => {
+  test("share a run where the model names its batch, and each gets its own rows", async () => {
+    const runs: number[] = [];
+    const engine = await start({ batching: "auto", onRun: ({ rows }) => runs.push(rows) });
+    const sizes = [1, 2, 3, 4];
+    const answers = await Promise.all(sizes.map(async (rows) => ask(engine, flowers(rows))));
+    expect(answers.map(({ dims }) => dims)).toEqual(sizes.map((rows) => [rows, 3]));
+    expect(runs).toEqual([1, 9]);
+    const alone = await ask(engine);
+    for (const { data } of answers) expect(data.slice(0, 3)).toEqual(alone.data);
+  });
+
+  test("do not share a run with those of another shape, and one that fails harms no other", async () => {
+    const runs: number[] = [];
+    const engine = await start({ batching: "on", onRun: ({ rows }) => runs.push(rows) });
+    const wrong: Tensor = { datatype: "FP32", dims: [1, 5], data: new Float32Array(5) };
+    const answers = await Promise.allSettled([
+      ask(engine),
+      ask(engine, flowers(2)),
+      ask(engine, wrong),
+      ask(engine, flowers(2)),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+    ]);
+    expect(runs).toEqual([1, 4]);
+  });
+});
+
 describe("a worker that dies", () => {
   test("fails only the request that it ran; another replaces it, and what waited is answered", async () => {
     const engine = await start();

@@ -25,7 +25,6 @@ interface TensorOf<D, A> {
 
 export type Datatype = Tensor["datatype"];
 export type TensorData = Tensor["data"];
-export type NumericData = Exclude<TensorData, readonly string[]>;
 export type NumericDatatype = Exclude<Datatype, "BYTES">;
 /** Tensors by the name of the model's input or output. */
 export type Tensors = ReadonlyMap<string, Tensor>;
