@@ -209,6 +209,41 @@ export const AIAppSpec = z
       .describe("Stop acting: what runs goes on running, nothing new is released."),
     release: z
       .object({
+        onFailure: z
+          .enum(["TryHalves", "Keep"])
+          .default("TryHalves")
+          .describe(
+            "When image and model both changed and the pair fails. TryHalves: each half is verified with the other half's running version, and the good one is released. Keep: the running release stays.",
+          ),
+        approval: z
+          .enum(["Automatic", "Manual"])
+          .default("Automatic")
+          .describe(
+            "Manual: a verified release waits until the annotation aiapp.dev/approve names its id.",
+          ),
+        schedule: z
+          .string()
+          .min(1)
+          .max(128)
+          .optional()
+          .describe(
+            'When releases may start: a cron expression of five fields, such as "0 2 * * 1-5". Releases are found and verified at once, and rolled out then.',
+          ),
+        timeZone: z
+          .string()
+          .min(1)
+          .max(64)
+          .optional()
+          .describe("The IANA time zone of schedule, such as Europe/Berlin. UTC unless set."),
+        duration: Duration.optional().describe(
+          "How long a window stays open after each time of schedule. 1h unless set.",
+        ),
+        settle: Duration.default("0s").describe(
+          "Wait so long after the last change, at most four times as long in all, so that a half-published pair is not released.",
+        ),
+        minAge: Duration.default("0s").describe(
+          "A pair must have been there so long before it is released.",
+        ),
         historyLimit: z
           .int32()
           .min(1)
@@ -216,15 +251,94 @@ export const AIAppSpec = z
           .default(10)
           .describe("How many past releases are kept, in status and as ControllerRevisions."),
       })
-      .optional(),
+      .optional()
+      .meta(
+        cel(
+          {
+            rule: "has(self.schedule) || (!has(self.timeZone) && !has(self.duration))",
+            message:
+              "release.timeZone and release.duration need release.schedule: set it, or remove them",
+          },
+          {
+            rule: "!has(self.duration) || (duration(self.duration) >= duration('1m') && duration(self.duration) <= duration('168h'))",
+            message: "release.duration must be between 1m and 168h",
+          },
+          {
+            rule: "duration(self.settle) <= duration('24h')",
+            message: "release.settle must be at most 24h",
+          },
+          {
+            rule: "duration(self.minAge) <= duration('720h')",
+            message: "release.minAge must be at most 720h",
+          },
+        ),
+      ),
+    verify: z
+      .object({
+        enabled: z
+          .boolean()
+          .default(true)
+          .describe("false: releases are rolled out unverified. Failures are still undone."),
+        samples: z
+          .boolean()
+          .default(true)
+          .describe(
+            "The new pods must answer the samples of the bundle as recorded, before they get a request.",
+          ),
+        timeout: Duration.default("10m").describe(
+          "How long a verification may run once its pod has started.",
+        ),
+        job: z
+          .object({
+            image: z.string().min(1).max(1024).describe("The test container's image."),
+            command: z.array(z.string().max(4096)).max(64).optional(),
+            args: z.array(z.string().max(4096)).max(64).optional(),
+            env: z
+              .array(
+                z.object({
+                  name: z
+                    .string()
+                    .min(1)
+                    .max(253)
+                    .regex(/^[-._A-Za-z][-._A-Za-z0-9]*$/),
+                  value: z.string().max(32_768).optional(),
+                  valueFrom: z.looseObject({}).optional().meta(preserveUnknown),
+                }),
+              )
+              .max(64)
+              .optional()
+              .meta(listMap("name")),
+          })
+          .optional()
+          .describe(
+            "A test container of your own. It runs beside the new server before any request reaches it, finds it at AIAPP_URL, and decides by its exit status.",
+          ),
+      })
+      .optional()
+      .meta(
+        cel({
+          rule: "duration(self.timeout) >= duration('10s') && duration(self.timeout) <= duration('24h')",
+          message: "verify.timeout must be between 10s and 24h",
+        }),
+      )
+      .describe("How a release is verified before it gets any request."),
     rollout: z
       .object({
         strategy: z
           .enum(["Rolling"])
           .default("Rolling")
           .describe("Rolling: new pods first, old pods leave when the new ones are ready."),
+        progressDeadline: Duration.default("10m").describe(
+          "A rollout that makes no progress for so long is undone and not tried again. Waiting for a node does not count.",
+        ),
       })
-      .optional(),
+      .optional()
+      .meta(
+        cel({
+          rule: "duration(self.progressDeadline) >= duration('10s') && duration(self.progressDeadline) <= duration('24h')",
+          message: "rollout.progressDeadline must be between 10s and 24h",
+        }),
+      ),
     credentials: z
       .object({
         storage: ObjectName.optional().describe(
@@ -310,6 +424,14 @@ export const AIAppSpec = z
         port: Port.default(8080),
         readinessPath: z.string().max(512).regex(/^\//).default("/v2/health/ready"),
         livenessPath: z.string().max(512).regex(/^\//).default("/v2/health/live"),
+        scorePath: z
+          .string()
+          .max(512)
+          .regex(/^\//)
+          .optional()
+          .describe(
+            "Where the samples of the bundle are posted to verify a release. Without it, an image that is not the project's model server is verified by its readiness and verify.job.",
+          ),
       })
       .optional()
       .describe("For code images that are not our model server."),
@@ -388,6 +510,11 @@ export const ReleaseStatus = z.object({
   /** RFC 3339: when the phase began. */
   since: z.string(),
   phase: z.enum(phases),
+  /** Why it is in this phase: of a failed release the cause. */
+  reason: z.string().optional(),
+  message: z.string().optional(),
+  /** Who asked for it, when a person did. */
+  by: z.string().optional(),
 });
 export type ReleaseStatus = z.infer<typeof ReleaseStatus>;
 
@@ -457,7 +584,7 @@ export const rootRules: readonly CelRule[] = [
       "name must be lower-case letters, digits and '-', begin with a letter and hold no dot: a Service is named after it",
   },
   {
-    rule: "!self.metadata.name.endsWith('-candidate')",
-    message: "name must not end in -candidate: that is the name of another app's candidate",
+    rule: "!self.metadata.name.endsWith('-candidate') && !self.metadata.name.endsWith('-verify')",
+    message: "name must not end in -candidate or -verify: those are names of another app's objects",
   },
 ];

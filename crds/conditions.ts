@@ -26,12 +26,23 @@ export const podReasons = [
   "PodNotReady",
 ] as const;
 
+/** How a verification fails, beside what its pod may fail with. */
+export const verificationReasons = [
+  "VerificationFailed",
+  "VerificationTimedOut",
+  "SamplesInvalid",
+] as const;
+
 export const reasons = [
   // what goes well
   "Released",
   "Serving",
   "Polled",
   "MinimumReplicasAvailable",
+  "Settling",
+  "Verifying",
+  "AwaitingApproval",
+  "Scheduled",
   "RollingOut",
   "Progressing",
   "Suspended",
@@ -56,12 +67,18 @@ export const reasons = [
   "AmbiguousVersions",
   "DowngradeRefused",
   "BadManifest",
+  // by hand
+  "Held",
+  "HoldInvalid",
+  "Aborted",
   // either
   "SecretNotFound",
   "SecretInvalid",
   "HostNotAllowed",
   "CredentialsMissing",
   ...podReasons,
+  ...verificationReasons,
+  "ProgressDeadlineExceeded",
   // the cluster
   "NameConflict",
   "ApplyRefused",

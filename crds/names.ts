@@ -25,6 +25,18 @@ export const labels = {
 export const annotations = {
   /** Any new value means "poll and reconcile now"; `status.lastHandledReconcileAt` echoes handled values. */
   requestedAt: `${GROUP}/requestedAt`,
+  /** Names the release that may be rolled out (release.approval: Manual). */
+  approve: `${GROUP}/approve`,
+  /** Names the release that is to run, whatever the sources show, until the annotation is removed. */
+  hold: `${GROUP}/hold`,
+  /** Names the failed release that is to be tried again: `<id>`, or `<id>/<anything new>` to try it once more. */
+  retry: `${GROUP}/retry`,
+  /** Names the release under way that is to be given up. */
+  abort: `${GROUP}/abort`,
+  /** Names the release that waits for nothing: no window, no minimum age. */
+  releaseNow: `${GROUP}/release-now`,
+  /** On the Job that verifies a release: which attempt it is. */
+  attempt: `${GROUP}/attempt`,
   /** On owned objects: a hash of what was applied, so that a field that is no longer wanted is noticed. */
   applied: `${GROUP}/applied`,
   /** On every pod: the version folder. */
@@ -42,7 +54,17 @@ export const MAX_NAME_LENGTH = 52;
 
 export const MODEL_MOUNT_PATH = "/models";
 
-export const containers = { server: "server", pull: "model-pull" } as const;
+export const containers = {
+  server: "server",
+  pull: "model-pull",
+  samples: "samples",
+  job: "verify",
+} as const;
+
+/** The Job that verifies a release before it gets requests. */
+export function verificationName(app: string): string {
+  return `${app}-verify`;
+}
 
 /** The ControllerRevision that records a release, and the pod template that one rollout of it used. */
 export function revisionName(app: string, releaseId: string, rendering: string): string {

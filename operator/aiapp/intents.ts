@@ -5,9 +5,70 @@ import { annotations } from "../../crds/names.ts";
 export interface Intents {
   /** `aiapp.dev/requestedAt`: poll now. Handled once the same token is in `status.lastHandledReconcileAt`. */
   readonly pollToken: string | undefined;
+  /** The release that may be rolled out though approval is manual. */
+  readonly approve: Asked | undefined;
+  /** The release that is to run until the annotation is removed. */
+  readonly hold: Asked | undefined;
+  /** The failed release that is to be tried again. */
+  readonly retry: (Asked & { readonly token: string }) | undefined;
+  /** The release under way that is to be given up. */
+  readonly abort: Asked | undefined;
+  /** The release that waits for no window and no minimum age. */
+  readonly releaseNow: Asked | undefined;
 }
 
-export function readIntents({ metadata }: AIApp): Intents {
-  const notes = metadata.annotations ?? {};
-  return { pollToken: notes[annotations.requestedAt] };
+/** A release that a person names. */
+export interface Asked {
+  readonly id: string;
+  /** Who set the annotation and when, as far as the API server recorded it. */
+  readonly by: string;
+}
+
+const MAX_VALUE = 256;
+
+export function readIntents(app: AIApp): Intents {
+  const notes = app.metadata.annotations ?? {};
+  const read = (name: string): string | undefined => {
+    const value = notes[name]?.trim().slice(0, MAX_VALUE);
+    return value === "" ? undefined : value;
+  };
+  const asked = (name: string): Asked | undefined => {
+    const id = read(name);
+    return id === undefined ? undefined : { id, by: askedBy(app, name) };
+  };
+  const retry = read(annotations.retry);
+  return {
+    pollToken: notes[annotations.requestedAt],
+    approve: asked(annotations.approve),
+    hold: asked(annotations.hold),
+    retry:
+      retry === undefined
+        ? undefined
+        : {
+            id: retry.split("/", 1)[0] ?? "",
+            token: retry,
+            by: askedBy(app, annotations.retry),
+          },
+    abort: asked(annotations.abort),
+    releaseNow: asked(annotations.releaseNow),
+  };
+}
+
+/** The field manager that owns an annotation, and the time of its last write (metadata.managedFields). */
+function askedBy({ metadata }: AIApp, annotation: string): string {
+  const entries: unknown = Reflect.get(metadata, "managedFields");
+  if (!Array.isArray(entries)) return "annotation";
+  for (const entry of entries as readonly unknown[]) {
+    const { manager, time, fieldsV1 } = Object(entry) as Record<string, unknown>;
+    if (owns(fieldsV1, ["f:metadata", "f:annotations", `f:${annotation}`]))
+      return [manager, time].filter((part) => typeof part === "string").join(" at ");
+  }
+  return "annotation";
+}
+
+function owns(fields: unknown, path: readonly string[]): boolean {
+  const [key, ...rest] = path;
+  if (key === undefined) return true;
+  if (typeof fields !== "object" || fields === null || !(key in fields)) return false;
+  return owns(Reflect.get(fields, key), rest);
 }

@@ -6,9 +6,10 @@ import type { Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
 import { milliseconds } from "./duration.ts";
 import { slotOf, type Observed, type OwnedSlots, type Slot, type SourceView } from "./observed.ts";
-import { readRecord } from "./release/record.ts";
+import { isVerifying, makeLedger } from "./release/ledger.ts";
+import { readRecord, type ReleaseRecord } from "./release/record.ts";
 import type { createSourceResolver, ResolvedSource } from "./resolve-sources.ts";
-import { ownedObjects, slotNames, type OwnedObject } from "./resources/owned.ts";
+import { ownedObjects, slotNames, type Needs, type OwnedObject } from "./resources/owned.ts";
 
 export interface ObserveTools {
   readonly kube: Kube;
@@ -25,10 +26,12 @@ export async function observe(
 ): Promise<Observed> {
   const { cache, poller, resolver } = tools;
   const key = `${app.metadata.namespace}/${app.metadata.name}`;
+  const records = readRecords(app, key, cache);
+  const needs = { spec: app.spec, isVerifying: isVerifying(makeLedger(records)) };
   const [image, model, owned] = await Promise.all([
     resolver.image(app, signal),
     resolver.model(app, signal),
-    observeOwned(app, tools, signal),
+    observeOwned(app, needs, tools, signal),
   ]);
   const intervalMs = milliseconds(app.spec.interval);
   poller.want(
@@ -40,28 +43,33 @@ export async function observe(
   return {
     app,
     owned,
-    records: cache
-      .of(kinds.controllerRevision)
-      .indexed(key)
-      .filter((revision) =>
-        revision.metadata?.ownerReferences?.some(({ uid }) => uid === app.metadata.uid),
-      )
-      .flatMap((revision) => readRecord(revision) ?? []),
+    records,
     pods: cache.pods.indexed(key),
     image: viewOf(image, poller),
     model: viewOf(model, poller),
   };
 }
 
+function readRecords(app: AIApp, key: string, cache: Cache): readonly ReleaseRecord[] {
+  return cache
+    .of(kinds.controllerRevision)
+    .indexed(key)
+    .filter(({ metadata }) =>
+      metadata?.ownerReferences?.some(({ uid }) => uid === app.metadata.uid),
+    )
+    .flatMap((revision) => readRecord(revision) ?? []);
+}
+
 async function observeOwned(
   app: AIApp,
+  needs: Needs,
   tools: ObserveTools,
   signal: AbortSignal,
 ): Promise<OwnedSlots> {
   const slots = await Promise.all(
     slotNames.map(async (name) => [
       name,
-      await observeSlot(app, ownedObjects[name] as OwnedObject, tools, signal),
+      await observeSlot(app, ownedObjects[name] as OwnedObject, needs, tools, signal),
     ]),
   );
   // Every slot of the table, each with the kind that its entry names.
@@ -71,13 +79,15 @@ async function observeOwned(
 /** What the cache lacks is read from the API server: the name may be free, or taken by an object of another owner. */
 async function observeSlot(
   app: AIApp,
-  { kind, isWanted }: OwnedObject,
+  { kind, nameOf, isNeeded }: OwnedObject,
+  needs: Needs,
   { kube, cache }: ObserveTools,
   signal: AbortSignal,
 ): Promise<Slot<KubernetesObject>> {
-  const { namespace, name } = app.metadata;
+  const { namespace } = app.metadata;
+  const name = nameOf(app.metadata.name);
   const cached = cache.of(kind).get(namespace, name);
-  if (cached === undefined && !isWanted(app)) return { state: "absent" };
+  if (cached === undefined && !isNeeded(needs)) return { state: "absent" };
   const found = cached ?? (await kube.get(kind, namespace, name, signal));
   return found === undefined ? { state: "absent" } : slotOf(app, kind, found);
 }

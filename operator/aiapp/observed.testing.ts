@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { z } from "zod";
 
 import { AIApp, type AIAppSpec } from "../../crds/aiapp.ts";
-import { API_VERSION, KIND, MANAGER } from "../../crds/names.ts";
+import { API_VERSION, KIND, labels, MANAGER, verificationName } from "../../crds/names.ts";
 import { OperatorError, type ErrorCode } from "../errors.ts";
 import {
   kinds,
@@ -54,6 +54,8 @@ export function aiapp(spec: SpecInput = {}): AIApp {
       image: "example.azurecr.io/cats:1",
       modelVersion: "latest",
       model: { store: "https://models.blob.core.windows.net/models", name: "cats" },
+      // What most tests are about comes after the verification.
+      verify: { enabled: false },
       ...spec,
     },
   });
@@ -163,6 +165,71 @@ export class World {
     this.#status("all");
   }
 
+  /** What the verification of a release finds: `<Reason>: message`, or undefined when it passes. */
+  judge: (release: ReleaseRecord) => string | undefined = () => undefined;
+
+  /** The verification under way ends, if there is one. */
+  verify(): this {
+    const job = this.get(kinds.job, verificationName(this.app.metadata.name));
+    const id = job?.metadata?.labels?.[labels.release];
+    const record = this.records.find((one) => one.id === id);
+    if (job === undefined || record === undefined) return this;
+    const finding = this.judge(record);
+    job.status = {
+      conditions: [{ type: finding === undefined ? "Complete" : "Failed", status: "True" }],
+    };
+    const state = {
+      terminated: { exitCode: finding === undefined ? 0 : 1, message: finding ?? "" },
+    };
+    const server = { name: "samples", image: "", imageID: "", ready: false, restartCount: 0 };
+    this.pods = [
+      ...this.pods.filter(({ metadata }) => metadata?.labels?.[labels.role] === "stable"),
+      {
+        metadata: {
+          name: "cats-verify-1",
+          labels: { [labels.release]: record.id, [labels.role]: "verification" },
+        },
+        status: {
+          phase: finding === undefined ? "Succeeded" : "Failed",
+          containerStatuses: [{ ...server, state }],
+        },
+      },
+    ];
+    return this;
+  }
+
+  /** A pod of the Deployment's release fails for good. */
+  crash(message = "Error: cannot serve"): this {
+    const state = { terminated: { exitCode: 1, message } };
+    const server = { name: "server", image: "", imageID: "", ready: false, restartCount: 3 };
+    const release = this.deployedRelease ?? "";
+    this.pods = [
+      {
+        metadata: {
+          name: "cats-1",
+          labels: { [labels.release]: release, [labels.role]: "stable" },
+        },
+        status: { containerStatuses: [{ ...server, state }] },
+      },
+    ];
+    return this;
+  }
+
+  annotate(name: string, value: string | undefined): this {
+    const notes = { ...this.app.metadata.annotations };
+    if (value === undefined) delete notes[name];
+    else notes[name] = value;
+    this.app = { ...this.app, metadata: { ...this.app.metadata, annotations: notes } };
+    return this;
+  }
+
+  /** The record of a model version, or of what the test names. */
+  record(match: (record: ReleaseRecord) => boolean): ReleaseRecord {
+    const found = this.records.find(match);
+    if (found === undefined) throw new Error("there is no such release");
+    return found;
+  }
+
   /** The Deployment controller has seen the Deployment, and no new pod serves yet. */
   beginRollout(): void {
     this.#status("none");
@@ -220,10 +287,9 @@ export class World {
     return this.get(kinds.deployment)?.spec?.template.metadata?.labels?.["aiapp.dev/release"];
   }
 
-  #slot<T extends KubernetesObject>(kind: Kind<T>): Slot<T> {
-    const object = this.get(kind);
-    if (object === undefined) return { state: "absent" };
-    return slotOf(this.app, kind, object);
+  #slot({ kind, nameOf }: OwnedObject): Slot<KubernetesObject> {
+    const object = this.get(kind, nameOf(this.app.metadata.name));
+    return object === undefined ? { state: "absent" } : slotOf(this.app, kind, object);
   }
 
   observe(): Observed {
@@ -236,7 +302,7 @@ export class World {
     return {
       app: this.losesStatus ? withoutStatus : this.app,
       owned: Object.fromEntries(
-        slotNames.map((name) => [name, this.#slot((ownedObjects[name] as OwnedObject).kind)]),
+        slotNames.map((name) => [name, this.#slot(ownedObjects[name] as OwnedObject)]),
       ) as OwnedSlots,
       records: this.records,
       pods: this.pods,
@@ -262,8 +328,9 @@ export class World {
 
   /** Reconciles until there is nothing left to do; rollouts go well. */
   converge(): this {
-    for (let round = 0; round < 20; round += 1) {
+    for (let round = 0; round < 40; round += 1) {
       this.rollOut();
+      this.verify();
       if (this.reconcile().actions.length === 0) return this;
     }
     throw new Error(`does not come to rest: ${describeActions(this.plan()).join(", ")}`);

@@ -639,7 +639,7 @@ describe("what others do to our objects", () => {
   it("is left alone where we say nothing", () => {
     const world = released();
     const deployment = deploymentOf(world);
-    Object.assign(deployment.spec, { progressDeadlineSeconds: 60, minReadySeconds: 5 });
+    Object.assign(deployment.spec, { minReadySeconds: 5 });
     expect(world.plan().actions).toEqual([]);
   });
 
@@ -711,8 +711,9 @@ describe("the history", () => {
     const world = released({ release: { historyLimit: 1 } });
     publishVersion(world, "2");
     world.poll().converge();
-    // Two more that never come out.
+    // Two more that a change of the spec supersedes before they are rolled out.
     for (const version of ["3", "4"]) {
+      world.change({ modelVersion: version });
       publishVersion(world, version);
       world.poll().reconcile();
       world.beginRollout();

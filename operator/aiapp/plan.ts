@@ -11,9 +11,10 @@ import { buildStatus } from "./status.ts";
 import { findConflict } from "./steps/conflict.ts";
 import { diagnose } from "./steps/diagnose.ts";
 import { findPair } from "./steps/pair.ts";
-import { advanceReleases, unchanged, type PhaseChange } from "./steps/releases.ts";
+import { advanceReleases, unchanged, type PhaseChange, type Situation } from "./steps/releases.ts";
 import { readRollout } from "./steps/rollout.ts";
-import { targetOf } from "./steps/target.ts";
+import { targetOf, verificationOf } from "./steps/target.ts";
+import { readVerification } from "./steps/verification.ts";
 import { decideWanted } from "./steps/wanted.ts";
 import { applyOwned } from "./steps/workloads.ts";
 
@@ -47,27 +48,39 @@ export function planNothing(observed: Observed, puller: PullerSettings, now: num
 function decide(observed: Observed, puller: PullerSettings, now: number, mayAct: boolean): Plan {
   const { app } = observed;
   const intents = readIntents(app);
-  const conflict = findConflict(observed);
-  const pair = findPair(observed);
   const before = makeLedger(observed.records);
+  const conflict = findConflict(observed, before);
+  const pair = findPair(observed);
   const wanted = decideWanted(observed, pair.pair, before, puller);
   const rollout = readRollout(observed);
-  const mayWrite = mayAct && conflict === undefined;
-  const releases = mayWrite
-    ? advanceReleases(before, { app, wanted: wanted.release, rollout, puller, now })
-    : unchanged(before);
-  const { ledger, changes } = releases;
-  const target = targetOf(ledger);
   const trouble = diagnose(observed, rollout);
+  const verification = readVerification(observed, before.candidate);
+  const situation: Situation = {
+    app,
+    asked: wanted.release,
+    intents,
+    rollout,
+    trouble,
+    verification,
+    window: undefined,
+    puller,
+    now,
+  };
+  const mayWrite = mayAct && conflict === undefined;
+  const releases = mayWrite ? advanceReleases(before, situation) : unchanged(before, situation);
+  const { ledger, changes, wakeAt } = releases;
+  const target = targetOf(ledger);
   const status = buildStatus({
     observed,
     pair,
     conflict,
     wanted,
+    releases,
     ledger,
     target,
     rollout,
     trouble,
+    verification,
     now,
   });
   return {
@@ -75,14 +88,19 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
       ...pair.polls,
       ...requestedPolls(observed, intents, now),
       ...releases.actions,
-      ...(mayWrite ? applyOwned(observed, target) : []),
+      ...(mayWrite
+        ? applyOwned(observed, { target, verification: verificationOf(ledger), puller })
+        : []),
       ...releases.prune,
     ],
     status,
     isStatusDue: !isPolling(observed, pair.polls),
     changes,
     events: eventsOf(changes, app.status, status),
-    requeueAfterMs: requeueAfter(observed),
+    requeueAfterMs: Math.min(
+      requeueAfter(observed),
+      wakeAt === undefined ? RESYNC_MS : Math.max(0, wakeAt - now),
+    ),
   };
 }
 

@@ -4,11 +4,12 @@ import type { AIAppStatus, Phase, ReleaseStatus, SourceStatus } from "../../crds
 import { parseReference } from "../sources/reference.ts";
 import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
 import { buildConditions, timestamp } from "./conditions/build.ts";
+import { describeBlame } from "./conditions/facts.ts";
 import type { Findings } from "./conditions/findings.ts";
 import { readIntents } from "./intents.ts";
 import { ours, type SourceView } from "./observed.ts";
 import type { Release } from "./release/identity.ts";
-import { phaseOf, phaseSince, releasedAt } from "./release/ledger.ts";
+import { phaseOf, phaseSince, releasedAt, type Ledger } from "./release/ledger.ts";
 import type { ReleaseRecord } from "./release/record.ts";
 import { roleSelector } from "./resources/owner.ts";
 import { urlOf } from "./resources/service.ts";
@@ -23,6 +24,10 @@ export function buildStatus(findings: Findings): AIAppStatus {
   const { stable, previous, candidate } = ledger;
   const url = urlOf(app, ours(owned.service));
   const { pollToken } = readIntents(app);
+  const failed = quarantined(ledger);
+  const { gates } = findings.releases;
+  const opensAt = gates === undefined || gates.scheduled.isOpen ? undefined : gates.scheduled.until;
+  const nextReleaseTime = opensAt === undefined ? undefined : timestamp(opensAt);
   const status: AIAppStatus = {
     observedGeneration: app.metadata.generation,
     conditions: buildConditions(findings),
@@ -36,6 +41,8 @@ export function buildStatus(findings: Findings): AIAppStatus {
     ...(candidate && { candidate: inPhase(candidate) }),
     ...(previous && { previous: released(previous) }),
     history: ledger.all.slice(0, app.spec.release?.historyLimit ?? 10).map(inPhase),
+    ...(failed.length > 0 && { quarantined: failed }),
+    ...(nextReleaseTime !== undefined && { nextReleaseTime }),
     sources: {
       image: sourceStatus(observed.image, tagOf(observed.image)),
       model: sourceStatus(observed.model, versionOf(observed.model)),
@@ -50,7 +57,25 @@ function released(record: ReleaseRecord): ReleaseStatus {
 }
 
 function inPhase(record: ReleaseRecord): ReleaseStatus {
-  return statusOf(record, phaseOf(record), phaseSince(record));
+  const { reason, message, by } = record.journal.at(-1) ?? {};
+  const text = [message, describeBlame(record)].filter(Boolean).join("; ");
+  return {
+    ...statusOf(record, phaseOf(record), phaseSince(record)),
+    ...(reason !== undefined && { reason }),
+    ...(text !== "" && { message: text }),
+    ...(by !== undefined && { by }),
+  };
+}
+
+/** The failed releases that are not tried again. */
+function quarantined({ all }: Ledger): NonNullable<AIAppStatus["quarantined"]> {
+  return all
+    .filter((record) => phaseOf(record) === "Failed")
+    .slice(0, 50)
+    .map((record) => {
+      const { id, since, reason = "", message = "" } = inPhase(record);
+      return { id, since, reason, message };
+    });
 }
 
 function statusOf(release: Release, phase: Phase, since: string): ReleaseStatus {

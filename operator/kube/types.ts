@@ -3,6 +3,7 @@ import type {
   KubernetesObject,
   V1ControllerRevision,
   V1Deployment,
+  V1Job,
   V1Lease,
   V1Pod,
   V1PodDisruptionBudget,
@@ -20,6 +21,7 @@ export type {
   V1ControllerRevision,
   V1Deployment,
   V1EnvVar,
+  V1Job,
   V1Lease,
   V1ObjectMeta,
   V1OwnerReference,
@@ -69,6 +71,7 @@ export const kinds = {
     "HorizontalPodAutoscaler",
     "horizontalpodautoscalers",
   ),
+  job: kind<V1Job>("batch/v1", "Job", "jobs"),
   lease: kind<V1Lease>("coordination.k8s.io/v1", "Lease", "leases"),
   pod: kind<V1Pod>("v1", "Pod", "pods"),
   podDisruptionBudget: kind<V1PodDisruptionBudget>(

@@ -57,9 +57,11 @@ beforeAll(async () => {
         },
       },
       target,
+      verification: { record: target, attempt: 1 },
       replicas: 2,
+      puller,
     });
-    if (object === undefined) throw new Error(`${name} is not built`);
+    if (typeof object === "string") throw new Error(`${name} is not built`);
     await kube.apply(entry.kind, object, { fieldManager: MANAGER, force: true }, signal);
   }
   await server

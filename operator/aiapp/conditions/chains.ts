@@ -1,7 +1,12 @@
+import { annotations } from "../../../crds/names.ts";
 import { reasonOf } from "../../errors.ts";
 import {
+  candidatePhase,
   describeRollout,
   describeTarget,
+  describeVerification,
+  describeWait,
+  failedAsked,
   targetAnswersSpec,
   targetIsComplete,
   whyNotChosen,
@@ -68,7 +73,9 @@ export const stableServes: Check = ({ ledger: { stable }, rollout }) =>
     : undefined;
 
 export const nothingToRun: Check = (findings) => {
-  const why = findings.target === undefined ? whyNotChosen(findings) : undefined;
+  const { target, ledger } = findings;
+  const isEmpty = target === undefined && ledger.candidate === undefined;
+  const why = isEmpty ? whyNotChosen(findings) : undefined;
   return why && isFalse(why.reason, why.message);
 };
 
@@ -93,6 +100,36 @@ export const sourcesPolled: Check = ({ observed: { image, model } }) =>
         message: "waiting for the first poll of the registry and the model store",
       };
 
+/** A person holds a release: automation does not move past it. */
+export const held: Check = ({ releases: { choice }, observed }) => {
+  if (choice.as !== "held") return undefined;
+  const id = observed.app.metadata.annotations?.[annotations.hold] ?? "";
+  return choice.invalidHold === undefined
+    ? isFalse("Held", `release ${id} is held: remove the annotation ${annotations.hold} to go on`)
+    : isFalse(
+        "HoldInvalid",
+        `the annotation ${annotations.hold} names ${id}: ${choice.invalidHold}; name another release, or remove it`,
+      );
+};
+
+/** It has been found, and something has to happen before its rollout. */
+export const candidateWaits: Check = (findings) => {
+  const phase = candidatePhase(findings);
+  return phase === "Settling" || phase === "AwaitingApproval" || phase === "Scheduled"
+    ? isFalse(phase, describeWait(findings) ?? `the next release is ${phase}`)
+    : undefined;
+};
+
+export const verifying: Check = (findings) =>
+  candidatePhase(findings) === "Verifying"
+    ? isFalse("Verifying", describeVerification(findings))
+    : undefined;
+
+export const askedFailed: Check = (findings) => {
+  const failed = findings.ledger.candidate === undefined ? failedAsked(findings) : undefined;
+  return failed && isFalse(failed.reason, failed.message);
+};
+
 export const chains = {
   Ready: [
     nameConflict,
@@ -101,6 +138,9 @@ export const chains = {
     podsFailing,
     nothingToRun,
     stableDown,
+    candidateWaits,
+    verifying,
+    askedFailed,
     rollingOut,
   ],
   Available: [
@@ -114,6 +154,10 @@ export const chains = {
     suspendedBeforePolling,
     sourcesUnknown,
     targetReleased,
+    held,
+    candidateWaits,
+    verifying,
+    askedFailed,
     suspended,
     podsFailing,
     rollingOut,

@@ -5,7 +5,9 @@ import type { ReleaseRecord } from "../release/record.ts";
 import type { Conflict } from "../steps/conflict.ts";
 import type { Trouble } from "../steps/diagnose.ts";
 import type { PairFound } from "../steps/pair.ts";
+import type { Releases } from "../steps/releases.ts";
 import type { Rollout } from "../steps/rollout.ts";
+import type { VerificationState } from "../steps/verification.ts";
 import type { Wanted } from "../steps/wanted.ts";
 
 /** All that conditions are derived from. */
@@ -14,12 +16,14 @@ export interface Findings {
   readonly pair: PairFound;
   readonly conflict: Conflict | undefined;
   readonly wanted: Wanted;
+  readonly releases: Releases;
   /** As it will be once the plan's actions are done. */
   readonly ledger: Ledger;
   /** What the stable set is to run. */
   readonly target: ReleaseRecord | undefined;
   readonly rollout: Rollout;
   readonly trouble: Trouble | undefined;
+  readonly verification: VerificationState | undefined;
   readonly now: number;
 }
 

@@ -1,4 +1,15 @@
-import { describeRollout, targetAnswersSpec, targetIsComplete, whyNotChosen } from "./facts.ts";
+import { candidateWaits, held } from "./chains.ts";
+import {
+  candidatePhase,
+  describeRollout,
+  describeVerification,
+  describeWait,
+  failedAsked,
+  isSpecChange,
+  targetAnswersSpec,
+  targetIsComplete,
+  whyNotChosen,
+} from "./facts.ts";
 import { isTrue, type Check, type Findings, type Verdict } from "./findings.ts";
 
 /**
@@ -14,16 +25,35 @@ const conflictStalls: Check = ({ conflict }) =>
 const podsStall: Check = ({ trouble }) =>
   trouble !== undefined && !trouble.isPassing ? isTrue(trouble.reason, trouble.message) : undefined;
 
+/** What the spec asks for now cannot be chosen, and waiting does not help. */
 const choiceStalls: Check = (findings) => {
-  const why = findings.target === undefined ? whyNotChosen(findings) : undefined;
+  const why = isSpecChange(findings) ? whyNotChosen(findings) : undefined;
   return why?.needsUser === true ? isTrue(why.reason, why.message) : undefined;
 };
 
-const stalled: readonly Check[] = [conflictStalls, podsStall, choiceStalls];
+/** What the spec asks for now has failed. What only polling found does not stall: the spec is served as before. */
+const askedStalls: Check = (findings) => {
+  const failed = isSpecChange(findings) ? failedAsked(findings) : undefined;
+  return failed && findings.ledger.candidate === undefined
+    ? isTrue(failed.reason, failed.message)
+    : undefined;
+};
 
-/** Nothing moves until a person changes something. @param ready while True, nobody is stalled */
+const holdStalls: Check = (findings) => {
+  const verdict = findings.releases.choice.invalidHold === undefined ? undefined : held(findings);
+  return verdict && isTrue(verdict.reason, verdict.message);
+};
+
+/** These hold whether or not something serves: the user's change has not come out, and will not. */
+const changeStalled: readonly Check[] = [choiceStalls, askedStalls, holdStalls];
+const nothingServes: readonly Check[] = [conflictStalls, podsStall];
+
+/** Nothing moves until a person changes something. */
 export function findStalled(findings: Findings, ready: Verdict): Verdict | undefined {
-  return ready.status === "True" ? undefined : firstOf(stalled, findings);
+  const serves = ready.status === "True";
+  return (
+    (serves ? undefined : firstOf(nothingServes, findings)) ?? firstOf(changeStalled, findings)
+  );
 }
 
 const conflictPasses: Check = ({ conflict }) =>
@@ -51,7 +81,32 @@ const progressing: Check = (findings) =>
     ? isTrue("Progressing", describeRollout(findings))
     : undefined;
 
-const reconciling: readonly Check[] = [conflictPasses, sourcesAwaited, podsRecover, progressing];
+const candidateProgresses: Check = (findings) => {
+  const { trouble } = findings;
+  const phase = candidatePhase(findings);
+  if (phase === "Settling")
+    return isTrue(phase, describeWait(findings) ?? "waiting for further changes");
+  if (phase === "Verifying") return isTrue(phase, describeVerification(findings));
+  // A fault of a node, the registry or the store: the release waits for it to pass.
+  return phase === "RollingOut" && trouble?.isInfrastructure === true
+    ? isTrue(trouble.reason, trouble.message)
+    : undefined;
+};
+
+/** What polling found waits while the spec is served as before; a user's change is still to come out. */
+const changeWaits: Check = (findings) => {
+  const verdict = isSpecChange(findings) ? candidateWaits(findings) : undefined;
+  return verdict && isTrue(verdict.reason, verdict.message);
+};
+
+const reconciling: readonly Check[] = [
+  conflictPasses,
+  sourcesAwaited,
+  candidateProgresses,
+  changeWaits,
+  podsRecover,
+  progressing,
+];
 
 /** The operator or the cluster is working on it. */
 export function findReconciling(findings: Findings): Verdict | undefined {

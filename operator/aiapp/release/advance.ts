@@ -1,64 +1,218 @@
 import type { Phase } from "../../../crds/aiapp.ts";
+import type { Gate, Gates } from "./gates.ts";
 
 /**
  * The state machine of a release: one table, one row a transition, the first row that applies counts. Pure: everything
- * that it rests on is in `Facts` and the time. What the phases mean to the cluster is decided elsewhere
- * (`steps/target.ts`); here is only when one ends and which one follows.
+ * that it rests on is in `Facts`. What the phases mean to the cluster is decided in `steps/target.ts`; here is only when
+ * one ends and which one follows.
  */
 
-/** Where a release stands; `None` before anything of it is recorded. */
+/** Where a release stands; `None` before it is on its way. */
 export type State =
   | { readonly phase: "None" }
   | { readonly phase: Phase; /** Milliseconds. */ readonly since: number };
 
-/** What transitions are decided on. Releases are named by id. */
-export interface Facts {
-  /** What the spec and the sources ask for now; undefined while that is not known. */
-  readonly wanted: string | undefined;
-  readonly stable: string | undefined;
-  /** The release that the transition is about. */
-  readonly subject: string;
-  /** Every pod of the Deployment is of the subject, and serves. */
-  readonly isComplete: boolean;
+/** A release found bad, or a fault of what is around it. */
+export interface Fault {
+  readonly reason: string;
+  readonly message: string;
+  /** Says nothing about the release: it is tried again. */
+  readonly isInfrastructure: boolean;
 }
 
+/** What transitions are decided on. Releases are named by id. */
+export interface Facts {
+  /** The release that the transition is about. */
+  readonly subject: string;
+  /** The release to be next; undefined while that is not known, or when it is none but the stable one. */
+  readonly wanted: string | undefined;
+  readonly stable: string | undefined;
+  /** The spec asks for another release than when the subject began. */
+  readonly isSpecChanged: boolean;
+  /** A person holds the wanted release. */
+  readonly isHeld: boolean;
+  /** The subject is verified only to find out what failed. */
+  readonly isProbe: boolean;
+  readonly gates: Gates;
+  readonly verification:
+    | { readonly kind: "running" }
+    | { readonly kind: "passed"; readonly message: string }
+    | { readonly kind: "failed"; readonly fault: Fault }
+    | undefined;
+  /** The subject makes no progress now, whatever the cause: something newer need not wait for it. */
+  readonly isBlocked: boolean;
+  readonly rollout: { readonly isComplete: boolean; readonly fault: Fault | undefined };
+  /** Who gave the subject up. */
+  readonly abortedBy: string | undefined;
+  /** When another attempt after an infrastructure fault is due. Milliseconds. */
+  readonly retryAt: number;
+  readonly now: number;
+}
+
+/** What the journal says of a transition. */
 export interface Why {
   readonly reason?: string;
   readonly message?: string;
+  readonly by?: string;
 }
 
 export interface Transition {
   readonly name: string;
   readonly from: readonly State["phase"][];
   readonly to: Phase;
-  /** Whether it happens now, and what the journal says of it. */
+  /** Whether it happens now. */
   readonly when: (facts: Facts) => Why | undefined;
 }
 
-export const transitions = [
+/** Nothing has been started for these. */
+const waiting = ["Settling", "AwaitingApproval", "Scheduled"] as const;
+/** Pods of the release are there. */
+const active = ["Verifying", "RollingOut"] as const;
+const open = [...waiting, ...active] as const;
+
+function isShut(gate: Gate): Why | undefined {
+  return gate.isOpen ? undefined : { message: gate.message };
+}
+
+/** A phase that begins once the verification has passed says so: it is never done twice. */
+function afterVerification({ verification, gates }: Facts): Why | undefined {
+  if (gates.verified.isOpen) return {};
+  return verification?.kind === "passed"
+    ? { reason: "Verified", message: verification.message }
+    : undefined;
+}
+
+function isDue({ subject, wanted, stable }: Facts): boolean {
+  return subject === wanted && subject !== stable;
+}
+
+export const transitions: readonly Transition[] = [
   {
-    name: "begin",
-    from: ["None"],
-    to: "RollingOut",
-    when: ({ wanted, stable, subject }) =>
-      subject === wanted && subject !== stable ? {} : undefined,
+    name: "abort",
+    from: open,
+    to: "Failed",
+    when: ({ abortedBy }) =>
+      abortedBy === undefined
+        ? undefined
+        : { reason: "Aborted", message: "given up by annotation aiapp.dev/abort", by: abortedBy },
   },
   {
-    name: "supersede",
-    from: ["RollingOut"],
+    name: "supersede: the spec asks for another",
+    from: open,
     to: "Superseded",
-    when: ({ wanted, subject }) =>
-      wanted !== undefined && wanted !== subject
+    when: ({ subject, wanted, isSpecChanged, isHeld }) =>
+      wanted !== undefined && wanted !== subject && (isSpecChanged || isHeld)
         ? { message: `release ${wanted} is wanted instead` }
+        : undefined,
+  },
+  {
+    name: "supersede: polling found another before anything was started",
+    from: waiting,
+    to: "Superseded",
+    when: ({ subject, wanted }) =>
+      wanted !== undefined && wanted !== subject
+        ? { message: `release ${wanted} is newer` }
+        : undefined,
+  },
+  {
+    name: "supersede: it was withdrawn, or does not move while another waits",
+    from: active,
+    to: "Superseded",
+    when: ({ subject, wanted, stable, isBlocked }) =>
+      wanted !== undefined &&
+      wanted !== subject &&
+      (wanted === stable || stable === undefined || isBlocked)
+        ? { message: `release ${wanted} is wanted instead` }
+        : undefined,
+  },
+  {
+    name: "settle",
+    from: ["None"],
+    to: "Settling",
+    when: (facts) => (isDue(facts) ? isShut(facts.gates.settled) : undefined),
+  },
+  {
+    name: "verify",
+    from: ["None", "Settling"],
+    to: "Verifying",
+    when: (facts) =>
+      isDue(facts) && facts.gates.settled.isOpen && !facts.gates.verified.isOpen ? {} : undefined,
+  },
+  {
+    name: "fail: the verification failed",
+    from: ["Verifying"],
+    to: "Failed",
+    when: ({ verification }) =>
+      verification?.kind === "failed" && !verification.fault.isInfrastructure
+        ? { reason: verification.fault.reason, message: verification.fault.message }
+        : undefined,
+  },
+  {
+    name: "verify again: a fault of the infrastructure",
+    from: ["Verifying"],
+    to: "Verifying",
+    when: ({ verification, retryAt, now }) =>
+      verification?.kind === "failed" && verification.fault.isInfrastructure && now >= retryAt
+        ? { reason: verification.fault.reason, message: verification.fault.message }
+        : undefined,
+  },
+  {
+    name: "park: it passed, and waits for what else is verified",
+    from: ["Verifying"],
+    to: "Superseded",
+    when: (facts) => (facts.isProbe ? afterVerification(facts) : undefined),
+  },
+  {
+    name: "ask for approval",
+    from: ["None", "Settling", "Verifying"],
+    to: "AwaitingApproval",
+    when: (facts) =>
+      isReady(facts) && !facts.gates.approved.isOpen ? afterVerification(facts) : undefined,
+  },
+  {
+    name: "schedule",
+    from: ["None", "Settling", "Verifying", "AwaitingApproval"],
+    to: "Scheduled",
+    when: (facts) =>
+      isReady(facts) && facts.gates.approved.isOpen && !facts.gates.scheduled.isOpen
+        ? afterVerification(facts)
+        : undefined,
+  },
+  {
+    name: "begin",
+    from: ["None", "Settling", "Verifying", "AwaitingApproval", "Scheduled"],
+    to: "RollingOut",
+    when: (facts) =>
+      isReady(facts) && facts.gates.approved.isOpen && facts.gates.scheduled.isOpen
+        ? afterVerification(facts)
         : undefined,
   },
   {
     name: "complete",
     from: ["RollingOut"],
     to: "Released",
-    when: ({ isComplete }) => (isComplete ? {} : undefined),
+    when: ({ rollout }) => (rollout.isComplete ? {} : undefined),
   },
-] as const satisfies readonly Transition[];
+  {
+    name: "undo",
+    from: ["RollingOut"],
+    to: "Failed",
+    when: ({ rollout: { fault }, stable }) =>
+      // With nothing to go back to it goes on: something may still serve.
+      fault !== undefined && !fault.isInfrastructure && stable !== undefined
+        ? { reason: fault.reason, message: fault.message }
+        : undefined,
+  },
+];
+
+/** It has settled, and is still what is wanted; a candidate that is verified goes on though something newer waits. */
+function isReady(facts: Facts): boolean {
+  return (
+    facts.gates.settled.isOpen &&
+    !facts.isProbe &&
+    (isDue(facts) || facts.verification?.kind === "passed")
+  );
+}
 
 export interface Step {
   readonly name: string;
@@ -68,7 +222,7 @@ export interface Step {
 
 /** The transition that is due, if any. */
 export function advance(state: State, facts: Facts): Step | undefined {
-  for (const { name, from, to, when } of transitions as readonly Transition[]) {
+  for (const { name, from, to, when } of transitions) {
     if (!from.includes(state.phase)) continue;
     const why = when(facts);
     if (why !== undefined) return { name, next: to, why };

@@ -75,12 +75,17 @@ export function requestOf(spec: AIAppSpec): string {
   return identify(spec).request;
 }
 
-/** The release that a spec makes of a pair. */
-export function releaseOf(spec: AIAppSpec, pair: Pair): Release {
-  const { store, name } = spec.model;
+/** The release that a spec makes of a pair; the model may be at another place than the spec says now. */
+export function releaseOf(
+  spec: AIAppSpec,
+  pair: Pair,
+  { store, name }: ModelLocation = spec.model,
+): Release {
   const { inputs, inputsHash } = identify(spec);
+  const { image, imageDigest, modelVersion, modelDigest } = pair;
   const model = { store, name };
-  return { id: releaseId(pair, model, inputsHash), ...pair, model, inputs };
+  const id = releaseId(pair, model, inputsHash);
+  return { id, image, imageDigest, modelVersion, modelDigest, model, inputs };
 }
 
 /**
@@ -109,7 +114,8 @@ function inputsOf(spec: AIAppSpec): ReleaseInputs {
       limits: asText(resources.limits),
     },
     podTemplate,
-    server,
+    // Where samples are posted says nothing about the pods.
+    server: server && { ...server, scorePath: undefined },
     serviceAccountName,
     imagePullSecrets,
     nodeSelector,

@@ -2,23 +2,41 @@ import { z } from "zod";
 
 import { phases, type Phase } from "../../../crds/aiapp.ts";
 
+/** What made a release fail: one half, both, only both together, or what the spec says about the pods. */
+export const blames = ["image", "model", "both", "combination", "template"] as const;
+export type Blame = (typeof blames)[number];
+
 /**
  * The journal of a release: one entry for each phase that it entered, oldest first. The last entry is the phase that the
  * release is in. Everything that is reported about a release (phase, history, durations, events, metrics) derives from it.
  */
-export const JournalEntry = z.looseObject({
-  phase: z.enum(phases),
+export interface JournalEntry {
+  readonly phase: Phase;
   /** RFC 3339, with milliseconds. Entries of one AIApp never share a time: later entries have later times. */
+  readonly at: string;
+  readonly reason?: string | undefined;
+  readonly message?: string | undefined;
+  /** Of `Settling`: when the first of several changes in a row was found. RFC 3339. */
+  readonly step?: string | undefined;
+  /** Who asked, when a person did. */
+  readonly by?: string | undefined;
+  /** The value of the annotation aiapp.dev/retry that this entry answers. */
+  readonly retry?: string | undefined;
+  readonly blame?: Blame | undefined;
+}
+export type Journal = readonly JournalEntry[];
+
+/** Members of a newer operator are kept. */
+const Entry = z.looseObject({
+  phase: z.enum(phases),
   at: z.string(),
   reason: z.string().optional(),
   message: z.string().optional(),
-  /** The step within a phase, such as the weight of a canary. */
   step: z.string().optional(),
-  /** Who asked, when a person did. */
   by: z.string().optional(),
+  retry: z.string().optional(),
+  blame: z.enum(blames).optional(),
 });
-export type JournalEntry = z.infer<typeof JournalEntry>;
-export type Journal = readonly JournalEntry[];
 
 /** A journal is an annotation: at most this many entries, each with at most this much text. */
 const MAX_ENTRIES = 40;
@@ -40,7 +58,7 @@ export function readJournal(text: string | undefined): Journal {
   }
   const entries = Entries.safeParse(value);
   if (!entries.success) return [];
-  return entries.data.flatMap((entry) => JournalEntry.safeParse(entry).data ?? []);
+  return entries.data.flatMap((entry) => Entry.safeParse(entry).data ?? []);
 }
 
 export function writeJournal(journal: Journal): string {

@@ -58,6 +58,18 @@ export function phaseOf({ journal }: ReleaseRecord): Phase {
   return journal.at(-1)?.phase ?? "Superseded";
 }
 
+export function isVerifying({ candidate }: Ledger): boolean {
+  return candidate !== undefined && phaseOf(candidate) === "Verifying";
+}
+
+/** Whether it was verified once: then it is not verified again, unless a user asks. */
+export function isVerified({ journal }: ReleaseRecord): boolean {
+  const retried = journal.findLastIndex(({ retry }) => retry !== undefined);
+  return journal
+    .slice(Math.max(0, retried))
+    .some(({ phase, reason }) => phase === "Released" || reason === "Verified");
+}
+
 /** RFC 3339: when the phase that it is in began. */
 export function phaseSince({ journal }: ReleaseRecord): string {
   return journal.at(-1)?.at ?? "";
@@ -86,7 +98,7 @@ export function withRecord({ all, replaced }: Ledger, record: ReleaseRecord): Le
 export function enter(
   ledger: Ledger,
   record: ReleaseRecord,
-  entry: Omit<JournalEntry, "at"> & { readonly phase: Phase },
+  entry: Omit<JournalEntry, "at">,
   now: number,
 ): ReleaseRecord {
   const newest = Math.max(

@@ -1,6 +1,8 @@
+import type { AIApp } from "../../../crds/aiapp.ts";
 import type { V1Deployment } from "../../kube/types.ts";
+import { milliseconds } from "../duration.ts";
 import type { ReleaseRecord } from "../release/record.ts";
-import { ownedMetadata, roleSelector, type Owner } from "./owner.ts";
+import { ownedMetadata, roleSelector } from "./owner.ts";
 import { stampTemplate } from "./template.ts";
 
 /**
@@ -9,7 +11,7 @@ import { stampTemplate } from "./template.ts";
  * @param replicas left out where an autoscaler owns them
  */
 export function buildDeployment(
-  owner: Owner,
+  owner: AIApp,
   { id, template }: ReleaseRecord,
   replicas: number | undefined,
 ): V1Deployment {
@@ -18,6 +20,9 @@ export function buildDeployment(
     spec: {
       ...(replicas !== undefined && { replicas }),
       revisionHistoryLimit: 2,
+      progressDeadlineSeconds: Math.ceil(
+        milliseconds(owner.spec.rollout?.progressDeadline ?? "10m") / 1000,
+      ),
       selector: { matchLabels: roleSelector(owner, "stable") },
       // New pods first: there are never fewer serving pods than before.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: "25%" } },

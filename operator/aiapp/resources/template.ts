@@ -17,7 +17,7 @@ export interface PullerSettings {
 /** Longer than the server's drain (at most 50 s) and the preStop sleep. */
 const GRACE_SECONDS = 60;
 
-const restricted = {
+export const restricted = {
   allowPrivilegeEscalation: false,
   capabilities: { drop: ["ALL"] },
   readOnlyRootFilesystem: true,
@@ -28,6 +28,15 @@ const defaultServer = {
   readinessPath: "/v2/health/ready",
   livenessPath: "/v2/health/live",
 } as const;
+
+/** Where the server listens, and what the probes ask. */
+export function serverSettings({ server }: ReleaseInputs): {
+  readonly port: number;
+  readonly readinessPath: string;
+  readonly livenessPath: string;
+} {
+  return { ...defaultServer, ...server };
+}
 
 /**
  * The pods of a release, with the operator's parts as they are now. What says whose and which pods they are is not in
@@ -121,7 +130,7 @@ function usesWorkloadIdentity({ credentials }: ReleaseInputs): boolean {
 
 function serverContainer(release: Release): V1Container {
   const { inputs, model } = release;
-  const { port, readinessPath, livenessPath } = { ...defaultServer, ...inputs.server };
+  const { port, readinessPath, livenessPath } = serverSettings(inputs);
   const mounts: V1VolumeMount[] = [
     { name: "model", mountPath: MODEL_MOUNT_PATH, readOnly: true },
     { name: "tmp", mountPath: "/tmp" },

@@ -1,4 +1,5 @@
 import type { Observed } from "../observed.ts";
+import { isVerifying, type Ledger } from "../release/ledger.ts";
 import { ownedObjects, slotNames } from "../resources/owned.ts";
 
 /** An object that has the name of an owned object, but belongs to another owner. It is never adopted. */
@@ -8,9 +9,10 @@ export interface Conflict {
   readonly isPassing: boolean;
 }
 
-export function findConflict({ app, owned }: Observed): Conflict | undefined {
+export function findConflict({ app, owned }: Observed, ledger: Ledger): Conflict | undefined {
+  const needs = { spec: app.spec, isVerifying: isVerifying(ledger) };
   const foreign = slotNames
-    .filter((name) => ownedObjects[name].isWanted(app))
+    .filter((name) => ownedObjects[name].isNeeded(needs))
     .flatMap((name) => {
       const slot = owned[name];
       return slot.state === "foreign" ? [slot] : [];

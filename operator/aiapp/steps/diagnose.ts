@@ -1,6 +1,7 @@
 import { reasons, type Reason } from "../../../crds/conditions.ts";
 import { labels } from "../../../crds/names.ts";
 import type { V1ContainerStatus, V1Pod } from "../../kube/types.ts";
+import type { Role } from "../resources/owner.ts";
 import type { Observed } from "../observed.ts";
 import type { Rollout } from "./rollout.ts";
 
@@ -10,6 +11,8 @@ export interface Trouble {
   readonly message: string;
   /** Nothing has to be changed: waiting may be enough. */
   readonly isPassing: boolean;
+  /** It says nothing about the release: a node, the registry or the store is to blame. */
+  readonly isInfrastructure: boolean;
 }
 
 /** Reads the pods that should serve and do not. A trouble that lasts goes before one that may pass. */
@@ -18,12 +21,25 @@ export function diagnose(
   { deployedReleaseId, isSettled }: Rollout,
 ): Trouble | undefined {
   if (isSettled) return undefined;
-  const troubles = pods
-    .filter((pod) => pod.metadata?.labels?.[labels.release] === deployedReleaseId)
-    .filter((pod) => pod.metadata?.deletionTimestamp === undefined)
-    // Evicted, or done: another pod takes its place.
-    .filter(({ status }) => status?.phase !== "Failed" && status?.phase !== "Succeeded")
-    .flatMap((pod) => troubleOf(pod) ?? []);
+  return worst(
+    pods
+      .filter((pod) => isOf(pod, "stable", deployedReleaseId))
+      // Evicted, or done: another pod takes its place.
+      .filter(({ status }) => status?.phase !== "Failed" && status?.phase !== "Succeeded"),
+  );
+}
+
+/** Of the pods of one release that are not being deleted. */
+export function isOf({ metadata }: V1Pod, role: Role, release: string | undefined): boolean {
+  return (
+    metadata?.labels?.[labels.release] === release &&
+    metadata?.labels?.[labels.role] === role &&
+    metadata.deletionTimestamp === undefined
+  );
+}
+
+export function worst(pods: readonly V1Pod[]): Trouble | undefined {
+  const troubles = pods.flatMap((pod) => troubleOf(pod) ?? []);
   return troubles.find(({ isPassing }) => !isPassing) ?? troubles[0];
 }
 
@@ -38,6 +54,7 @@ function troubleOf(pod: V1Pod): Trouble | undefined {
       reason: "PodUnschedulable",
       message: `pod ${name} cannot be scheduled: ${unscheduled.message ?? ""}; add nodes or lower spec.resources`,
       isPassing: true,
+      isInfrastructure: true,
     };
   }
   for (const status of pod.status?.initContainerStatuses ?? []) {
@@ -52,7 +69,11 @@ function troubleOf(pod: V1Pod): Trouble | undefined {
 }
 
 /** @param otherwise the reason for a container that terminated without naming one */
-function troubleIn(status: V1ContainerStatus, pod: string, otherwise: Reason): Trouble | undefined {
+export function troubleIn(
+  status: V1ContainerStatus,
+  pod: string,
+  otherwise: Reason,
+): Trouble | undefined {
   const { waiting, terminated } = status.state ?? {};
   if (
     waiting?.reason === "ImagePullBackOff" ||
@@ -63,6 +84,7 @@ function troubleIn(status: V1ContainerStatus, pod: string, otherwise: Reason): T
       reason: "ImagePullFailed",
       message: `pod ${pod} cannot pull ${status.image}: ${waiting.message ?? waiting.reason}`,
       isPassing: false,
+      isInfrastructure: !isRejectedPull(waiting.message ?? waiting.reason),
     };
   }
   if (
@@ -74,6 +96,7 @@ function troubleIn(status: V1ContainerStatus, pod: string, otherwise: Reason): T
       reason: "PodCrashing",
       message: `pod ${pod} cannot start container ${status.name}: ${waiting.message ?? waiting.reason}`,
       isPassing: false,
+      isInfrastructure: false,
     };
   }
   const ended = terminated ?? status.lastState?.terminated;
@@ -85,6 +108,7 @@ function troubleIn(status: V1ContainerStatus, pod: string, otherwise: Reason): T
       reason: "PodOutOfMemory",
       message: `container ${status.name} of pod ${pod} ran out of memory: raise spec.resources.limits.memory`,
       isPassing,
+      isInfrastructure: false,
     };
   }
   const text = ended.message?.trim() ?? "";
@@ -95,7 +119,24 @@ function troubleIn(status: V1ContainerStatus, pod: string, otherwise: Reason): T
       named?.message ??
       `container ${status.name} of pod ${pod} terminated with exit code ${ended.exitCode}${text === "" ? "" : `: ${lastLines(text)}`}`,
     isPassing,
+    isInfrastructure: named !== undefined && infrastructure.has(named.reason),
   };
+}
+
+/** What a pull container reports of the store itself, not of the model. */
+const infrastructure: ReadonlySet<Reason> = new Set([
+  "StorageUnavailable",
+  "StorageThrottled",
+  "StorageAuthFailed",
+  "StorageUnexpectedResponse",
+  "CredentialsMissing",
+]);
+
+/** The registry has answered, and says that there is no such image for this node or this identity. */
+function isRejectedPull(message: string): boolean {
+  return /not found|manifest unknown|no match for platform|unauthorized|denied|forbidden|InvalidImageName|invalid reference/i.test(
+    message,
+  );
 }
 
 /** The project's own containers end with `<Reason>: what happened, where, what to do`. */

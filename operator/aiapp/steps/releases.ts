@@ -1,8 +1,13 @@
 import type { AIApp, Phase } from "../../../crds/aiapp.ts";
 import type { Action } from "../action.ts";
+import { backoffMs } from "../backoff.ts";
 import { canonical } from "../canonical.ts";
-import { advance, type State, type Step } from "../release/advance.ts";
+import type { Intents } from "../intents.ts";
+import { advance, type Facts, type State, type Step } from "../release/advance.ts";
+import { choose, type Choice } from "../release/choose.ts";
+import { chainStart, gatesOf, type Gates, type WindowState } from "../release/gates.ts";
 import { requestOf, type Release } from "../release/identity.ts";
+import type { JournalEntry } from "../release/journal.ts";
 import {
   enter,
   nextRevision,
@@ -13,7 +18,9 @@ import {
 } from "../release/ledger.ts";
 import { forgetRecord, keepRecord, type ReleaseRecord } from "../release/record.ts";
 import { renderTemplate, type PullerSettings } from "../resources/template.ts";
+import type { Trouble } from "./diagnose.ts";
 import { isComplete, type Rollout } from "./rollout.ts";
+import { attemptOf, type VerificationState } from "./verification.ts";
 
 /** A phase that a release enters now. */
 export interface PhaseChange {
@@ -26,38 +33,51 @@ export interface PhaseChange {
 export interface Releases {
   /** As it will be once `actions` are done. */
   readonly ledger: Ledger;
+  readonly choice: Choice;
+  /** What the candidate waits for; undefined without one. */
+  readonly gates: Gates | undefined;
   readonly changes: readonly PhaseChange[];
   /** A record is written before anything that rests on it. */
   readonly actions: readonly Action[];
   /** Done last: a record is deleted only once nothing rests on it. */
   readonly prune: readonly Action[];
+  /** Milliseconds: when something may be due though nothing happens. */
+  readonly wakeAt: number | undefined;
 }
 
 export interface Situation {
   readonly app: AIApp;
-  readonly wanted: Release | undefined;
+  /** What the spec and the sources ask for. */
+  readonly asked: Release | undefined;
+  readonly intents: Intents;
   readonly rollout: Rollout;
+  readonly trouble: Trouble | undefined;
+  readonly verification: VerificationState | undefined;
+  readonly window: WindowState | undefined;
   readonly puller: PullerSettings;
   readonly now: number;
 }
 
 /** More transitions than one reconcile can have: a candidate ends, and the next one begins. */
 const MAX_STEPS = 8;
+/** Between attempts to verify after a fault of the infrastructure. */
+const RETRY = { baseMs: 10_000, maxMs: 5 * 60_000 } as const;
 
 /** Takes every transition that is due, and says which records to write for it. */
 export function advanceReleases(before: Ledger, situation: Situation): Releases {
   let ledger = before;
   const changes: PhaseChange[] = [];
   for (let steps = 0; steps < MAX_STEPS; steps += 1) {
-    const taken = takeStep(ledger, situation);
+    const taken = takeStep(ledger, situation, before);
     if (taken === undefined) break;
     ledger = withRecord(ledger, taken.record);
     changes.push(taken);
   }
-  ledger = withNames(ledger, situation);
+  ledger = withBlame(withNames(ledger, situation), situation);
   const surplus = surplusOf(ledger, situation);
-  const kept = makeKept(ledger, surplus);
+  const kept = without(ledger, surplus);
   return {
+    ...outlook(kept, situation),
     ledger: kept,
     changes,
     actions: kept.all
@@ -71,26 +91,122 @@ export function advanceReleases(before: Ledger, situation: Situation): Releases 
   };
 }
 
-function takeStep(ledger: Ledger, situation: Situation): PhaseChange | undefined {
-  const { wanted, rollout, now } = situation;
-  const subject = ledger.candidate ?? wanted;
-  if (subject === undefined) return undefined;
-  const step = advance(stateOf(ledger.candidate), {
-    wanted: wanted?.id,
-    stable: ledger.stable?.id,
-    subject: subject.id,
-    isComplete: isComplete(rollout, subject.id),
-  });
-  if (step === undefined) return undefined;
-  const record = ledger.candidate ?? beginRecord(ledger, subject, situation);
+/** While the operator may not act, no release begins or ends. */
+export function unchanged(ledger: Ledger, situation: Situation): Releases {
   return {
-    record: enter(ledger, record, entryOf(step), now),
+    ...outlook(ledger, situation),
+    ledger,
+    changes: [],
+    actions: [],
+    prune: [],
+    wakeAt: undefined,
+  };
+}
+
+/** What is next, and what it waits for. */
+function outlook(
+  ledger: Ledger,
+  situation: Situation,
+): Pick<Releases, "choice" | "gates" | "wakeAt"> {
+  const choice = choiceOf(ledger, situation);
+  const subject = ledger.candidate ?? choice.release;
+  const gates = subject && gatesFor(ledger, subject, choice, situation);
+  return { choice, gates, wakeAt: wakeAt(ledger, gates, situation) };
+}
+
+function choiceOf(ledger: Ledger, { app, asked, intents }: Situation): Choice {
+  return choose(app.spec, asked, ledger, intents);
+}
+
+function gatesFor(
+  ledger: Ledger,
+  subject: Release,
+  choice: Choice,
+  { app, intents, window, now }: Situation,
+): Gates {
+  const record = ledger.all.find(({ id }) => id === subject.id);
+  const as = subject.id === choice.release?.id ? choice.as : "asked";
+  return gatesOf(app.spec, { id: subject.id, record, as }, ledger, intents, window, now);
+}
+
+function takeStep(ledger: Ledger, situation: Situation, before: Ledger): PhaseChange | undefined {
+  const choice = choiceOf(ledger, situation);
+  const { candidate } = ledger;
+  const subject = candidate ?? choice.release;
+  if (subject === undefined) return undefined;
+  const facts = factsOf(ledger, subject, choice, situation, before);
+  const step = advance(stateOf(candidate), facts);
+  if (step === undefined) return undefined;
+  const record = candidate ?? beginRecord(ledger, subject, choice, situation);
+  return {
+    record: enter(ledger, record, entryOf(step, ledger, subject, choice, situation), situation.now),
     phase: step.next,
-    before: ledger.candidate && {
-      phase: phaseOf(ledger.candidate),
-      ms: Math.max(0, now - Date.parse(phaseSince(ledger.candidate))),
+    before: candidate && {
+      phase: phaseOf(candidate),
+      ms: Math.max(0, situation.now - Date.parse(phaseSince(candidate))),
     },
   };
+}
+
+function factsOf(
+  ledger: Ledger,
+  subject: Release,
+  choice: Choice,
+  situation: Situation,
+  before: Ledger,
+): Facts {
+  const { app, intents, rollout, trouble, verification, now } = situation;
+  const { candidate, stable } = ledger;
+  // What was observed is of the candidate that was there when it was observed.
+  const isObserved = candidate !== undefined && candidate === before.candidate;
+  const observed = isObserved ? verification : undefined;
+  const { abort } = intents;
+  return {
+    subject: subject.id,
+    wanted: choice.release?.id,
+    stable: stable?.id,
+    isSpecChanged: candidate !== undefined && candidate.request !== requestOf(app.spec),
+    isHeld: choice.as === "held",
+    isProbe: choice.isProbe && choice.release?.id === subject.id,
+    gates: gatesFor(ledger, subject, choice, situation),
+    verification:
+      observed?.kind === "failed" ? { kind: "failed", fault: observed.trouble } : observed,
+    isBlocked: trouble !== undefined || (observed !== undefined && isBlocked(observed)),
+    rollout: {
+      isComplete: isComplete(rollout, subject.id),
+      fault: isObserved ? rolloutFault(rollout, trouble, subject.id) : undefined,
+    },
+    abortedBy: candidate !== undefined && abort?.id === subject.id ? abort.by : undefined,
+    retryAt: candidate === undefined ? now : retryAt(candidate),
+    now,
+  };
+}
+
+function isBlocked(state: VerificationState): boolean {
+  return state.kind === "failed" || (state.kind === "running" && state.trouble !== undefined);
+}
+
+/** What ends a rollout: pods that fail for good, or no progress for too long. */
+function rolloutFault(
+  { deployedReleaseId, exceededDeadline }: Rollout,
+  trouble: Trouble | undefined,
+  id: string,
+): Facts["rollout"]["fault"] {
+  if (deployedReleaseId !== id) return undefined;
+  if (trouble !== undefined && (!trouble.isPassing || trouble.isInfrastructure)) return trouble;
+  if (exceededDeadline === undefined) return undefined;
+  return {
+    reason: "ProgressDeadlineExceeded",
+    message: `${exceededDeadline}; see why the pods of the release are not ready, or raise spec.rollout.progressDeadline`,
+    isInfrastructure: false,
+  };
+}
+
+function retryAt(candidate: ReleaseRecord): number {
+  return (
+    Date.parse(phaseSince(candidate)) +
+    backoffMs(attemptOf(candidate) - 1, RETRY.baseMs, RETRY.maxMs)
+  );
 }
 
 function stateOf(candidate: ReleaseRecord | undefined): State {
@@ -98,12 +214,54 @@ function stateOf(candidate: ReleaseRecord | undefined): State {
   return { phase: phaseOf(candidate), since: Date.parse(phaseSince(candidate)) };
 }
 
-function entryOf({ next, why }: Step): Parameters<typeof enter>[2] {
-  return { phase: next, ...why };
+/** What the journal says of a step, and who asked for it. */
+function entryOf(
+  { next, why }: Step,
+  { candidate, all }: Ledger,
+  subject: Release,
+  choice: Choice,
+  { intents, now }: Situation,
+): Omit<JournalEntry, "at"> {
+  const { hold, approve, releaseNow, retry } = intents;
+  const isBegun = candidate !== undefined;
+  const wasWaiting = isBegun && phaseOf(candidate) === "AwaitingApproval";
+  const asker =
+    choice.as === "held" && !isBegun
+      ? hold
+      : releaseNow?.id === subject.id && next === "RollingOut"
+        ? releaseNow
+        : wasWaiting && approve?.id === subject.id
+          ? approve
+          : undefined;
+  const isRetry =
+    !isBegun &&
+    retry?.id === subject.id &&
+    all.some((record) => record.id === subject.id && phaseOf(record) === "Failed");
+  const settles = next === "Settling" ? { step: chainOf(all, now) } : {};
+  return {
+    phase: next,
+    ...settles,
+    ...(asker !== undefined && { by: asker.by }),
+    ...(isRetry && { by: retry.by, retry: retry.token }),
+    ...why,
+  };
+}
+
+/** When the changes in a row began that this one belongs to: those that were superseded while they settled. */
+function chainOf([newest]: readonly ReleaseRecord[], now: number): string {
+  const [before, last] = newest?.journal.slice(-2) ?? [];
+  const isChained = before?.phase === "Settling" && last?.phase === "Superseded";
+  const start = isChained ? chainStart(before, Date.parse(before.at)) : now;
+  return new Date(start).toISOString();
 }
 
 /** The record of a release that begins, perhaps not for the first time. It is rendered with the operator's parts of today. */
-function beginRecord(ledger: Ledger, release: Release, { app, puller }: Situation): ReleaseRecord {
+function beginRecord(
+  ledger: Ledger,
+  release: Release,
+  choice: Choice,
+  { app, puller }: Situation,
+): ReleaseRecord {
   const before = ledger.all.find(({ id }) => id === release.id);
   const template = renderTemplate(app, before ?? release, puller);
   const isSame = before !== undefined && canonical(before.template) === canonical(template);
@@ -113,37 +271,63 @@ function beginRecord(ledger: Ledger, release: Release, { app, puller }: Situatio
     template: isSame ? before.template : template,
     revision: nextRevision(ledger),
     journal: before?.journal ?? [],
-    request: requestOf(app.spec),
+    // Halves and held releases are not what the spec asks for.
+    request: choice.as === "asked" ? requestOf(app.spec) : undefined,
     stored: isSame ? before.stored : undefined,
   };
 }
 
-/** The names that the wanted release has now, and the request that chose it: neither makes a new release. */
-function withNames(ledger: Ledger, { app, wanted }: Situation): Ledger {
-  const record = ledger.all.find(({ id }) => id === wanted?.id);
-  if (record === undefined || wanted === undefined) return ledger;
+/** The names that the asked release has now, and the request that chose it: neither makes a new release. */
+function withNames(ledger: Ledger, { app, asked }: Situation): Ledger {
+  const record = ledger.all.find(({ id }) => id === asked?.id);
+  if (record === undefined || asked === undefined) return ledger;
   const request = requestOf(app.spec);
-  if (record.image === wanted.image && record.request === request) return ledger;
-  return withRecord(ledger, { ...record, image: wanted.image, request });
+  if (record.image === asked.image && record.request === request) return ledger;
+  return withRecord(ledger, { ...record, image: asked.image, request });
+}
+
+/** Says in the journal of the failed release what made it fail, once that is known. */
+function withBlame(ledger: Ledger, situation: Situation): Ledger {
+  const { blame } = choiceOf(ledger, situation);
+  const record = ledger.all.find(({ id }) => id === situation.asked?.id);
+  const last = record?.journal.at(-1);
+  if (blame === undefined || record === undefined || last?.phase !== "Failed") return ledger;
+  if (last.blame !== undefined) return ledger;
+  const { at: _, ...entry } = last;
+  return withRecord(ledger, enter(ledger, record, { ...entry, blame }, situation.now));
 }
 
 /** Records beyond the limit that nothing needs. */
-function surplusOf(
-  { all, stable, previous, candidate }: Ledger,
-  { app, wanted }: Situation,
-): readonly ReleaseRecord[] {
+function surplusOf(ledger: Ledger, situation: Situation): readonly ReleaseRecord[] {
+  const { all, stable, previous, candidate } = ledger;
+  const { app, asked, intents } = situation;
   const limit = app.spec.release?.historyLimit ?? 10;
-  const needed = new Set([wanted?.id, stable?.id, previous?.id, candidate?.id]);
+  const needed = new Set([
+    asked?.id,
+    choiceOf(ledger, situation).release?.id,
+    stable?.id,
+    previous?.id,
+    candidate?.id,
+    intents.hold?.id,
+  ]);
   return all.filter(({ id }, index) => index >= limit && !needed.has(id));
 }
 
-function makeKept(ledger: Ledger, surplus: readonly ReleaseRecord[]): Ledger {
+function without(ledger: Ledger, surplus: readonly ReleaseRecord[]): Ledger {
   return surplus.length === 0
     ? ledger
     : { ...ledger, all: ledger.all.filter((record) => !surplus.includes(record)) };
 }
 
-/** While the operator may not act, no release begins or ends. */
-export function unchanged(ledger: Ledger): Releases {
-  return { ledger, changes: [], actions: [], prune: [] };
+/** The earliest time at which a gate may open, or another attempt is due. */
+function wakeAt(
+  { candidate }: Ledger,
+  gates: Gates | undefined,
+  { verification, now }: Situation,
+): number | undefined {
+  if (candidate === undefined || gates === undefined) return undefined;
+  const times = Object.values(gates).map((gate) => (gate.isOpen ? undefined : gate.until));
+  if (verification?.kind === "failed") times.push(retryAt(candidate));
+  const future = times.filter((time) => time !== undefined && time > now);
+  return future.length === 0 ? undefined : Math.min(...future.filter((time) => time !== undefined));
 }

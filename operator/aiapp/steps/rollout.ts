@@ -7,6 +7,8 @@ export interface Rollout {
   readonly deployedReleaseId: string | undefined;
   /** Every pod is of the Deployment's template, and serves. */
   readonly isSettled: boolean;
+  /** What Kubernetes says when the Deployment makes no progress within its deadline. */
+  readonly exceededDeadline: string | undefined;
   readonly replicas: {
     readonly wanted: number;
     readonly total: number;
@@ -32,6 +34,11 @@ export function readRollout({ owned }: Observed): Rollout {
       updated >= wanted &&
       total === updated &&
       available >= wanted,
+    exceededDeadline: isCurrent
+      ? status.conditions?.find(
+          ({ type, reason }) => type === "Progressing" && reason === "ProgressDeadlineExceeded",
+        )?.message
+      : undefined,
     replicas: { wanted, total, updated, available },
   };
 }

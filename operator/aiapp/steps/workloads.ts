@@ -3,8 +3,10 @@ import { kinds, type Kind, type KubernetesObject, type V1Deployment } from "../.
 import type { Action } from "../action.ts";
 import { ours, type Observed, type Slot } from "../observed.ts";
 import type { ReleaseRecord } from "../release/record.ts";
-import { desiredOf, type Desired } from "../resources/desired.ts";
+import { desiredOf } from "../resources/desired.ts";
 import { covers } from "../resources/drift.ts";
+import type { PullerSettings } from "../resources/template.ts";
+import type { Verification } from "../resources/verification.ts";
 import {
   ownedObjects,
   slotNames,
@@ -15,23 +17,29 @@ import {
 /** Second field manager: holds `spec.replicas` from when the operator drops it until the autoscaler takes it. */
 const HANDOVER = `${MANAGER}-handover`;
 
+export interface Workloads {
+  readonly target: ReleaseRecord | undefined;
+  readonly verification: Verification | undefined;
+  readonly puller: PullerSettings;
+}
+
 /** Brings every owned object to what it should be; what is so already is not written. */
-export function applyOwned(
-  observed: Observed,
-  target: ReleaseRecord | undefined,
-): readonly Action[] {
-  const { app } = observed;
-  const context: BuildContext = { app, target, replicas: replicasOf(observed) };
+export function applyOwned(observed: Observed, workloads: Workloads): readonly Action[] {
+  const context: BuildContext = {
+    app: observed.app,
+    replicas: replicasOf(observed),
+    ...workloads,
+  };
   return slotNames.flatMap((name) => {
     // Each slot holds what its entry of the table names.
-    const entry = ownedObjects[name] as OwnedObject;
+    const { kind, isSame } = ownedObjects[name] as OwnedObject;
     const slot = observed.owned[name] as Slot<KubernetesObject>;
-    if (!entry.isWanted(app))
-      return entry.whenUnwanted === "delete" ? remove(entry.kind, slot) : [];
     const desired = desiredOf(name, context);
-    if (desired === undefined) return [];
+    if (desired === "keep") return [];
+    if (desired === "delete") return remove(kind, slot);
+    if (isSame !== undefined) return replace(kind, slot, desired, isSame);
     if (name === "deployment" && context.replicas === undefined) return handOver(observed, desired);
-    return apply(entry.kind, slot, desired);
+    return apply(kind, slot, desired);
   });
 }
 
@@ -46,7 +54,7 @@ function replicasOf({ app, owned }: Observed): number | undefined {
 }
 
 /** To drop a field that only the operator owns would reset it to one pod: another manager holds its value first. */
-function handOver({ owned }: Observed, desired: Desired): readonly Action[] {
+function handOver({ owned }: Observed, desired: KubernetesObject): readonly Action[] {
   const live = ours(owned.deployment);
   if (live === undefined || !ownsReplicas(live))
     return apply(kinds.deployment, owned.deployment, desired);
@@ -67,16 +75,37 @@ function ownsReplicas(deployment: V1Deployment): boolean {
   });
 }
 
-function apply(resource: Kind, slot: Slot<KubernetesObject>, desired: Desired): readonly Action[] {
+function apply(
+  resource: Kind,
+  slot: Slot<KubernetesObject>,
+  desired: KubernetesObject,
+): readonly Action[] {
   const live = ours(slot);
   // The hash is among the annotations that it covers.
-  return live !== undefined && covers(live, desired.object) ? [] : [write(resource, live, desired)];
+  return live !== undefined && covers(live, desired) ? [] : [write(resource, live, desired)];
 }
 
-function write(resource: Kind, live: KubernetesObject | undefined, { object }: Desired): Action {
+function write(
+  resource: Kind,
+  live: KubernetesObject | undefined,
+  object: KubernetesObject,
+): Action {
   return { kind: "apply", resource, object, uid: live?.metadata?.uid };
 }
 
+/** An object that cannot be changed is deleted first; the next reconcile creates the new one. */
+function replace(
+  resource: Kind,
+  slot: Slot<KubernetesObject>,
+  object: KubernetesObject,
+  isSame: NonNullable<OwnedObject["isSame"]>,
+): readonly Action[] {
+  if (slot.state === "absent") return [{ kind: "create", resource, object }];
+  return slot.state === "ours" && !isSame(slot.object, object) ? remove(resource, slot) : [];
+}
+
 function remove(resource: Kind, slot: Slot<KubernetesObject>): readonly Action[] {
-  return slot.state === "ours" ? [{ kind: "delete", resource, object: slot.object }] : [];
+  return slot.state === "ours" && slot.object.metadata?.deletionTimestamp === undefined
+    ? [{ kind: "delete", resource, object: slot.object }]
+    : [];
 }

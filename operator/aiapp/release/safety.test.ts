@@ -1,0 +1,557 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import type { Phase } from "../../../crds/aiapp.ts";
+import { annotations } from "../../../crds/names.ts";
+import { kinds } from "../../kube/types.ts";
+import {
+  conditionsOf,
+  describeActions,
+  digestOf,
+  World,
+  type SpecInput,
+} from "../observed.testing.ts";
+import { phaseOf } from "./ledger.ts";
+import type { ReleaseRecord } from "./record.ts";
+
+/** Releases that are verified first, failures that are undone, halves, and what people ask by hand. */
+
+function world(spec: SpecInput = {}): World {
+  return new World({ verify: {}, ...spec }).poll();
+}
+
+/** A world whose first release serves. */
+function released(spec: SpecInput = {}): World {
+  return world(spec).converge();
+}
+
+function publish(on: World, change: { readonly image?: string; readonly version?: string }): World {
+  on.publish({
+    ...(change.image !== undefined && { image: digestOf(change.image) }),
+    ...(change.version !== undefined && {
+      version: change.version,
+      model: digestOf(`model ${change.version}`),
+    }),
+  });
+  return on.poll();
+}
+
+function phases(record: ReleaseRecord): readonly Phase[] {
+  return record.journal.map(({ phase }) => phase);
+}
+
+function ofVersion(on: World, version: string): ReleaseRecord {
+  return on.record(({ modelVersion }) => modelVersion === version);
+}
+
+function messageOf(on: World, type = "Released"): string {
+  return on.plan().status.conditions?.find((one) => one.type === type)?.message ?? "";
+}
+
+describe("a new release", () => {
+  it("is verified by a Job before the Deployment is touched", () => {
+    const on = released();
+    const before = on.deployedRelease;
+    publish(on, { version: "2" });
+    expect(describeActions(on.reconcile())).toEqual(["create ControllerRevision", "create Job"]);
+    expect(on.deployedRelease).toBe(before);
+    expect(conditionsOf(on.plan())).toMatchObject({
+      Ready: "True Serving",
+      Released: "False Verifying",
+      Reconciling: "True Verifying",
+    });
+    on.verify();
+    expect(describeActions(on.reconcile())).toEqual([
+      "patch ControllerRevision",
+      "delete Job",
+      "apply Deployment",
+    ]);
+    on.converge();
+    expect(phases(ofVersion(on, "2"))).toEqual(["Verifying", "RollingOut", "Released"]);
+    expect(on.get(kinds.job, "cats-verify")).toBeUndefined();
+  });
+
+  it("is verified also when it is the first one", () => {
+    const on = world();
+    on.reconcile();
+    expect(on.deployedRelease).toBeUndefined();
+    on.judge = () => "VerificationFailed: result[0]: expected 1, got 2";
+    on.converge();
+    expect(on.deployedRelease).toBeUndefined();
+    expect(conditionsOf(on.plan())).toMatchObject({
+      Ready: "False VerificationFailed",
+      Released: "False VerificationFailed",
+      Stalled: "True VerificationFailed",
+    });
+    publish(on, { version: "2" });
+    on.judge = () => undefined;
+    on.converge();
+    expect(on.app.status?.current?.modelVersion).toBe("2");
+  });
+
+  it("that fails its verification never reaches the Deployment, and is not tried again", () => {
+    const on = released();
+    const before = on.deployedRelease;
+    on.judge = () => "VerificationFailed: samples/1.json: result[0]: expected 1, got 2";
+    publish(on, { version: "2" }).converge();
+    expect(on.deployedRelease).toBe(before);
+    expect(on.app.status?.quarantined).toMatchObject([
+      { id: ofVersion(on, "2").id, reason: "VerificationFailed" },
+    ]);
+    // Polling found it: the spec is served as before.
+    expect(conditionsOf(on.plan())).toEqual({
+      Ready: "True Serving",
+      Available: "True MinimumReplicasAvailable",
+      Released: "False VerificationFailed",
+      SourcesReady: "True Polled",
+    });
+    expect(messageOf(on)).toContain("result[0]: expected 1, got 2; model version 2 is to blame");
+    on.judge = () => undefined;
+    on.forget();
+    on.poll().converge();
+    expect(on.deployedRelease).toBe(before);
+  });
+
+  it("that a change of the spec asks for stalls when it fails; what serves goes on", () => {
+    const on = released({ modelVersion: "1" });
+    on.judge = () => "ModelLoadFailed: no input";
+    on.change({ modelVersion: "2" });
+    publish(on, { version: "2" }).converge();
+    expect(conditionsOf(on.plan())).toMatchObject({
+      Ready: "True Serving",
+      Released: "False ModelLoadFailed",
+      Stalled: "True ModelLoadFailed",
+    });
+    on.change({ modelVersion: "1" });
+    publish(on, { version: "1" }).converge();
+    expect(conditionsOf(on.plan())["Stalled"]).toBeUndefined();
+    expect(conditionsOf(on.plan())).toMatchObject({ Released: "True Released" });
+  });
+
+  it("is not verified again when it was released before", () => {
+    const on = released({ modelVersion: "1" });
+    on.change({ modelVersion: "2" });
+    publish(on, { version: "2" }).converge();
+    on.change({ modelVersion: "1" });
+    publish(on, { version: "1" });
+    expect(describeActions(on.reconcile())).toEqual([
+      "patch ControllerRevision",
+      "apply Deployment",
+    ]);
+  });
+
+  it("is rolled out unverified when the spec says so", () => {
+    const on = released({ verify: { enabled: false } });
+    publish(on, { version: "2" });
+    expect(describeActions(on.reconcile())).toEqual([
+      "create ControllerRevision",
+      "apply Deployment",
+    ]);
+  });
+
+  it("is verified again after a fault of the infrastructure, later each time, and never quarantined", () => {
+    const on = released();
+    on.judge = () => "StorageUnavailable: the store does not answer";
+    publish(on, { version: "2" });
+    on.reconcile();
+    const waits: number[] = [];
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      on.verify();
+      const { requeueAfterMs } = on.reconcile();
+      waits.push(requeueAfterMs);
+      on.now += requeueAfterMs;
+      on.reconcile();
+      on.reconcile();
+    }
+    expect(phases(ofVersion(on, "2"))).toEqual(Array.from({ length: 5 }, () => "Verifying"));
+    expect(waits).toEqual(waits.toSorted((a, b) => a - b));
+    expect(waits.at(-1)).toBeGreaterThan(40_000);
+    on.judge = () => undefined;
+    on.converge();
+    expect(on.app.status?.current?.modelVersion).toBe("2");
+  });
+
+  it("waits for a node without failing, and gives way to something newer meanwhile", () => {
+    const on = released();
+    publish(on, { version: "2" });
+    on.reconcile();
+    const { id } = ofVersion(on, "2");
+    on.pods = [
+      {
+        metadata: {
+          name: "cats-verify-1",
+          labels: { "aiapp.dev/release": id, "aiapp.dev/role": "verification" },
+        },
+        status: {
+          conditions: [
+            {
+              type: "PodScheduled",
+              status: "False",
+              reason: "Unschedulable",
+              message: "0/3 nodes",
+            },
+          ],
+        },
+      },
+    ];
+    on.now += 24 * 3_600_000;
+    expect(on.reconcile().changes).toEqual([]);
+    expect(messageOf(on)).toContain("cannot be scheduled: 0/3 nodes");
+    publish(on, { version: "3" }).reconcile();
+    expect(phases(ofVersion(on, "2"))).toEqual(["Verifying", "Superseded"]);
+    on.converge();
+    expect(on.app.status?.current?.modelVersion).toBe("3");
+  });
+
+  it("that is under way finishes when polling finds another, which comes next", () => {
+    const on = released();
+    publish(on, { version: "2" });
+    on.reconcile();
+    publish(on, { version: "3" });
+    expect(on.reconcile().changes).toEqual([]);
+    on.converge();
+    expect(phases(ofVersion(on, "2"))).toEqual(["Verifying", "RollingOut", "Released"]);
+    expect(on.app.status?.current?.modelVersion).toBe("3");
+  });
+
+  it("gives way at once when it is withdrawn, or when the spec changes", () => {
+    const on = released({ modelVersion: "1" });
+    on.change({ modelVersion: "2" });
+    publish(on, { version: "2" });
+    on.reconcile();
+    on.change({ modelVersion: "1" });
+    publish(on, { version: "1" });
+    on.reconcile();
+    expect(phases(ofVersion(on, "2"))).toEqual(["Verifying", "Superseded"]);
+    on.reconcile();
+    expect(on.get(kinds.job, "cats-verify")).toBeUndefined();
+  });
+});
+
+describe("a rollout that fails", () => {
+  it("is undone to the stable release, and not tried again", () => {
+    const on = released({ replicas: 2 });
+    const before = on.deployedRelease;
+    publish(on, { version: "2" });
+    on.reconcile();
+    on.verify().reconcile();
+    on.beginRollout();
+    on.crash();
+    expect(describeActions(on.reconcile())).toEqual([
+      "patch ControllerRevision",
+      "apply Deployment",
+    ]);
+    expect(on.deployedRelease).toBe(before);
+    on.pods = [];
+    on.converge();
+    expect(phases(ofVersion(on, "2"))).toEqual(["Verifying", "RollingOut", "Failed", "Failed"]);
+    expect(on.app.status?.current?.id).toBe(before);
+    expect(messageOf(on)).toContain("Error: cannot serve");
+  });
+
+  it("is undone past the progress deadline, not for want of a node", () => {
+    const on = released();
+    publish(on, { version: "2" });
+    on.reconcile();
+    on.verify().reconcile();
+    on.beginRollout();
+    const deployment = on.get(kinds.deployment);
+    Object.assign(deployment?.status ?? {}, {
+      conditions: [
+        {
+          type: "Progressing",
+          status: "False",
+          reason: "ProgressDeadlineExceeded",
+          message: "has timed out progressing",
+        },
+      ],
+    });
+    const pending = {
+      metadata: {
+        name: "cats-1",
+        labels: { "aiapp.dev/release": on.deployedRelease ?? "", "aiapp.dev/role": "stable" },
+      },
+      status: {
+        conditions: [
+          { type: "PodScheduled", status: "False", reason: "Unschedulable", message: "0/3 nodes" },
+        ],
+      },
+    };
+    on.pods = [pending];
+    expect(on.plan().changes).toEqual([]);
+    on.pods = [];
+    expect(on.plan().changes).toMatchObject([{ phase: "Failed" }]);
+    expect(conditionsOf(on.plan())).toMatchObject({ Released: "False ProgressDeadlineExceeded" });
+  });
+
+  it("of the first release goes on: there is nothing to go back to", () => {
+    const on = world();
+    on.reconcile();
+    on.verify().reconcile();
+    on.beginRollout();
+    on.crash();
+    expect(on.plan().changes).toEqual([]);
+    expect(conditionsOf(on.plan())).toMatchObject({ Stalled: "True PodCrashing" });
+  });
+});
+
+describe("when image and model both changed and the pair fails", () => {
+  type Fault = "none" | "image" | "model" | "both" | "combination";
+
+  function judgeBy(fault: Fault, template = false): World["judge"] {
+    return ({ imageDigest, modelVersion, inputs }) => {
+      const [image, model] = [imageDigest === digestOf("image 2"), modelVersion === "2"];
+      const bad =
+        (template && (inputs.env ?? []).length > 0) ||
+        (image && (fault === "image" || fault === "both")) ||
+        (model && (fault === "model" || fault === "both")) ||
+        (image && model && fault === "combination");
+      return bad ? "VerificationFailed: wrong" : undefined;
+    };
+  }
+
+  it.each([
+    { fault: "image", serves: { image: "image 1", version: "2" } },
+    { fault: "model", serves: { image: "image 2", version: "1" } },
+    { fault: "both", serves: { image: "image 1", version: "1" } },
+    { fault: "combination", serves: { image: "image 2", version: "1" } },
+  ] as const)("the good half is released, and $fault is to blame", ({ fault, serves }) => {
+    const on = released();
+    on.judge = judgeBy(fault);
+    publish(on, { image: "image 2", version: "2" }).converge();
+    expect(on.app.status?.current).toMatchObject({
+      imageDigest: digestOf(serves.image),
+      modelVersion: serves.version,
+    });
+    const whole = on.record(
+      ({ imageDigest, modelVersion }) =>
+        imageDigest === digestOf("image 2") && modelVersion === "2",
+    );
+    expect(whole.journal.at(-1)).toMatchObject({ phase: "Failed", blame: fault });
+    // A next image is not held responsible for anything.
+    on.judge = () => undefined;
+    publish(on, { image: "image 3" }).converge();
+    expect(on.app.status?.current).toMatchObject({
+      imageDigest: digestOf("image 3"),
+      modelVersion: "2",
+    });
+  });
+
+  it("nothing is tried when release.onFailure is Keep", () => {
+    const on = released({ release: { onFailure: "Keep" } });
+    on.judge = judgeBy("model");
+    publish(on, { image: "image 2", version: "2" }).converge();
+    expect(on.records).toHaveLength(2);
+    expect(on.app.status?.current).toMatchObject({ modelVersion: "1" });
+  });
+
+  it("a bad template never blames the pair", () => {
+    const on = released({ modelVersion: "1" });
+    on.judge = judgeBy("none", true);
+    on.change({ modelVersion: "2", env: [{ name: "LEVEL", value: "bad" }] });
+    publish(on, { image: "image 2", version: "2" }).converge();
+    expect(on.app.status?.current).toMatchObject({ modelVersion: "1" });
+    const whole = on.record(
+      ({ imageDigest, modelVersion }) =>
+        imageDigest === digestOf("image 2") && modelVersion === "2",
+    );
+    expect(whole.journal.at(-1)).toMatchObject({ blame: "template" });
+    expect(conditionsOf(on.plan())).toMatchObject({ Stalled: "True VerificationFailed" });
+    on.change({ env: [] });
+    on.poll().converge();
+    expect(on.app.status?.current).toMatchObject({ modelVersion: "2" });
+  });
+
+  it("two hundred seeded faults are attributed rightly, and no innocent half is quarantined", () => {
+    let right = 0;
+    const faults = fc.record({
+      image: fc.boolean(),
+      model: fc.boolean(),
+      env: fc.boolean(),
+      fault: fc.constantFrom<Fault>("none", "image", "model", "both", "combination"),
+      template: fc.boolean(),
+    });
+    const cases = fc.sample(faults, { numRuns: 200, seed: 42 });
+    for (const { image, model, env, fault, template } of cases) {
+      const on = released();
+      on.judge = judgeBy(fault, template);
+      if (env) on.change({ env: [{ name: "LEVEL", value: "new" }] });
+      publish(on, {
+        ...(image && { image: "image 2" }),
+        ...(model && { version: "2" }),
+      }).converge();
+      const hasFault = (what: "image" | "model"): boolean =>
+        (what === "image" ? image : model) && (fault === what || fault === "both");
+      const expected =
+        env && template
+          ? "template"
+          : hasFault("image") && hasFault("model")
+            ? "both"
+            : hasFault("image")
+              ? "image"
+              : hasFault("model")
+                ? "model"
+                : image && model && fault === "combination"
+                  ? "combination"
+                  : undefined;
+      const asked = on.records.find(
+        (record) =>
+          record.imageDigest === digestOf(image ? "image 2" : "image 1") &&
+          record.modelVersion === (model ? "2" : "1") &&
+          (record.inputs.env ?? []).length === (env ? 1 : 0),
+      );
+      if (asked?.journal.at(-1)?.blame === expected) right += 1;
+      const serving = on.record(({ id }) => id === on.app.status?.current?.id);
+      expect(on.judge(serving)).toBeUndefined();
+      const failed = on.records.filter((record) => phaseOf(record) === "Failed");
+      expect(failed.filter((record) => on.judge(record) === undefined)).toEqual([]);
+    }
+    expect(right).toBe(200);
+  });
+});
+
+describe("a release that waits", () => {
+  it("settles before it is verified, and a change in a row starts the wait anew, four times at most", () => {
+    const on = released({ release: { settle: "10m" } });
+    const began = on.now;
+    publish(on, { version: "2" });
+    on.reconcile();
+    expect(conditionsOf(on.plan())).toMatchObject({ Released: "False Settling" });
+    for (let version = 3; on.now - began < 39 * 60_000; version += 1) {
+      on.now += 5 * 60_000;
+      publish(on, { version: String(version) });
+      expect(on.reconcile().actions.map(({ kind }) => kind)).toContain("create");
+      expect(on.get(kinds.job, "cats-verify")).toBeUndefined();
+    }
+    on.now = began + 41 * 60_000;
+    on.reconcile();
+    expect(on.get(kinds.job, "cats-verify")).toBeDefined();
+  });
+
+  it("is as old as release.minAge before it is verified, and the operator wakes up for it", () => {
+    const on = released({ release: { minAge: "2h" } });
+    publish(on, { version: "2" });
+    const { requeueAfterMs } = on.reconcile();
+    expect(requeueAfterMs).toBe(600_000);
+    on.now += 2 * 3_600_000 - 30_000;
+    expect(on.reconcile().requeueAfterMs).toBeLessThan(30_000);
+    on.now += 30_000;
+    on.reconcile();
+    expect(phases(ofVersion(on, "2"))).toEqual(["Settling", "Verifying"]);
+  });
+
+  it("is approved by its id, and by no other", () => {
+    const on = released({ release: { approval: "Manual" } }).annotate(annotations.approve, "x");
+    expect(on.app.status?.current).toBeUndefined();
+    const first = ofVersion(on, "1").id;
+    on.annotate(annotations.approve, first).converge();
+    expect(on.deployedRelease).toBe(first);
+    publish(on, { version: "2" }).converge();
+    expect(on.deployedRelease).toBe(first);
+    const { id } = ofVersion(on, "2");
+    expect(conditionsOf(on.plan())).toMatchObject({
+      Ready: "True Serving",
+      Released: "False AwaitingApproval",
+    });
+    expect(messageOf(on)).toContain(`aiapp.dev/approve to ${id}`);
+    on.annotate(annotations.approve, id).converge();
+    expect(on.deployedRelease).toBe(id);
+    expect(ofVersion(on, "2").journal.find(({ phase }) => phase === "RollingOut")).toMatchObject({
+      by: "annotation",
+    });
+  });
+
+  it("gives way to a newer one that polling finds", () => {
+    const on = released({ release: { approval: "Manual" } });
+    on.annotate(annotations.approve, ofVersion(on, "1").id).converge();
+    publish(on, { version: "2" }).converge();
+    publish(on, { version: "3" }).converge();
+    expect(phaseOf(ofVersion(on, "2"))).toBe("Superseded");
+    expect(phaseOf(ofVersion(on, "3"))).toBe("AwaitingApproval");
+  });
+});
+
+describe("by hand", () => {
+  function two(): World {
+    const on = released({ modelVersion: "latest" });
+    return publish(on, { version: "2" }).converge();
+  }
+
+  it("a hold goes back at once, and automation does not move past it until it is removed", () => {
+    const on = two();
+    const first = ofVersion(on, "1").id;
+    on.annotate(annotations.hold, first);
+    expect(describeActions(on.reconcile())).toEqual([
+      "patch ControllerRevision",
+      "apply Deployment",
+    ]);
+    on.converge();
+    expect(on.deployedRelease).toBe(first);
+    expect(conditionsOf(on.plan())).toMatchObject({
+      Ready: "True Serving",
+      Released: "False Held",
+    });
+    publish(on, { version: "3" }).converge();
+    expect(on.deployedRelease).toBe(first);
+    on.annotate(annotations.hold, undefined).poll().converge();
+    expect(on.app.status?.current?.modelVersion).toBe("3");
+  });
+
+  it("a hold of an unknown or a failed release is reported, and moves nothing", () => {
+    const on = two();
+    const before = on.deployedRelease;
+    on.judge = () => "VerificationFailed: wrong";
+    publish(on, { version: "3" }).converge();
+    for (const id of ["0123456789", ofVersion(on, "3").id]) {
+      on.annotate(annotations.hold, id).converge();
+      expect(on.deployedRelease).toBe(before);
+      expect(conditionsOf(on.plan())).toMatchObject({ Stalled: "True HoldInvalid" });
+    }
+  });
+
+  it("a retry is answered once for each value of the annotation", () => {
+    const on = two();
+    on.judge = () => "VerificationFailed: wrong";
+    publish(on, { version: "3" }).converge();
+    const { id } = ofVersion(on, "3");
+    on.annotate(annotations.retry, id).converge();
+    expect(phases(ofVersion(on, "3")).filter((phase) => phase === "Verifying")).toHaveLength(2);
+    on.converge();
+    expect(phases(ofVersion(on, "3")).filter((phase) => phase === "Verifying")).toHaveLength(2);
+    on.judge = () => undefined;
+    on.annotate(annotations.retry, `${id}/2`).converge();
+    expect(on.deployedRelease).toBe(id);
+  });
+
+  it("an abort gives up the release under way, and quarantines it", () => {
+    const on = two();
+    const before = on.deployedRelease;
+    publish(on, { version: "3" });
+    on.reconcile();
+    const { id } = ofVersion(on, "3");
+    on.annotate(annotations.abort, id).converge();
+    expect(on.deployedRelease).toBe(before);
+    expect(ofVersion(on, "3").journal.at(-1)).toMatchObject({ phase: "Failed", reason: "Aborted" });
+    expect(conditionsOf(on.plan())).toMatchObject({ Released: "False Aborted" });
+  });
+
+  it("names who asked, from the fields that the API server keeps", () => {
+    const on = two();
+    const { id } = ofVersion(on, "1");
+    on.annotate(annotations.hold, id);
+    Object.assign(on.app.metadata, {
+      managedFields: [
+        {
+          manager: "kubectl-annotate",
+          time: "2026-03-01T09:00:00Z",
+          fieldsV1: { "f:metadata": { "f:annotations": { [`f:${annotations.hold}`]: {} } } },
+        },
+      ],
+    });
+    on.reconcile();
+    expect(ofVersion(on, "1").journal.at(-1)).toMatchObject({
+      phase: "RollingOut",
+      by: "kubectl-annotate at 2026-03-01T09:00:00Z",
+    });
+  });
+});

@@ -1,0 +1,151 @@
+import type { AIApp } from "../../../crds/aiapp.ts";
+import {
+  annotations,
+  containers,
+  labels,
+  MODEL_MOUNT_PATH,
+  verificationName,
+} from "../../../crds/names.ts";
+import type { V1Container, V1Job, V1PodTemplateSpec } from "../../kube/types.ts";
+import { milliseconds } from "../duration.ts";
+import type { ReleaseRecord } from "../release/record.ts";
+import { ownedMetadata } from "./owner.ts";
+import { restricted, serverSettings, stampTemplate, type PullerSettings } from "./template.ts";
+
+/** A release that is being verified. */
+export interface Verification {
+  readonly record: ReleaseRecord;
+  /** Counts from 1. Another attempt follows an infrastructure fault. */
+  readonly attempt: number;
+}
+
+/**
+ * The Job that verifies a release: one pod of the release's own template that gets no requests. The server, and every
+ * container beside it, runs as a native sidecar; then, one after the other, the samples of the bundle are scored over
+ * loopback and the user's own container runs. Exit statuses are the verdict, termination messages say why.
+ */
+export function buildVerification(
+  app: AIApp,
+  { record, attempt }: Verification,
+  puller: PullerSettings,
+): V1Job {
+  const metadata = ownedMetadata(app, { [annotations.attempt]: String(attempt) });
+  const stamp = { role: "verification", traffic: false, release: record.id } as const;
+  const template = stampTemplate(app, record.template, stamp);
+  return {
+    metadata: {
+      ...metadata,
+      name: verificationName(app.metadata.name),
+      labels: { ...metadata.labels, [labels.release]: record.id },
+    },
+    spec: {
+      // A pod that fails is a verdict. One that an eviction or a lost node takes away is replaced.
+      backoffLimit: 0,
+      podFailurePolicy: {
+        rules: [
+          { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
+        ],
+      },
+      template: { ...template, spec: verifyingPod(app, record, template, puller) },
+    },
+  };
+}
+
+type PodSpec = NonNullable<V1PodTemplateSpec["spec"]>;
+
+function verifyingPod(
+  app: AIApp,
+  record: ReleaseRecord,
+  { spec }: V1PodTemplateSpec,
+  puller: PullerSettings,
+): PodSpec {
+  const { topologySpreadConstraints: _, ...pod } = spec ?? { containers: [] };
+  const samples = samplesContainer(app, record, puller);
+  const job = jobContainer(app, record);
+  return {
+    ...pod,
+    restartPolicy: "Never",
+    // Counts from when the pod has a node: waiting for one is not a failure.
+    activeDeadlineSeconds: Math.ceil(timeoutMs(app) / 1000),
+    terminationGracePeriodSeconds: 10,
+    initContainers: [
+      ...(pod.initContainers ?? []),
+      ...serverLast(pod.containers).map(sidecar),
+      ...(job === undefined ? [] : [samples]),
+    ],
+    containers: [job ?? samples],
+  };
+}
+
+export function timeoutMs(app: AIApp): number {
+  return milliseconds(app.spec.verify?.timeout ?? "10m");
+}
+
+function serverLast(all: readonly V1Container[]): readonly V1Container[] {
+  const isServer = ({ name }: V1Container): boolean => name === containers.server;
+  return [...all.filter((container) => !isServer(container)), ...all.filter(isServer)];
+}
+
+/** Kubernetes starts the next container once the startup probe of a sidecar passes, and ends it after the last one. */
+function sidecar(container: V1Container): V1Container {
+  const { lifecycle: _, ...rest } = container;
+  return { ...rest, restartPolicy: "Always" };
+}
+
+/** The operator's own image: it scores the samples as a user would, or only finds that the server is ready. */
+function samplesContainer(
+  { spec }: AIApp,
+  { inputs }: ReleaseRecord,
+  puller: PullerSettings,
+): V1Container {
+  const { port, readinessPath } = serverSettings(inputs);
+  // The project's own server needs no settings, and takes samples at /score.
+  const scorePath = spec.server === undefined ? "/score" : spec.server.scorePath;
+  const scores = (spec.verify?.samples ?? true) && scorePath !== undefined;
+  const origin = `http://127.0.0.1:${port}`;
+  return {
+    name: containers.samples,
+    image: puller.image,
+    command: ["node", "operator/verify/main.ts"],
+    env: [
+      { name: "MODEL_DIR", value: MODEL_MOUNT_PATH },
+      { name: "READY_URL", value: `${origin}${readinessPath}` },
+      { name: "SCORE_URL", value: scores ? `${origin}${scorePath}` : "" },
+      { name: "VERIFY_SAMPLES", value: String(scores) },
+    ],
+    resources: { requests: { cpu: "50m", memory: "64Mi" } },
+    securityContext: { ...restricted, capabilities: { drop: ["ALL"] } },
+    terminationMessagePolicy: "FallbackToLogsOnError",
+    volumeMounts: [{ name: "model", mountPath: MODEL_MOUNT_PATH, readOnly: true }],
+  };
+}
+
+function jobContainer({ spec }: AIApp, { inputs }: ReleaseRecord): V1Container | undefined {
+  const job = spec.verify?.job;
+  if (job === undefined) return undefined;
+  const { image, command, args, env = [] } = job;
+  const own = [
+    { name: "AIAPP_URL", value: `http://127.0.0.1:${serverSettings(inputs).port}` },
+    { name: "MODEL_DIR", value: MODEL_MOUNT_PATH },
+  ];
+  return {
+    name: containers.job,
+    image,
+    ...(command && { command: [...command] }),
+    ...(args && { args: [...args] }),
+    env: [
+      ...own,
+      ...env.map(({ name, value, valueFrom }) => ({
+        name,
+        ...(value !== undefined && { value }),
+        ...(valueFrom !== undefined && { valueFrom }),
+      })),
+    ],
+    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+    terminationMessagePolicy: "FallbackToLogsOnError",
+    volumeMounts: [
+      { name: "model", mountPath: MODEL_MOUNT_PATH, readOnly: true },
+      { name: "tmp", mountPath: "/tmp" },
+    ],
+  };
+}
