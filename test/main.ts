@@ -87,8 +87,9 @@ async function runHere(
 async function runOne(tier: Tier, files: readonly string[], folder: string): Promise<Counts> {
   if (tier === "contract") await ensurePackages();
   if (tier === "integration") {
-    const { kube } = await ensureBinaries();
-    return runTier(tier, files, folder, (command) => runHere(command, { KUBE_BINARY: kube }));
+    const { kube, helm } = await ensureBinaries();
+    const binaries = { KUBE_BINARY: kube, HELM_BINARY: helm };
+    return runTier(tier, files, folder, (command) => runHere(command, binaries));
   }
   if (tier !== "e2e") return runTier(tier, files, folder, runHere);
   // Beside the cluster, in its network; two nodes, for there are drains.

@@ -23,7 +23,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end }}
 
-{{/* What the operator may do where it follows AIApps. No Secrets, no tokens: those are for tenants. */}}
+{{/* The namespaces to watch, comma-separated. An empty list would mean all of them, without the rights to read any. */}}
+{{- define "aiapp.tenantNamespaces" -}}
+{{- if not .Values.tenantNamespaces -}}
+{{- fail "tenantNamespaces must list the namespaces whose AIApps the operator serves, such as --set 'tenantNamespaces={shop}'; or set clusterWide: true to watch all (values.yaml describes what that allows)" -}}
+{{- end -}}
+{{- join "," .Values.tenantNamespaces -}}
+{{- end }}
+
+{{/* The rights to manage AIApps and the objects they own. Secrets and tokens are separate: see rbac.yaml. */}}
 {{- define "aiapp.rules" -}}
 - apiGroups: [aiapp.dev]
   resources: [aiapps]
@@ -31,7 +39,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: [aiapp.dev]
   resources: [aiapps/status]
   verbs: [get, patch]
-# To own objects of an AIApp where the OwnerReferencesPermissionEnforcement admission plugin is on.
+# Needed to set owner references where the OwnerReferencesPermissionEnforcement admission plugin is enabled.
 - apiGroups: [aiapp.dev]
   resources: [aiapps/finalizers]
   verbs: [update]
@@ -46,6 +54,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
