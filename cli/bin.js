@@ -1,14 +1,14 @@
 #!/usr/bin/env node
-// Plain JavaScript that any Node since 14 reads: finds a Node that runs TypeScript, and runs main.ts with it.
+// Plain JavaScript for Node.js 14 and later: finds a Node.js that runs TypeScript, and runs main.ts with it.
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const WANTED = 24;
+const REQUIRED = 24;
 const main = new URL("./main.ts", import.meta.url);
 
-// kubectl runs plugins by their file's name; --help should name what was typed.
+// kubectl finds plugins by their file name; --help shows the command that was typed.
 process.env["AIAPP_COMMAND"] = basename(process.argv[1] || "aiapp");
 
 function ownNode() {
@@ -20,11 +20,11 @@ function ownNode() {
   }
 }
 
-if (Number(process.versions.node.split(".")[0]) >= WANTED) {
+if (Number(process.versions.node.split(".")[0]) >= REQUIRED) {
   try {
     await import(main.href);
   } catch (error) {
-    // A clone that was linked (npm install --global .) before its packages were there. Our own files are never missing.
+    // A clone that was linked (npm install --global .) before npm ci. Only packages can be missing, not our own files.
     if (error.code !== "ERR_MODULE_NOT_FOUND" || !error.message.startsWith("Cannot find package "))
       throw error;
     console.error(
@@ -36,21 +36,21 @@ if (Number(process.versions.node.split(".")[0]) >= WANTED) {
   const node = ownNode();
   if (node === undefined) {
     console.error(
-      `error: aiapp needs Node.js ${WANTED} or later; this is ${process.version} (${process.execPath})`,
+      `error: aiapp needs Node.js ${REQUIRED} or later; this is ${process.version} (${process.execPath})`,
     );
     console.error(
-      "  → Install it from https://nodejs.org, or run npm ci in the folder of aiapp, which brings its own on Linux.",
+      "  → Install it from https://nodejs.org, or run npm ci in the folder of aiapp, which installs one on Linux.",
     );
     process.exit(1);
   }
   const child = spawn(node, [fileURLToPath(main)].concat(process.argv.slice(2)), {
     stdio: "inherit",
   });
-  // A terminal sends Ctrl-C to both of us: the child decides how to end. What is sent to us alone is passed on.
+  // A terminal sends Ctrl-C to both processes, and the child decides how to end. SIGTERM reaches only this one: forward it.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   child.on("error", (error) => {
-    console.error(`error: ${node} cannot be run: ${error.message}`);
+    console.error(`error: ${node} does not run: ${error.message}`);
     process.exit(1);
   });
   child.on("exit", (code, signal) =>

@@ -1,4 +1,4 @@
-/** Every error of the CLI. `docs/cli.md` lists them; a test holds the two together. */
+/** Every error of the CLI. `docs/cli.md` lists them; a test compares the two. */
 export const errorCodes = [
   "Usage",
   "BundleInvalid",
@@ -21,16 +21,16 @@ export type ErrorCode = (typeof errorCodes)[number];
 
 export const exitCodes = { ok: 0, failed: 1, usage: 2, notReady: 3, interrupted: 130 } as const;
 
-/** What happened and where, then what to do about it. */
+/** `message` states what happened and where; `fix` states what to do about it. Neither holds a secret. */
 export class CliError extends Error {
   override readonly name = "CliError";
   readonly code: ErrorCode;
-  readonly mend: string;
+  readonly fix: string;
 
-  constructor(code: ErrorCode, what: string, mend: string, cause?: unknown) {
+  constructor(code: ErrorCode, what: string, fix: string, cause?: unknown) {
     super(what, cause === undefined ? undefined : { cause });
     this.code = code;
-    this.mend = mend;
+    this.fix = fix;
   }
 }
 
@@ -38,7 +38,7 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof CliError && error.code === "Usage" ? exitCodes.usage : exitCodes.failed;
 }
 
-/** The one line that says why, from whatever was thrown: Node hides it in `cause` or in an AggregateError. */
+/** The first line of the error that caused this one: Node puts it into `cause` or an AggregateError. */
 export function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
   if (!(error instanceof Error)) return String(error);

@@ -10,7 +10,7 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
 }
 
-/** Two units at most, as kubectl writes ages: `45s`, `3m12s`, `5h`, `2d4h`. */
+/** At most two units, as kubectl formats ages: `45s`, `3m12s`, `5h`, `2d4h`. */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   const minutes = Math.floor(seconds / 60);

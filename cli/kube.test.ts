@@ -22,12 +22,12 @@ function notFound(message: string): { status: number; body: unknown } {
 
 describe("reading an AIApp", () => {
   test("takes the namespace of the context, or the one that is named", async () => {
-    api.answer = { status: 200, body: { kind: "AIApp" } };
+    api.response = { status: 200, body: { kind: "AIApp" } };
     const cluster = await openCluster({ kubeconfig });
     expect(await cluster.read("digits", idle)).toEqual({ kind: "AIApp" });
     await (await openCluster({ kubeconfig, context: "two" })).read("digits", idle);
     await (await openCluster({ kubeconfig, namespace: "other" })).read("digits", idle);
-    expect(api.asked).toEqual([
+    expect(api.requests).toEqual([
       "GET /apis/aiapp.dev/v1alpha1/namespaces/shop/aiapps/digits",
       "GET /apis/aiapp.dev/v1alpha1/namespaces/default/aiapps/digits",
       "GET /apis/aiapp.dev/v1alpha1/namespaces/other/aiapps/digits",
@@ -36,7 +36,7 @@ describe("reading an AIApp", () => {
 
   test.each([
     [
-      "an app that is not there",
+      "a missing app",
       notFound('aiapps.aiapp.dev "digits" not found'),
       "AppNotFound",
       "no AIApp digits in the namespace shop",
@@ -45,13 +45,13 @@ describe("reading an AIApp", () => {
       "a cluster without the operator",
       notFound("the server could not find the requested resource"),
       "AppNotFound",
-      "does not know AIApps",
+      "does not serve the AIApp API",
     ],
-    ["a refusal", { status: 403, body: {} }, "ClusterAuthFailed", "403"],
-    ["a failing API server", { status: 500, body: {} }, "ClusterUnavailable", "answered 500"],
-    ["a connection that is cut", "cut", "ClusterUnavailable", "could not be asked"],
-  ] as const)("tells %s apart", async (_what, given, code, message) => {
-    api.answer = given;
+    ["a forbidden read", { status: 403, body: {} }, "ClusterAuthFailed", "403"],
+    ["a failing API server", { status: 500, body: {} }, "ClusterUnavailable", "responded with 500"],
+    ["a connection that is reset", "cut", "ClusterUnavailable", "did not answer"],
+  ] as const)("reports %s with its own error", async (_what, given, code, message) => {
+    api.response = given;
     const cluster = await openCluster({ kubeconfig });
     await expect(cluster.read("digits", idle)).rejects.toMatchObject({
       code,
@@ -59,17 +59,17 @@ describe("reading an AIApp", () => {
     });
   });
 
-  test("ends when it is aborted, although the API server never answers", async () => {
+  test("ends when it is aborted, although the API server does not answer", async () => {
     const cluster = await openCluster({ kubeconfig });
     const stop = new AbortController();
     const reading = cluster.read("digits", stop.signal);
     const failure = reading.catch((error: unknown) => error);
-    await expect.poll(() => api.asked).toHaveLength(1);
+    await expect.poll(() => api.requests).toHaveLength(1);
     stop.abort();
     expect(await failure).toMatchObject({ name: "AbortError" });
   });
 
-  test("needs a kubeconfig and a context that are there", async () => {
+  test("requires a kubeconfig and a context that exist", async () => {
     await expect(openCluster({ kubeconfig: join(api.folder, "none") })).rejects.toMatchObject({
       code: "KubeconfigInvalid",
     });

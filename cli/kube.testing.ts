@@ -4,25 +4,25 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-export type ApiAnswer = { readonly status: number; readonly body: unknown } | "never" | "cut";
+export type ApiResponse = { readonly status: number; readonly body: unknown } | "never" | "cut";
 
 export interface TestApi extends AsyncDisposable {
   readonly folder: string;
   readonly kubeconfig: string;
-  readonly asked: readonly string[];
-  /** What the next requests are answered. */
-  answer: ApiAnswer;
+  readonly requests: readonly string[];
+  /** The response to the next requests. */
+  response: ApiResponse;
 }
 
-/** As much of an API server as reading one object takes, and a kubeconfig for it. */
-export async function startApi(answer: ApiAnswer = "never"): Promise<TestApi> {
-  const asked: string[] = [];
-  const server = createServer((request, response) => {
-    asked.push(`${request.method} ${request.url}`);
-    if (api.answer === "cut") request.socket.destroy();
-    if (typeof api.answer !== "object") return;
-    response.writeHead(api.answer.status, { "content-type": "application/json" });
-    response.end(JSON.stringify(api.answer.body));
+/** A stand-in for an API server that returns one object, and a kubeconfig for it. */
+export async function startApi(initial: ApiResponse = "never"): Promise<TestApi> {
+  const requests: string[] = [];
+  const server = createServer((request, outgoing) => {
+    requests.push(`${request.method} ${request.url}`);
+    if (api.response === "cut") request.socket.destroy();
+    if (typeof api.response !== "object") return;
+    outgoing.writeHead(api.response.status, { "content-type": "application/json" });
+    outgoing.end(JSON.stringify(api.response.body));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
@@ -47,8 +47,8 @@ export async function startApi(answer: ApiAnswer = "never"): Promise<TestApi> {
   const api: TestApi = {
     folder,
     kubeconfig,
-    asked,
-    answer,
+    requests,
+    response: initial,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       server.close();

@@ -1,7 +1,7 @@
 import { GROUP, PLURAL, VERSION } from "../crds/names.ts";
 import { CliError, reasonOf } from "./errors.ts";
 
-/** Where to look: what is left out comes from the kubeconfig, as with kubectl. */
+/** Which cluster and namespace to read; the kubeconfig has the defaults, as for kubectl. */
 export interface KubeTarget {
   readonly kubeconfig?: string;
   readonly context?: string;
@@ -10,13 +10,13 @@ export interface KubeTarget {
 
 export interface AppReader {
   readonly namespace: string;
-  /** The AIApp as the API server has it: unchecked. */
+  /** The AIApp as the API server returns it, not validated. */
   readonly read: (name: string, signal: AbortSignal) => Promise<unknown>;
 }
 
 const REQUEST_TIMEOUT_MS = 15_000;
 
-/** The CLI's only importer of the Kubernetes client: half a second that `publish` does without. */
+/** Imports the Kubernetes client, which takes half a second: `publish` does not need it. */
 export async function openCluster(target: KubeTarget): Promise<AppReader> {
   const { ApiException, CustomObjectsApi, KubeConfig, ServerConfiguration, createConfiguration } =
     await import("@kubernetes/client-node");
@@ -32,14 +32,14 @@ export async function openCluster(target: KubeTarget): Promise<AppReader> {
     throw invalidKubeconfig(reasonOf(error), error);
   }
   const cluster = config.getCurrentCluster();
-  if (!cluster) throw invalidKubeconfig("it names no current cluster");
+  if (!cluster) throw invalidKubeconfig("it has no current cluster");
   const { server } = cluster;
   const namespace =
     target.namespace ?? config.getContextObject(config.getCurrentContext())?.namespace ?? "default";
 
   async function read(name: string, signal: AbortSignal): Promise<unknown> {
     const either = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]);
-    // The client takes a signal in no other way.
+    // A middleware is the client's only way to pass an AbortSignal.
     const api = new CustomObjectsApi(
       createConfiguration({
         baseServer: new ServerConfiguration(server, {}),
@@ -65,17 +65,17 @@ export async function openCluster(target: KubeTarget): Promise<AppReader> {
       });
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof ApiException) throw refused(error.code, error.body, name, error);
+      if (error instanceof ApiException) throw errorOf(error.code, error.body, name, error);
       throw new CliError(
         "ClusterUnavailable",
-        `The API server ${server} could not be asked: ${reasonOf(either.aborted ? "no answer in 15 s" : error)}`,
+        `The API server ${server} did not answer: ${reasonOf(either.aborted ? "no response in 15 s" : error)}`,
         "Check the network or VPN, and the context: kubectl config get-contexts.",
         error,
       );
     }
   }
 
-  function refused(status: number, body: unknown, name: string, cause: unknown): CliError {
+  function errorOf(status: number, body: unknown, name: string, cause: unknown): CliError {
     const text = typeof body === "string" ? body : JSON.stringify(body ?? {});
     if (status === 404 && text.includes(`\\"${name}\\" not found`)) {
       return new CliError(
@@ -88,7 +88,7 @@ export async function openCluster(target: KubeTarget): Promise<AppReader> {
     if (status === 404) {
       return new CliError(
         "AppNotFound",
-        `${server} does not know AIApps`,
+        `${server} does not serve the AIApp API`,
         "Install the operator's chart (charts/aiapp-operator), or choose another --context.",
         cause,
       );
@@ -96,15 +96,15 @@ export async function openCluster(target: KubeTarget): Promise<AppReader> {
     if (status === 401 || status === 403) {
       return new CliError(
         "ClusterAuthFailed",
-        `${server} refuses to show the AIApp ${name} in ${namespace} (${status})`,
-        `Log in again, or ask for the right: kubectl auth can-i get aiapps.${GROUP} --namespace ${namespace}.`,
+        `${server} refused to return the AIApp ${name} in ${namespace} (${status})`,
+        `Log in again, or check your permission: kubectl auth can-i get aiapps.${GROUP} --namespace ${namespace}.`,
         cause,
       );
     }
     return new CliError(
       "ClusterUnavailable",
-      `The API server ${server} answered ${status}`,
-      "Try again; --verbose shows the whole answer.",
+      `The API server ${server} responded with ${status}`,
+      "Try again; --verbose shows the response.",
       cause,
     );
   }

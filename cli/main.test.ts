@@ -18,7 +18,7 @@ async function aiapp(...args: readonly string[]) {
 }
 
 describe("the command line", () => {
-  test("shows its version and its help, and ends well", async () => {
+  test("shows its version and its help, and exits with 0", async () => {
     const shown = await aiapp("--version");
     expect(shown).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+$/) });
     const help = await aiapp("publish", "--help");
@@ -31,13 +31,13 @@ describe("the command line", () => {
     ["an unknown command", ["frobnicate"]],
     ["a missing argument", ["status"]],
     ["a missing option", ["publish", "."]],
-    ["a destination that is none", ["publish", ".", "--to", "models/digits/1"]],
+    ["an invalid destination", ["publish", ".", "--to", "models/digits/1"]],
     ["a bound out of range", ["publish", ".", "--to", "https://x", "--parallel", "0"]],
-  ])("ends with 2 for %s", async (_what, args) => {
+  ])("exits with 2 for %s", async (_what, args) => {
     expect((await aiapp(...args)).exitCode).toBe(2);
   });
 
-  test("says what failed and what to do, without a stack trace unless asked", async () => {
+  test("reports what failed and what to do, with a stack trace only with --verbose", async () => {
     const plain = await aiapp("status", "digits");
     expect(plain.exitCode).toBe(1);
     expect(plain.stderr).toMatch(/^error KubeconfigInvalid: .*\n {2}→ Set KUBECONFIG/);
@@ -46,7 +46,7 @@ describe("the command line", () => {
     expect((await aiapp("status", "digits", "--verbose")).stderr).toContain("    at ");
   });
 
-  test("says in one line to run npm ci, and where, in a clone without its packages", async () => {
+  test("reports in one line where to run npm ci, in a clone without packages", async () => {
     const clone = await mkdtemp(join(tmpdir(), "aiapp-clone-"));
     try {
       await cp(import.meta.dirname, join(clone, "cli"), {
@@ -86,8 +86,8 @@ describe("the command line", () => {
   });
 });
 
-test("docs/cli.md tells every error, and no other", async () => {
+test("docs/cli.md lists every error, and no other", async () => {
   const text = await readFile(join(import.meta.dirname, "../docs/cli.md"), "utf8");
-  const told = [...text.matchAll(/^\| `([A-Z][A-Za-z]+)` /gm)].map(([, code]) => code);
-  expect(new Set(told)).toEqual(new Set(errorCodes));
+  const documented = [...text.matchAll(/^\| `([A-Z][A-Za-z]+)` /gm)].map(([, code]) => code);
+  expect(new Set(documented)).toEqual(new Set(errorCodes));
 });

@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
+import { inspect } from "node:util";
 
 import { Command, InvalidArgumentError, Option } from "commander";
 
 import { CliError, exitCodeOf, exitCodes, reasonOf } from "./errors.ts";
 import type { Terminal } from "./terminal.ts";
-import { printable, styleFor, wantsColours } from "./terminal.ts";
+import { sanitize, styleFor, wantsColours } from "./terminal.ts";
 
 const stop = new AbortController();
 const verbose = process.argv.includes("--verbose");
@@ -13,16 +14,16 @@ const terminal: Terminal = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   interactive: process.stderr.isTTY && process.env["TERM"] !== "dumb",
-  // 0 is what a terminal without a size says.
+  // A terminal without a size reports 0 columns.
   columns: process.stderr.columns || 80,
   style: styleFor(wantsColours(process.stdout.isTTY && process.stderr.isTTY, process.env)),
 };
 
-// The first Ctrl-C ends in good order; the second ends at once.
+// The first Ctrl-C aborts the work in flight; the second ends the process.
 for (const name of ["SIGINT", "SIGTERM"] as const) {
   process.once(name, () => stop.abort());
 }
-// `aiapp status | head` is no failure.
+// `aiapp status | head` closes our stdout, which is not a failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(error.code === "EPIPE" ? exitCodes.ok : exitCodes.failed);
 });
@@ -49,7 +50,7 @@ function outputOption(): Option {
 
 function program(name: string): Command {
   const root = new Command(name)
-    .description("Publishes model versions and shows what AI applications serve.")
+    .description("Publishes model versions and shows the status of AIApps.")
     .version(version())
     .option("--verbose", "show the stack trace of an error")
     .showHelpAfterError("(--help shows the usage)")
@@ -68,14 +69,14 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 the app is not ready (status), 1
     .command("publish")
     .summary("publish a folder as a model version")
     .description(
-      "Publishes a folder as one version of a model: the files first, manifest.json last.\nNothing is ever overwritten; a run that was cut off is finished by running it again.",
+      "Publishes a folder as one version of a model: the files first, manifest.json last.\nIt overwrites nothing; run it again to finish an interrupted publish.",
     )
     .argument("<folder>", "the folder that holds model.onnx, labels.txt, …")
     .requiredOption(
       "--to <url>",
       "https://<account>.blob.core.windows.net/<container>/<name>/<version>",
     )
-    .option("--parallel <n>", "uploads at once", parallelism, 4)
+    .option("--parallel <n>", "concurrent requests", parallelism, 4)
     .option("--allow-http", "allow plain http to another machine", false)
     .option("--any-version", "allow a version that latest and ranges cannot sort", false)
     .addOption(outputOption())
@@ -83,9 +84,9 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 the app is not ready (status), 1
     .addHelpText(
       "after",
       `
-Credentials, the first that is there: AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY
-(with AZURE_STORAGE_ACCOUNT), AZURE_STORAGE_SAS_TOKEN, and otherwise the Azure identity
-of az login, a workload, a managed identity or AZURE_CLIENT_ID and its like.
+Credentials, the first that is set: AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY
+(with AZURE_STORAGE_ACCOUNT), AZURE_STORAGE_SAS_TOKEN, else an Azure identity:
+az login, workload identity, managed identity, or a service principal (AZURE_CLIENT_ID, …).
 
 Examples:
   az login && ${name} publish ./digits-v2 --to https://contoso.blob.core.windows.net/models/digits/2
@@ -98,9 +99,9 @@ Examples:
 
   root
     .command("status")
-    .summary("show what an AIApp serves and what comes next")
+    .summary("show what an AIApp serves and what is rolling out")
     .description(
-      "Shows what an AIApp serves, what is coming, what is wrong, and what to do about it.",
+      "Shows what an AIApp serves, what is rolling out, its problems, and what to do about them.",
     )
     .argument("<name>", "the AIApp")
     .option(
@@ -109,7 +110,7 @@ Examples:
     )
     .option("--context <context>", "the kubeconfig's context to use")
     .option("--kubeconfig <file>", "the kubeconfig to use")
-    .option("-w, --watch", "go on showing it until Ctrl-C", false)
+    .option("-w, --watch", "refresh until Ctrl-C", false)
     .addOption(outputOption())
     .option("--verbose", "show the stack trace of an error")
     .addHelpText("after", "\nExit status: 0 when the app is ready, 3 when it is not.")
@@ -132,13 +133,15 @@ function fail(error: unknown): number {
   }
   const { style } = terminal;
   if (error instanceof CliError) {
-    terminal.err(`${style.bad(`error ${error.code}:`)} ${printable(error.message)}\n`);
-    terminal.err(`  ${style.strong("→")} ${printable(error.mend)}\n`);
+    terminal.err(`${style.bad(`error ${error.code}:`)} ${sanitize(error.message)}\n`);
+    terminal.err(`  ${style.strong("→")} ${sanitize(error.fix)}\n`);
   } else {
-    terminal.err(`${style.bad("error:")} ${printable(reasonOf(error))}\n`);
-    terminal.err(`  ${style.strong("→")} Run it again with --verbose, and report this.\n`);
+    terminal.err(`${style.bad("error:")} ${sanitize(reasonOf(error))}\n`);
+    terminal.err(
+      `  ${style.strong("→")} This is a bug in aiapp: run it again with --verbose, and report the output.\n`,
+    );
   }
-  if (verbose) console.error(error);
+  if (verbose) terminal.err(`${sanitize(inspect(error))}\n`);
   return exitCodeOf(error);
 }
 

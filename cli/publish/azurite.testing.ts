@@ -24,16 +24,16 @@ export async function startStore(): Promise<TestStore> {
   };
 }
 
-/** What the proxy does with a request before the store sees it, or with the store's answer to it. */
-export type Verdict = "pass" | "cut" | "stall" | "loseAnswer" | { readonly status: number };
+/** What the proxy does with a request, or with the store's response to it. */
+export type Verdict = "pass" | "cut" | "stall" | "loseResponse" | { readonly status: number };
 
 export interface RecordingProxy extends AsyncDisposable {
   readonly origin: string;
-  /** `PUT /models/digits/1/model.onnx?comp=block` in order of arrival, ` new` when only if nothing is there. */
+  /** `PUT /models/digits/1/model.onnx?comp=block` in order of arrival, with ` new` if it has `If-None-Match: *`. */
   readonly seen: string[];
 }
 
-/** Stands between publisher and store: records, and breaks what the test says. */
+/** A proxy between publisher and store that records requests, and fails those that the test chooses. */
 export async function startProxy(
   target: string,
   decide: (line: string, seen: readonly string[]) => Verdict,
@@ -50,17 +50,17 @@ export async function startProxy(
     if (typeof verdict === "object") {
       outgoing.writeHead(verdict.status, { "retry-after": "0" }).end();
     }
-    if (verdict !== "pass" && verdict !== "loseAnswer") return;
+    if (verdict !== "pass" && verdict !== "loseResponse") return;
     const forward = httpRequest(
       url,
       { method: incoming.method, headers: incoming.headers },
-      (answer: IncomingMessage) => {
-        if (verdict === "loseAnswer") {
-          answer.resume().once("end", () => incoming.socket.destroy());
+      (response: IncomingMessage) => {
+        if (verdict === "loseResponse") {
+          response.resume().once("end", () => incoming.socket.destroy());
           return;
         }
-        outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-        answer.pipe(outgoing);
+        outgoing.writeHead(response.statusCode ?? 500, response.headers);
+        response.pipe(outgoing);
       },
     );
     forward.on("error", () => incoming.socket.destroy());

@@ -1,4 +1,4 @@
-/** Runs at most `limit` of the tasks given to it at once. */
+/** Limits concurrency: at most `limit` of the given tasks run at once. */
 export function slots(limit: number): <T>(task: () => Promise<T>) => Promise<T> {
   let free = limit;
   const waiting: (() => void)[] = [];
@@ -15,7 +15,7 @@ export function slots(limit: number): <T>(task: () => Promise<T>) => Promise<T> 
   };
 }
 
-/** Maps with at most `limit` at work; the first failure aborts the others and is thrown when all have ended. */
+/** Maps with at most `limit` items in flight. The first failure aborts the others, and is thrown once all have ended. */
 export async function mapBounded<T, R>(
   items: readonly T[],
   limit: number,

@@ -1,5 +1,6 @@
 import { formatBytes, formatCount, formatDuration } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
+import { safeJson } from "../terminal.ts";
 import { credentialFromEnvironment } from "./credential.ts";
 import { publishProgress } from "./progress.ts";
 import type { Published } from "./publish.ts";
@@ -40,7 +41,7 @@ export async function publishCommand(
     progress.end();
     terminal.out(
       flags.output === "json"
-        ? `${JSON.stringify(published, null, 2)}\n`
+        ? `${safeJson(published)}\n`
         : publishedText(published, now() - began),
     );
   } finally {
@@ -50,13 +51,13 @@ export async function publishCommand(
 
 export function publishedText(published: Published, tookMs: number): string {
   const { store, name, version, digest, files, bytes, uploaded } = published;
-  const resumed = uploaded < files ? `, ${files - uploaded} of them there already` : "";
+  const resumed = uploaded < files ? `, ${files - uploaded} of them uploaded before` : "";
   return [
     `Published ${name} ${version}: ${formatCount(files, "file")}${resumed}, ${formatBytes(bytes)}, in ${formatDuration(tookMs)}`,
     `  store   ${store}`,
     `  digest  ${digest}`,
     "",
-    "Release it (an AIApp that follows latest finds it by itself):",
+    "Release it (AIApps that follow latest release it without this):",
     `  kubectl patch aiapp <app> --type merge --patch '{"spec":{"modelVersion":"${version}"}}'`,
     "  kubectl aiapp status <app> --watch",
     "",

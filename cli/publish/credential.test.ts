@@ -39,12 +39,12 @@ describe("the credential", () => {
     expect(() => credentialFromEnvironment(env)).not.toThrow(/hush/);
   });
 
-  test("of another account is refused before anything is sent", async () => {
+  test("of another account is refused before a request is sent", async () => {
     const other = { kind: "AccountKey", accountName: "fabrikam", accountKey: "a2V5" } as const;
     await expect(openContainer(azure, other)).rejects.toMatchObject({ code: "CredentialsInvalid" });
   });
 
-  test("of Azure itself is never sent to a host that is not Azure's", async () => {
+  test("of an Azure identity is not sent to a host outside Azure", async () => {
     const elsewhere = parseDestination("https://contoso.example.com/models/cats/7");
     await expect(openContainer(elsewhere, { kind: "Identity" })).rejects.toMatchObject({
       code: "CredentialsMissing",
@@ -73,26 +73,29 @@ describe("an Azure identity", () => {
   test.each([
     ["alone", absent],
     ["in a chain", new AggregateAuthenticationError([absent, absent], "none")],
-  ])("that is not there (%s) is told with the ways to have one", (_what, error) => {
+  ])("that is missing (%s) is an error that lists the ways to log in", (_what, error) => {
     expect(identityError(error)).toMatchObject({
       code: "CredentialsMissing",
       message: "No Azure identity was found",
-      mend: expect.stringContaining("az login"),
+      fix: expect.stringContaining("az login"),
     });
   });
 
   test.each([
     ["alone", refused],
     ["in a chain", new AggregateAuthenticationError([absent, refused], "none")],
-  ])("that Entra ID refuses (%s) is told with its reason, in one line", (_what, error) => {
-    expect(identityError(error)).toMatchObject({
-      code: "CredentialsInvalid",
-      message:
-        "The Azure identity got no token: AADSTS7000222: The provided client secret keys for app '1' are expired.",
-    });
-  });
+  ])(
+    "that Entra ID refuses (%s) is an error with Entra ID's reason, in one line",
+    (_what, error) => {
+      expect(identityError(error)).toMatchObject({
+        code: "CredentialsInvalid",
+        message:
+          "The Azure identity got no token: AADSTS7000222: The provided client secret keys for app '1' are expired.",
+      });
+    },
+  );
 
-  test("that fails otherwise is told in one line too, and no secret is repeated", () => {
+  test("that fails for another reason is an error in one line, without secrets", () => {
     const away = new AuthenticationError(400, {
       error:
         "EnvironmentCredential authentication failed. To troubleshoot, visit https://aka.ms/x.",

@@ -9,7 +9,7 @@ export type StorageCredential =
   /** `az login`, workload identity, managed identity or a service principal's environment. */
   | { readonly kind: "Identity" };
 
-/** Azure's own Blob hosts. An Azure token is sent nowhere else, where it could be harvested. */
+/** Azure's own Blob hosts. An Azure token goes to no other host, which could steal it. */
 const azureSuffixes = [
   ".blob.core.windows.net",
   ".blob.storage.azure.net",
@@ -53,11 +53,11 @@ function fromConnectionString(connection: string): StorageCredential {
   throw new CliError(
     "CredentialsInvalid",
     "AZURE_STORAGE_CONNECTION_STRING holds neither AccountKey nor SharedAccessSignature",
-    "Copy it again: az storage account show-connection-string --name <account>.",
+    "Copy it from: az storage account show-connection-string --name <account>.",
   );
 }
 
-/** The SDK's own retries are off: `request` decides what is tried again, and notices a stall. */
+/** Turns off the SDK's own retries: `requestsTo` retries, and detects stalls. */
 const options = { retryOptions: { maxTries: 1 } };
 
 export async function openContainer(
@@ -70,7 +70,7 @@ export async function openContainer(
     if (accountName !== account) {
       throw new CliError(
         "CredentialsInvalid",
-        `The storage key in the environment is of the account ${accountName}, but --to names ${account}`,
+        `The storage key in the environment belongs to the account ${accountName}, but --to names ${account}`,
         "Unset AZURE_STORAGE_KEY and AZURE_STORAGE_CONNECTION_STRING to use az login, or set the key of the right account.",
       );
     }
@@ -87,12 +87,12 @@ export async function openContainer(
       "Set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN.",
     );
   }
-  // Half a second of imports that a key or a SAS token does without.
+  // Importing this takes half a second, which a key or a SAS token does not need.
   const { DefaultAzureCredential } = await import("@azure/identity");
   return new ContainerClient(store, new DefaultAzureCredential(), options);
 }
 
-/** None was there to be asked, or Entra ID refused the one that was: two things with two mends. */
+/** Tells a missing identity from one that Entra ID refused: each has its own fix. */
 export function identityError(error: Error): CliError {
   const found = refusalIn(error);
   if (found === undefined) {
@@ -101,12 +101,12 @@ export function identityError(error: Error): CliError {
   return new CliError(
     "CredentialsInvalid",
     `The Azure identity got no token: ${reasonInOneLine(found)}`,
-    "Check AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET when they are set (a secret expires), and the way to Entra ID; else run az login again.",
+    "Check AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET when they are set (secrets expire), and the network path to Entra ID; else run az login again.",
     error,
   );
 }
 
-/** The chain of identities throws all that it tried; most of them are just not there. */
+/** The credential chain throws one error for each identity that it tried; most of these are just not configured. */
 function refusalIn(error: Error): Error | undefined {
   if (error.name === "CredentialUnavailableError") return undefined;
   if (!("errors" in error) || !Array.isArray(error.errors)) return error;
@@ -120,7 +120,7 @@ function refusalIn(error: Error): Error | undefined {
 
 /**
  * Entra ID's own sentence, without its trace ids; else the first line of the SDK's details, whose title only names its
- * troubleshooting page. Whole answers are never shown: they may repeat what was sent.
+ * troubleshooting page. Never the whole response: it may repeat the request.
  */
 function reasonInOneLine(error: Error): string {
   const entra = /AADSTS\d+:[^\r\n]*/.exec(error.message)?.[0];

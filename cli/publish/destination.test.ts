@@ -15,7 +15,7 @@ describe("a destination", () => {
     });
   });
 
-  test("on an address has the account in its path, as Azurite does", () => {
+  test("at an IP address has the account in its path, as Azurite does", () => {
     expect(
       parseDestination("http://127.0.0.1:10000/devstoreaccount1/models/cats/1.4.0"),
     ).toMatchObject({
@@ -31,10 +31,18 @@ describe("a destination", () => {
     ["no URL", "models/cats/7", "not a Blob URL"],
     ["another protocol", "s3://models/cats/7", "not a Blob URL"],
     ["no model", "https://a.blob.core.windows.net/models/7", "names no container"],
-    ["an empty segment", "https://a.blob.core.windows.net/models//7", "model's name"],
-    ["a climb", "https://a.blob.core.windows.net/models/cats/../7", "model's name"],
-    ["a version that climbs", "https://a.blob.core.windows.net/models/cats/..", "a version"],
-    ["an escape", "https://a.blob.core.windows.net/models/c%2Fats/7", "model's name"],
+    ["an empty segment", "https://a.blob.core.windows.net/models//7", "not a valid model name"],
+    [
+      "a parent folder",
+      "https://a.blob.core.windows.net/models/cats/../7",
+      "not a valid model name",
+    ],
+    [
+      "a parent folder as the version",
+      "https://a.blob.core.windows.net/models/cats/..",
+      "not a valid version",
+    ],
+    ["an escape", "https://a.blob.core.windows.net/models/c%2Fats/7", "not a valid model name"],
     ["a SAS token", "https://a.blob.core.windows.net/models/cats/7?sig=secret", "query"],
     ["a SAS token and no scheme", "a.blob.core.windows.net/models/cats/7?sig=secret", "not a Blob"],
     ["an escaped SAS token", "https://a.blob.core.windows.net/models/cats/7%3Fsig=secret", "query"],
@@ -42,10 +50,14 @@ describe("a destination", () => {
     ["a password and no scheme", "me:secret@a.blob.core.windows.net/models/cats/7", "not a Blob"],
     ["a password with a slash", "https://me:my/secret@a.example.com/models/cats/7", "not a Blob"],
     ["a password", "https://me:secret@a.blob.core.windows.net/models/cats/7", "password"],
-    ["a container in capitals", "https://a.blob.core.windows.net/Models/cats/7", "a container"],
-    ["a range", "https://a.blob.core.windows.net/models/cats/>=7", "a version"],
-    ["latest", "https://a.blob.core.windows.net/models/cats/latest", "choice among versions"],
-    ["an x-range", "https://a.blob.core.windows.net/models/cats/7.x", "choice among versions"],
+    [
+      "a container in capitals",
+      "https://a.blob.core.windows.net/Models/cats/7",
+      "not a valid container name",
+    ],
+    ["a range", "https://a.blob.core.windows.net/models/cats/>=7", "not a valid version"],
+    ["latest", "https://a.blob.core.windows.net/models/cats/latest", "selects a version"],
+    ["an x-range", "https://a.blob.core.windows.net/models/cats/7.x", "selects a version"],
     [
       "a word for a version",
       "https://a.blob.core.windows.net/models/cats/test",
@@ -53,7 +65,7 @@ describe("a destination", () => {
     ],
     ["a month", "https://a.blob.core.windows.net/models/cats/2026-03", "AmbiguousVersions"],
     ["plain http elsewhere", "http://a.example.com/models/cats/7", "plain http"],
-  ])("with %s is wrong usage, and no secret is repeated", (_what, to, message) => {
+  ])("with %s is a usage error that holds no secret", (_what, to, message) => {
     expect(() => parseDestination(to)).toThrow(
       expect.objectContaining({ code: "Usage", message: expect.stringContaining(message) }),
     );
@@ -69,13 +81,15 @@ describe("a destination", () => {
     },
   );
 
-  test("may have a word for a version when that is said, but never a choice", () => {
+  test("may have a word as its version with --any-version, but not a range or latest", () => {
     const cats = "https://a.example.com/models/cats";
     expect(parseDestination(`${cats}/test`, { anyVersion: true }).version).toBe("test");
-    expect(() => parseDestination(`${cats}/latest`, { anyVersion: true })).toThrow("choice among");
+    expect(() => parseDestination(`${cats}/latest`, { anyVersion: true })).toThrow(
+      "selects a version",
+    );
   });
 
-  test("may be plain http on another machine when that is said", () => {
+  test("may be plain http on another machine with --allow-http", () => {
     expect(
       parseDestination("http://a.example.com/models/cats/7", { allowHttp: true }).account,
     ).toBe("a");

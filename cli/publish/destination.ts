@@ -4,7 +4,7 @@ import { Model } from "../../crds/aiapp.ts";
 import { CliError } from "../errors.ts";
 import { isChoice, isSortable } from "../versions.ts";
 
-/** Where a version is published to, taken apart. */
+/** The parts of `--to`. */
 export interface Destination {
   /** The container's URL, as `spec.model.store` has it. */
   readonly store: string;
@@ -13,13 +13,13 @@ export interface Destination {
   readonly container: string;
   readonly name: string;
   readonly version: string;
-  /** Blob names of this version begin with it; it ends in a slash, so that `7` never matches `70`. */
+  /** Blob names of this version begin with it; it ends in a slash, so that `7` does not match `70`. */
   readonly prefix: string;
 }
 
 const form = "https://<account>.blob.core.windows.net/<container>/<name>/<version>";
 
-/** What is refused unless it is asked for. */
+/** Checks that an option of the command line turns off. */
 export interface Allowed {
   /** Plain http to another machine. */
   readonly allowHttp?: boolean;
@@ -33,20 +33,20 @@ export function parseDestination(to: string, allowed: Allowed = {}): Destination
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw usage(`--to ${shown} is not a Blob URL`, `Write it as ${form}.`);
   }
-  // From here on `to` holds nothing that must not be shown.
+  // From here on `to` holds no secret, so that errors may show it.
   if (shown !== to) {
     throw usage(
       `--to ${shown} carries a query, a fragment or a password`,
-      "Give the plain URL; a SAS token belongs in AZURE_STORAGE_SAS_TOKEN, where no process list shows it.",
+      "Give the plain URL; a SAS token belongs in AZURE_STORAGE_SAS_TOKEN, which process lists and shell histories do not show.",
     );
   }
   if (url.protocol === "http:" && !allowed.allowHttp && !isLoopback(url.hostname)) {
     throw usage(
       `--to ${to} is plain http, and ${url.hostname} is another machine`,
-      "Use https://, or --allow-http when the network between is trusted.",
+      "Use https://, or --allow-http if you trust the network.",
     );
   }
-  // The URL class resolves '..' in silence: take the path as it was written.
+  // The URL class resolves '..' silently: parse the path as it was written.
   const path = to.slice(to.indexOf("://") + 3).replace(/^[^/]*\/?/, "");
   const segments = path.replace(/\/$/, "").split("/");
   const account = isPathStyle(url.hostname) ? segments.shift() : url.hostname.split(".")[0];
@@ -57,14 +57,14 @@ export function parseDestination(to: string, allowed: Allowed = {}): Destination
   }
   if (!/^(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(container)) {
     throw usage(
-      `'${container}' in --to ${to} cannot be a container`,
+      `'${container}' in --to ${to} is not a valid container name`,
       "A container's name has 3 to 63 lower-case letters, digits and single hyphens.",
     );
   }
   const name = folders.join("/");
   if (!Model.shape.name.safeParse(name).success) {
     throw usage(
-      `'${name}' in --to ${to} cannot be a model's name`,
+      `'${name}' in --to ${to} is not a valid model name`,
       "Use letters, digits, '.', '_' and '-', with '/' between folders.",
     );
   }
@@ -83,32 +83,32 @@ export function parseDestination(to: string, allowed: Allowed = {}): Destination
 function checkVersion(version: string, to: string, anyVersion: boolean): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$/.test(version)) {
     throw usage(
-      `'${version}' in --to ${to} cannot be a version`,
+      `'${version}' in --to ${to} is not a valid version`,
       "Use a number (7), a semantic version (1.4.0) or a date (2026-03-01).",
     );
   }
   if (isChoice(version)) {
     throw usage(
-      `'${version}' in --to ${to} would be read as a choice among versions`,
+      `'${version}' in --to ${to} selects a version instead of naming one`,
       "Publish under a version of its own, such as 7 or 1.4.0; AIApps that follow latest find it.",
     );
   }
   if (!anyVersion && !isSortable(version)) {
     throw usage(
-      `'${version}' in --to ${to} is no number, semantic version or date: AIApps of this model that follow latest or a range would stop with AmbiguousVersions`,
-      "Use a number (7), a semantic version (1.4.0) or a date (2026-03-01), or say --any-version when every AIApp of the model names its version.",
+      `'${version}' in --to ${to} is not a number, semantic version or date: AIApps that follow latest or a range of this model would report AmbiguousVersions`,
+      "Use a number (7), a semantic version (1.4.0) or a date (2026-03-01), or pass --any-version if every AIApp of this model names an exact version.",
     );
   }
 }
 
-/** Without a SAS token or a password, also where the rest is no URL or escapes them; none of these are in a Blob URL. */
+/** Removes what could be a SAS token or a password, escaped or not, even if the rest is not a URL. */
 function withoutSecrets(to: string): string {
   const plain = to.replace(/([?#&]|%3f|%23|%26).*$/is, "");
   const scheme = /^https?:\/\//i.exec(plain)?.[0] ?? "";
   return scheme + plain.slice(scheme.length).replace(/^.*@/s, "");
 }
 
-/** Azurite and other stand-ins on an address put the account into the path. */
+/** Azurite and other emulators at an IP address have the account in the path. */
 function isPathStyle(hostname: string): boolean {
   return hostname === "localhost" || isIP(hostname.replace(/^\[|\]$/g, "")) !== 0;
 }
@@ -117,6 +117,6 @@ function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
 }
 
-function usage(what: string, mend: string): CliError {
-  return new CliError("Usage", what, mend);
+function usage(what: string, fix: string): CliError {
+  return new CliError("Usage", what, fix);
 }

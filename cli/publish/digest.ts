@@ -12,7 +12,7 @@ export interface Block {
 
 export interface DigestedFile extends LocalFile {
   readonly sha256: string;
-  /** What is uploaded in one request each. A file of one block (or none) is one Put Blob. */
+  /** Each block is uploaded in one request. A file of at most one block is uploaded by one Put Blob. */
   readonly blocks: readonly Block[];
 }
 
@@ -23,7 +23,7 @@ export function blockSizeOf(size: number): number {
   return Math.max(8 * MIB, Math.ceil(size / 49_000 / MIB) * MIB);
 }
 
-/** One streamed pass: the file's sha256 for the manifest, and each block's to notice a change while uploading. */
+/** Hashes in one streamed pass: the file for the manifest, and each block to detect a change during the upload. */
 export async function digestFile(
   file: LocalFile,
   onBytes: (bytes: number) => void,
@@ -40,8 +40,8 @@ export async function digestFile(
     const part = createHash("sha256");
     for (let done = 0; done < length;) {
       signal.throwIfAborted();
-      const want = Math.min(buffer.length, length - done);
-      const { bytesRead } = await handle.read(buffer, 0, want, offset + done);
+      const toRead = Math.min(buffer.length, length - done);
+      const { bytesRead } = await handle.read(buffer, 0, toRead, offset + done);
       if (bytesRead === 0) throw changed(file);
       const bytes = buffer.subarray(0, bytesRead);
       whole.update(bytes);
@@ -73,6 +73,6 @@ function changed(file: LocalFile): CliError {
   return new CliError(
     "FileChanged",
     `${file.path} changed while it was being published`,
-    "Let whatever writes it finish, then publish under a version that was never begun.",
+    "Wait until no process writes to the file, then publish under a new version.",
   );
 }

@@ -41,15 +41,15 @@ describe("a folder to publish", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("loses its hidden files and folders, and says so", async () => {
+  test("is published without its hidden files and folders, with a warning", async () => {
     await put("model.onnx");
     await put(".DS_Store");
     await put(".git/config");
     const { files, warnings } = await readFolder(folder, idle);
     expect(files.map((file) => file.path)).toEqual(["model.onnx"]);
     expect(warnings.toSorted()).toEqual([
-      ".DS_Store is hidden and was left out",
-      ".git is hidden and was left out",
+      ".DS_Store is hidden: skipped",
+      ".git is hidden: skipped",
     ]);
   });
 
@@ -59,7 +59,7 @@ describe("a folder to publish", () => {
     expect(warnings).toEqual([expect.stringContaining("no model.onnx")]);
   });
 
-  test("may hold links to its own files", async () => {
+  test("may have links to its own files", async () => {
     await put("model.onnx", "weights");
     await symlink("model.onnx", join(folder, "copy.onnx"));
     const { files } = await readFolder(folder, idle);
@@ -80,7 +80,7 @@ describe("a folder to publish", () => {
     for (const part of [
       /a file with spaces\.txt must be a relative path .*rename it/,
       /out\.txt links to \/etc\/hostname, outside the folder/,
-      /dead\.txt is a link that leads nowhere/,
+      /dead\.txt is a broken link/,
       /loop links to/,
       /pipe is neither a file nor a folder/,
     ]) {
@@ -89,10 +89,10 @@ describe("a folder to publish", () => {
   });
 
   test("that is empty is refused", async () => {
-    expect(await refusal()).toContain("no file to publish");
+    expect(await refusal()).toContain("it has no file");
   });
 
-  test("that is a file or not there is refused", async () => {
+  test("that is a file or does not exist is refused", async () => {
     await put("model.onnx");
     await expect(readFolder(join(folder, "model.onnx"), idle)).rejects.toMatchObject({
       code: "BundleInvalid",
@@ -104,7 +104,7 @@ describe("a folder to publish", () => {
     });
   });
 
-  test("with a manifest.json that is none is refused", async () => {
+  test("with an invalid manifest.json is refused", async () => {
     await put("model.onnx");
     await put("manifest.json", '{"formatVersion": 2}');
     expect(await refusal()).toContain("is not a manifest");

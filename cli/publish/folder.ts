@@ -14,7 +14,7 @@ export interface LocalFile {
 export interface Folder {
   /** Sorted by path. */
   readonly files: readonly LocalFile[];
-  /** A manifest that lies in the folder already: the files must agree with it. */
+  /** The folder's own manifest, if it has one: the files must match it. */
   readonly manifest: OwnManifest | undefined;
   readonly warnings: readonly string[];
 }
@@ -26,7 +26,7 @@ export interface OwnManifest {
 
 const MAX_FILES = 10_000;
 
-/** Reads what a folder would publish; every problem is told at once. */
+/** Lists the files to publish. @throws BundleInvalid with every problem of the folder */
 export async function readFolder(folder: string, signal: AbortSignal): Promise<Folder> {
   const root = await rootOf(folder);
   const files: LocalFile[] = [];
@@ -41,9 +41,9 @@ export async function readFolder(folder: string, signal: AbortSignal): Promise<F
       const path = prefix + entry.name;
       const location = join(directory, entry.name);
       if (entry.name.startsWith(".")) {
-        warnings.push(`${path} is hidden and was left out`);
+        warnings.push(`${path} is hidden: skipped`);
       } else if (path === MANIFEST) {
-        // Ours to write.
+        // publish writes it.
       } else if (entry.isDirectory()) {
         await visit(location, `${path}/`);
       } else if (entry.isSymbolicLink()) {
@@ -72,7 +72,7 @@ export async function readFolder(folder: string, signal: AbortSignal): Promise<F
     try {
       target = await realpath(location);
     } catch (error) {
-      return `is a link that leads nowhere (${reasonOf(error)}): remove it`;
+      return `is a broken link (${reasonOf(error)}): remove it`;
     }
     if (!target.startsWith(root + sep)) {
       return `links to ${target}, outside the folder: copy the folder with cp -rL and publish the copy`;
@@ -88,11 +88,13 @@ export async function readFolder(folder: string, signal: AbortSignal): Promise<F
   if (files.length > MAX_FILES) {
     problems.push(`more than ${MAX_FILES} files: pack them into fewer`);
   } else if (files.length === 0) {
-    problems.push("no file to publish: put the model's files there, such as model.onnx");
+    problems.push("it has no file: add the model's files, such as model.onnx");
   }
   if (problems.length > 0) throw invalid(folder, problems);
   if (!files.some((file) => file.path === "model.onnx")) {
-    warnings.push("no model.onnx: only a code image of your own can serve this version");
+    warnings.push(
+      "no model.onnx: the project's model server cannot serve this version; a code image of your own can",
+    );
   }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
   return { files, warnings, manifest: await readManifest(folder, join(root, MANIFEST)) };
@@ -143,6 +145,6 @@ function invalid(folder: string, problems: readonly string[]): CliError {
   return new CliError(
     "BundleInvalid",
     `${folder} cannot be published:${shown.join("")}`,
-    "Mend these and run the command again; nothing was uploaded.",
+    "Fix these and run the command again; nothing was uploaded.",
   );
 }

@@ -1,11 +1,11 @@
 import { formatBytes, formatCount, formatDuration } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
-import { printable } from "../terminal.ts";
+import { sanitize, sanitizeLine } from "../terminal.ts";
 import type { PublishEvent } from "./publish.ts";
 
 export interface ProgressReport {
   readonly report: (event: PublishEvent) => void;
-  /** Takes the bar away. */
+  /** Erases the bar. */
   readonly end: () => void;
 }
 
@@ -13,7 +13,7 @@ const REDRAW_MS = 100;
 const LINE_MS = 10_000;
 const verbs = { Digesting: "Checking", Uploading: "Uploading" } as const;
 
-/** A bar that is drawn over on a terminal; elsewhere a line a file, and one every ten seconds of a long one. */
+/** On a terminal a bar that redraws itself; elsewhere one line for each file, and one every ten seconds of a long upload. */
 export function publishProgress(terminal: Terminal, now: () => number): ProgressReport {
   let verb = "";
   let total = 0;
@@ -29,7 +29,7 @@ export function publishProgress(terminal: Terminal, now: () => number): Progress
 
   function line(text: string): void {
     clear();
-    terminal.err(`${printable(text)}\n`);
+    terminal.err(`${text}\n`);
     shownAt = now();
   }
 
@@ -49,7 +49,7 @@ export function publishProgress(terminal: Terminal, now: () => number): Progress
   function report(event: PublishEvent): void {
     switch (event.kind) {
       case "warning":
-        return line(`${terminal.style.notice("warning:")} ${event.message}`);
+        return line(`${terminal.style.notice("warning:")} ${sanitize(event.message)}`);
       case "phase":
         verb = verbs[event.phase];
         total = event.bytes;
@@ -61,11 +61,11 @@ export function publishProgress(terminal: Terminal, now: () => number): Progress
         return show();
       case "file":
         return line(
-          `  ${event.path} ${formatBytes(event.size)}${event.how === "present" ? ", there already" : ""}`,
+          `  ${sanitizeLine(event.path)} ${formatBytes(event.size)}${event.how === "present" ? ", already uploaded" : ""}`,
         );
       case "retry":
         return line(
-          `  ${event.what}: ${event.why}; trying again in ${formatDuration(event.pauseMs)}`,
+          `  ${sanitizeLine(`${event.what}: ${event.why}`)}; retrying in ${formatDuration(event.pauseMs)}`,
         );
     }
   }

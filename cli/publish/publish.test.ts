@@ -46,7 +46,7 @@ function options(origin: string, more: Partial<PublishOptions> = {}): PublishOpt
   };
 }
 
-/** Publishes through a proxy that breaks what the test says. */
+/** Publishes through a proxy that fails the requests that the test chooses. */
 async function publishThrough(
   decide: (line: string, seen: readonly string[]) => Verdict,
   more: Partial<PublishOptions> = {},
@@ -79,7 +79,7 @@ async function storedPaths(): Promise<string[]> {
 async function failure(promise: Promise<unknown>): Promise<CliError> {
   return promise.then(
     () => {
-      throw new Error("it did not fail");
+      throw new Error("the promise did not reject");
     },
     (error: CliError) => error,
   );
@@ -117,18 +117,18 @@ describe("publishing a folder", () => {
     }
   });
 
-  test("takes empty files and every character that a bundle path may have", async () => {
+  test("accepts empty files and every character that a bundle path may have", async () => {
     await writeFile(join(folder, "empty_.@+=,-1"), "");
     await publish(options(store.origin), idle);
     expect(await stored("empty_.@+=,-1")).toHaveLength(0);
   });
 
-  test("refuses to overwrite a published version, and says that it holds other files", async () => {
+  test("refuses to overwrite a published version that has other files", async () => {
     const { digest } = await publish(options(store.origin), idle);
     await writeFile(join(folder, "model.onnx"), "other weights");
     const error = await failure(publish(options(store.origin), idle));
     expect(error).toMatchObject({ code: "AlreadyPublished" });
-    expect(error.mend).toContain("new version");
+    expect(error.fix).toContain("new version");
     expect((await stored("model.onnx")).toString()).toBe("weights");
     const manifest = createHash("sha256")
       .update(await stored("manifest.json"))
@@ -136,14 +136,14 @@ describe("publishing a folder", () => {
     expect(`sha256:${manifest}`).toBe(digest);
   });
 
-  test("says of a version that is published with the same files that there is nothing to do", async () => {
+  test("reports that there is nothing to do for a version that is published with the same files", async () => {
     await publish(options(store.origin), idle);
     const error = await failure(publish(options(store.origin), idle));
     expect(error).toMatchObject({ code: "AlreadyPublished" });
-    expect(error.mend).toContain("nothing to do");
+    expect(error.fix).toContain("nothing to do");
   });
 
-  test("finishes a publish that was cut off, sending only what is not there", async () => {
+  test("finishes an interrupted publish, and sends only the missing files", async () => {
     const cut = await publishThrough(
       (line) => (line.includes("samples") ? { status: 403 } : "pass"),
       { parallel: 1 },
@@ -159,7 +159,7 @@ describe("publishing a folder", () => {
     ]);
   });
 
-  test("finishes a large file that was cut off without sending its staged blocks again", async () => {
+  test("finishes an interrupted upload of a large file without sending its staged blocks again", async () => {
     await writeFile(join(folder, "model.onnx"), Buffer.alloc(20 * MIB, "abc"));
     const staging = (line: string): boolean => line.endsWith("model.onnx?comp=block");
     const cut = await publishThrough(
@@ -183,7 +183,7 @@ describe("publishing a folder", () => {
     expect(await storedPaths()).not.toContain("manifest.json");
   });
 
-  test("refuses to finish an unfinished version that holds a file which the folder does not", async () => {
+  test("refuses to finish an unfinished version with a file that the folder lacks", async () => {
     await publishThrough((line) => (line.includes("manifest.json") ? { status: 403 } : "pass"));
     await rm(join(folder, "labels.txt"));
     const error = await failure(publish(options(store.origin), idle));
@@ -191,17 +191,17 @@ describe("publishing a folder", () => {
     expect(error.message).toContain("labels.txt");
   });
 
-  test("refuses a blob that another program wrote, for its sha256 is not known", async () => {
+  test("refuses a blob that another program wrote, because its sha256 is unknown", async () => {
     await store.service
       .getContainerClient("models")
       .getBlockBlobClient(`digits/${version}/model.onnx`)
       .upload("weights", 7);
     const error = await failure(publish(options(store.origin), idle));
     expect(error).toMatchObject({ code: "PublishConflict" });
-    expect(error.message).toContain("not written by aiapp publish");
+    expect(error.message).toContain("aiapp publish did not write it");
   });
 
-  test("keeps the digest of a bundle that brings its manifest along", async () => {
+  test("keeps the digest of a bundle that has its own manifest", async () => {
     const { digest } = await publish(options(store.origin), idle);
     await writeFile(join(folder, "manifest.json"), await stored("manifest.json"));
     await store.service.createContainer(`copy-${version}`);
@@ -210,7 +210,7 @@ describe("publishing a folder", () => {
     expect(copy.digest).toBe(digest);
   });
 
-  test("refuses a bundle that does not hold what its own manifest lists", async () => {
+  test("refuses a bundle that does not match its own manifest", async () => {
     await publish(options(store.origin), idle);
     await writeFile(join(folder, "manifest.json"), await stored("manifest.json"));
     await writeFile(join(folder, "labels.txt"), "damaged\n");
@@ -223,7 +223,7 @@ describe("publishing a folder", () => {
 });
 
 describe("two publishers at once", () => {
-  test("with other content: one wins, the other is refused, and the version is whole", async () => {
+  test("with different content: one wins, the other is refused, and the version is consistent", async () => {
     const other = await mkdtemp(join(tmpdir(), "aiapp-publish-"));
     try {
       for (const path of ["model.onnx", "labels.txt"]) {
@@ -244,7 +244,7 @@ describe("two publishers at once", () => {
     }
   });
 
-  test("with the same files: the version is whole, and whoever is second learns that it is there", async () => {
+  test("with the same files: the version is consistent, and the second publisher gets AlreadyPublished", async () => {
     const results = await Promise.allSettled([
       publish(options(store.origin), idle),
       publish(options(store.origin, { now: () => 0 }), idle),
@@ -267,13 +267,13 @@ describe("two publishers at once", () => {
   }
 });
 
-describe("faults on the way", () => {
+describe("network and storage faults", () => {
   test.each([
-    ["a connection that is cut", "cut"],
+    ["a connection that is reset", "cut"],
     ["a server that is busy", { status: 503 }],
-    ["an answer that is lost after the store has done it", "loseAnswer"],
-    ["a request on which nothing moves", "stall"],
-  ] as const)("%s is tried again", async (_what, verdict) => {
+    ["a response that is lost after the store has applied the request", "loseResponse"],
+    ["a request that transfers no data", "stall"],
+  ] as const)("publish retries %s", async (_what, verdict) => {
     const broken = new Set<string>();
     const events: PublishEvent[] = [];
     await writeFile(join(folder, "weights.bin"), Buffer.alloc(9 * MIB));
@@ -290,18 +290,18 @@ describe("faults on the way", () => {
     expect(await storedPaths()).toContain("manifest.json");
   });
 
-  test("storage that never answers is given up after some attempts, and no manifest is written", async () => {
+  test("publish gives up after a bounded number of attempts, and writes no manifest", async () => {
     const { error, seen } = await publishThrough(
       (line) => (line.endsWith("model.onnx") ? "stall" : "pass"),
       { stallMs: 100, attempts: 3 },
     );
     expect(error).toMatchObject({ code: "StorageUnavailable" });
-    expect(error?.message).toContain("nothing moved");
+    expect(error?.message).toContain("no data transferred");
     expect(seen.filter((line) => line.endsWith("model.onnx new"))).toHaveLength(3);
     expect(await storedPaths()).not.toContain("manifest.json");
   });
 
-  test("an abort ends it at once, and another run finishes", async () => {
+  test("an abort ends the publish, and another run finishes it", async () => {
     const stop = new AbortController();
     {
       await using proxy = await startProxy(store.origin, (line) => {
@@ -315,14 +315,14 @@ describe("faults on the way", () => {
     expect(await publish(options(store.origin), idle)).toMatchObject({ files: 3 });
   });
 
-  test("a container that is missing is named, with the command that makes it", async () => {
+  test("a missing container is an error with the command that creates it", async () => {
     const to = `${store.origin}/${account}/nothere/digits/1`;
     const error = await failure(publish(options(store.origin, { to }), idle));
     expect(error).toMatchObject({ code: "ContainerNotFound" });
-    expect(error.mend).toContain("az storage container create");
+    expect(error.fix).toContain("az storage container create");
   });
 
-  test("a wrong key is a refusal that is not tried again", async () => {
+  test("publish does not retry a wrong key", async () => {
     const accountKey = Buffer.from("wrong").toString("base64");
     const { error, seen } = await publishThrough(() => "pass", {
       credential: { kind: "AccountKey", accountKey },
@@ -331,7 +331,7 @@ describe("faults on the way", () => {
     expect(seen).toHaveLength(1);
   });
 
-  test("a file that changes while it is published stops it before the manifest", async () => {
+  test("publish stops before the manifest when a file changes during the upload", async () => {
     function report(event: PublishEvent): void {
       if (event.kind === "phase" && event.phase === "Uploading") {
         writeFileSync(join(folder, "model.onnx"), "WEIGHTS");

@@ -48,12 +48,12 @@ export interface PublishOptions {
   readonly credential: StorageCredential;
   readonly now: () => number;
   readonly report?: (event: PublishEvent) => void;
-  /** Requests at once. */
+  /** Concurrent requests. */
   readonly parallel?: number;
   /** Plain http to another machine. */
   readonly allowHttp?: boolean;
   readonly anyVersion?: boolean;
-  /** A request on which nothing moves for this long is tried again. */
+  /** A request that transfers no byte for this long is retried. */
   readonly stallMs?: number;
   readonly attempts?: number;
   readonly retryPauseMs?: number;
@@ -63,18 +63,18 @@ export interface Published {
   readonly store: string;
   readonly name: string;
   readonly version: string;
-  /** `sha256:<hex>` of the exact bytes of manifest.json: what AIApps show as modelDigest. */
+  /** `sha256:<hex>` of the exact bytes of manifest.json: `modelDigest` in the status of AIApps. */
   readonly digest: string;
   readonly files: number;
   readonly bytes: number;
-  /** Files sent by this run; the others were there from one that was interrupted. */
+  /** Files that this run sent; an interrupted run had sent the others. */
   readonly uploaded: number;
 }
 
 /**
- * Publishes a folder as one version: files first, the manifest last, nothing ever overwritten.
- * A run that was cut off is finished by running it again.
- * @throws CliError for everything that a person can mend; the signal's reason when aborted.
+ * Publishes a folder as one version: the files first, the manifest last. It overwrites nothing, and a second run
+ * finishes an interrupted one.
+ * @throws CliError for what the caller can fix; the signal's reason when aborted
  */
 export async function publish(options: PublishOptions, signal: AbortSignal): Promise<Published> {
   const { report = () => {}, parallel = 4 } = options;
@@ -138,7 +138,7 @@ export async function publish(options: PublishOptions, signal: AbortSignal): Pro
   };
 }
 
-/** A bundle that is published to a second store with the manifest of the first keeps its digest. */
+/** Reuses the folder's own manifest, so that a bundle that is copied to a second store keeps its digest. */
 function manifestOf(
   destination: Destination,
   folder: Folder,
@@ -167,7 +167,7 @@ function manifestOf(
   return bytes;
 }
 
-/** A bundle that brings its manifest along is checked against it: damage is found here rather than in production. */
+/** Checks the files against the folder's own manifest: a damaged bundle fails here, not in a pod. */
 function checkOwnManifest(
   folder: string,
   { manifest }: Folder,
@@ -182,12 +182,12 @@ function checkOwnManifest(
   if (wrong.length === 0) return;
   throw new CliError(
     "BundleInvalid",
-    `${folder} does not hold what its own ${MANIFEST} lists: ${wrong.slice(0, 5).join(", ")}${wrong.length > 5 ? ", …" : ""}`,
-    `Restore the files, or delete ${folder}/${MANIFEST} if they were changed on purpose.`,
+    `${folder} does not match its own ${MANIFEST}: ${wrong.slice(0, 5).join(", ")}${wrong.length > 5 ? ", …" : ""}`,
+    `Restore the files, or delete ${folder}/${MANIFEST} if the changes are intended.`,
   );
 }
 
-/** An unfinished version may only be finished with the same files. */
+/** Refuses to finish an unfinished version with other files. */
 function refuseOtherContent(
   destination: Destination,
   files: readonly DigestedFile[],
@@ -199,7 +199,7 @@ function refuseOtherContent(
     if (!file) {
       throw new CliError(
         "PublishConflict",
-        `${destination.store}/${destination.prefix} holds ${path}, which the folder does not`,
+        `${destination.store}/${destination.prefix} has the file ${path}, which the folder lacks`,
         startOver(destination),
       );
     }
@@ -220,8 +220,8 @@ async function verifyFiles(
   if (missing.length === 0) return;
   throw new CliError(
     "PublishUnverified",
-    `${destination.store}/${destination.prefix} does not list ${missing[0]?.path} after its upload; no manifest was written`,
-    "Someone is deleting there: see to it, then run the same command again.",
+    `${destination.store}/${destination.prefix} does not list ${missing[0]?.path} after its upload, so no manifest was written`,
+    "Check for a lifecycle rule or another process that deletes blobs there, then run the same command again.",
   );
 }
 
@@ -250,7 +250,7 @@ async function putManifest(
   } catch (error) {
     if (!(error instanceof CliError) || !isConflict(error.cause)) throw error;
   }
-  // Ours, or another publisher's that was a moment earlier; the answer to our own may also have been lost.
+  // The manifest is ours (if the response was lost) or another publisher's.
   const there = await readManifestBytes(container, destination, request, signal);
   if (there.equals(manifest)) return;
   throw await alreadyPublished(container, destination, files, request, signal);
@@ -272,9 +272,9 @@ async function alreadyPublished(
   const since = manifest?.createdAt ? ` since ${manifest.createdAt}` : "";
   return new CliError(
     "AlreadyPublished",
-    `${destination.store}/${destination.prefix} is published${since} and is never overwritten`,
+    `${destination.store}/${destination.prefix} is already published${since}, and publish overwrites nothing`,
     same
-      ? "It holds exactly these files: there is nothing to do."
+      ? "It has exactly these files: there is nothing to do."
       : "Publish under a new version, and set modelVersion to it.",
   );
 }

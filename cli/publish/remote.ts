@@ -7,17 +7,17 @@ import { isStatus } from "./request.ts";
 
 export interface RemoteFile {
   readonly size: number;
-  /** Ours, kept as metadata; absent when another program wrote the blob. */
+  /** From the metadata that publish writes; absent if another program wrote the blob. */
   readonly sha256: string | undefined;
 }
 
-/** What one version folder holds, by path. */
+/** The blobs of one version folder, by path. */
 export interface RemoteFolder {
   readonly published: boolean;
   readonly files: ReadonlyMap<string, RemoteFile>;
 }
 
-/** A folder with more blobs than this is not a bundle: reading on would serve nothing. */
+/** A folder with more blobs than this is not a bundle, so listing stops. */
 const MAX_BLOBS = 20_000;
 
 export async function listVersion(
@@ -75,7 +75,7 @@ export async function statFile(
   );
 }
 
-/** The exact bytes of the manifest that is there; of one that is too long, the beginning. */
+/** The exact bytes of the published manifest, cut off after the first chunk past the size limit. */
 export async function readManifestBytes(
   container: ContainerClient,
   { prefix }: Destination,

@@ -7,16 +7,16 @@ import { identityError } from "./credential.ts";
 import type { Destination } from "./destination.ts";
 
 export interface RequestLimits {
-  /** A request on which nothing moves for this long is given up. */
+  /** A request that transfers no byte for this long is aborted and retried. */
   readonly stallMs: number;
   readonly attempts: number;
-  /** The first pause before another attempt; doubled each time. */
+  /** The pause before the first retry; it doubles with each retry. */
   readonly pauseMs: number;
 }
 
 export interface Attempt {
   readonly abortSignal: AbortSignal;
-  /** To be called whenever bytes move. */
+  /** The request calls this whenever it has transferred bytes. */
   readonly onProgress: () => void;
 }
 
@@ -26,7 +26,7 @@ export type Request = <T>(
   signal: AbortSignal,
 ) => Promise<T>;
 
-/** Makes requests to one destination: what stalls or may pass is tried again, the rest is told in words. */
+/** Sends requests to one destination: retries stalled and transient failures, and translates all others to a CliError. */
 export function requestsTo(
   destination: Destination,
   limits: RequestLimits,
@@ -49,9 +49,9 @@ export function requestsTo(
       }
       signal.throwIfAborted();
       const why = stalled.signal.aborted
-        ? `nothing moved for ${limits.stallMs / 1000} s`
+        ? `no data transferred for ${limits.stallMs / 1000} s`
         : reasonOf(failure);
-      const retry = stalled.signal.aborted || mayPass(failure);
+      const retry = stalled.signal.aborted || isTransient(failure);
       if (!retry) throw storageError(failure, destination);
       if (attempt >= limits.attempts) throw unavailable(what, why, attempt, destination, failure);
       const pauseMs = retryAfterMs(failure) ?? limits.pauseMs * 2 ** (attempt - 1);
@@ -61,7 +61,7 @@ export function requestsTo(
   };
 }
 
-/** Azure's error code: for a HEAD it is only in the headers. */
+/** Azure's error code. A HEAD response has it in the headers only. */
 function storageCode(error: unknown): string | undefined {
   if (!(error instanceof RestError)) return undefined;
   return error.response?.headers.get("x-ms-error-code") ?? error.code;
@@ -75,13 +75,13 @@ export function isStatus(error: unknown, ...statuses: readonly number[]): boolea
   );
 }
 
-/** The blob is there already; committing it away under our staged blocks reads as an invalid list. */
+/** The blob exists. If another publisher committed it, Azure reports our staged blocks as an invalid list. */
 export function isConflict(error: unknown): boolean {
   return isStatus(error, 409, 412) || storageCode(error) === "InvalidBlockList";
 }
 
-function mayPass(error: unknown): boolean {
-  // What breaks in the middle of an answer is the socket's own error.
+function isTransient(error: unknown): boolean {
+  // A connection that breaks during the response body gives the socket's own error.
   if (!(error instanceof RestError)) return isSocketError(error);
   if (error.statusCode === undefined) return error.code !== "ENOTFOUND";
   return [408, 429, 500, 502, 503, 504].includes(error.statusCode);
@@ -92,7 +92,7 @@ function isSocketError(error: unknown): boolean {
   return /^(ECONNRESET|EPIPE|ETIMEDOUT|ERR_STREAM_PREMATURE_CLOSE)$/.test(String(error.code));
 }
 
-/** At most a minute, whatever the server says. */
+/** `Retry-After` in milliseconds, at most a minute. */
 function retryAfterMs(error: unknown): number | undefined {
   if (!(error instanceof RestError)) return undefined;
   const seconds = Number(error.response?.headers.get("retry-after") ?? Number.NaN);
@@ -108,8 +108,8 @@ function unavailable(
 ): CliError {
   return new CliError(
     "StorageUnavailable",
-    `${what}: ${host} failed ${attempts} times, last: ${why}`,
-    "Run the same command again when storage answers: what was uploaded is not sent twice.",
+    `${what}: ${host} failed ${attempts} times, the last time with: ${why}`,
+    "Run the same command again later: it skips the files that are already uploaded.",
     cause,
   );
 }
@@ -137,24 +137,24 @@ function storageError(error: unknown, destination: Destination): unknown {
     return new CliError(
       "StorageAuthFailed",
       `${host} refused access to the container ${container} (${code || error.statusCode})`,
-      mendAccess(code),
+      accessFix(code),
       error,
     );
   }
   const why = error.statusCode === undefined ? reasonOf(error) : `${error.statusCode} ${code}`;
   return new CliError(
     "StorageUnavailable",
-    `${host} could not do it: ${why}`,
+    `${host} rejected the request: ${why}`,
     error.code === "ENOTFOUND"
       ? "Check the account's name in --to, and the network's DNS."
-      : "Check the URL in --to; --verbose shows the whole answer.",
+      : "Check the URL in --to; --verbose shows the response.",
     error,
   );
 }
 
-function mendAccess(code: string): string {
+function accessFix(code: string): string {
   if (/PermissionMismatch|InsufficientAccountPermissions|AuthorizationFailure/.test(code)) {
-    return "Grant the role Storage Blob Data Contributor on the container (a new grant takes minutes to work), or use a SAS token with read, create, write and list; check the account's network rules too.";
+    return "Grant the role Storage Blob Data Contributor on the container (a new role assignment takes minutes to take effect), or use a SAS token with read, create, write and list; check the account's network rules too.";
   }
-  return "Check AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN: wrong, expired, or of another account.";
+  return "Check AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN: it is wrong, expired, or of another account.";
 }

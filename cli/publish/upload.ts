@@ -34,7 +34,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   ".txt": "text/plain; charset=utf-8",
 };
 
-/** Uploads one file unless it is there; never over another. Says whether it was sent. */
+/** Uploads one file if no blob of its name exists; overwrites nothing. @returns whether it was sent */
 export async function uploadFile(
   context: UploadContext,
   file: DigestedFile,
@@ -47,7 +47,7 @@ export async function uploadFile(
     return "uploaded";
   } catch (error) {
     if (!(error instanceof CliError) || !isConflict(error.cause)) throw error;
-    // Another publisher was first, or our own answer was lost on the way: both are fine when the bytes are ours.
+    // Another publisher was first, or the response to our own request was lost. If the content is the same, both are fine.
     const there = await statFile(context.container, blob.name, context.request, signal);
     if (!there) throw error;
     refuseOther(context.destination, file, there);
@@ -60,19 +60,19 @@ export function refuseOther(destination: Destination, file: DigestedFile, there:
   if (there.size === file.size && there.sha256 === file.sha256) return;
   const difference =
     there.size !== file.size
-      ? `it has ${there.size} bytes there and ${file.size} here`
+      ? `the blob has ${there.size} bytes, the local file ${file.size}`
       : there.sha256 === undefined
-        ? "it was not written by aiapp publish, so its sha256 is not known"
-        : `its sha256 is ${there.sha256.slice(0, 12)}… there and ${file.sha256.slice(0, 12)}… here`;
+        ? "the blob has no sha256 in its metadata, so aiapp publish did not write it"
+        : `the blob's sha256 is ${there.sha256.slice(0, 12)}…, the local file's ${file.sha256.slice(0, 12)}…`;
   throw new CliError(
     "PublishConflict",
-    `${destination.store}/${destination.prefix}${file.path} is there with other content: ${difference}`,
+    `${destination.store}/${destination.prefix}${file.path} exists with other content: ${difference}`,
     startOver(destination),
   );
 }
 
 export function startOver({ account, container, prefix }: Destination): string {
-  return `Publish under another version, or, if nobody uses this unfinished one, delete it first: az storage blob delete-batch --account-name ${account} --source ${container} --pattern '${prefix}*' --auth-mode login.`;
+  return `Publish under another version, or delete the unfinished one first if it is not in use: az storage blob delete-batch --account-name ${account} --source ${container} --pattern '${prefix}*' --auth-mode login.`;
 }
 
 function headers(
@@ -144,7 +144,7 @@ interface Progress {
   readonly onProgress: (progress: { readonly loadedBytes: number }) => void;
 }
 
-/** Sends one block in one request, and tells of its bytes as they leave. */
+/** Sends one block in one request, and reports its bytes while they are sent. */
 async function send(
   { inSlot, request, onBytes }: UploadContext,
   file: DigestedFile,
@@ -155,30 +155,30 @@ async function send(
   await inSlot(async () => {
     signal.throwIfAborted();
     const bytes = await readBlock(file, block);
-    let told = 0;
-    function tell(loadedBytes: number): void {
-      onBytes(loadedBytes - told);
-      told = loadedBytes;
+    let reported = 0;
+    function reportTotal(loadedBytes: number): void {
+      onBytes(loadedBytes - reported);
+      reported = loadedBytes;
     }
     await request(
       `uploading ${file.path}`,
       async ({ abortSignal, onProgress }) => {
-        tell(0);
+        reportTotal(0);
         await put(bytes, {
           abortSignal,
           onProgress: ({ loadedBytes }) => {
             onProgress();
-            tell(loadedBytes);
+            reportTotal(loadedBytes);
           },
         });
       },
       signal,
     );
-    tell(block.length);
+    reportTotal(block.length);
   });
 }
 
-/** Blocks that an interrupted run left: their ids name their content, so that they need not be sent again. */
+/** Blocks that an interrupted run uploaded. Their ids name their content, so that this run can skip them. */
 async function stagedBlocks(
   blob: BlockBlobClient,
   file: DigestedFile,
@@ -186,7 +186,7 @@ async function stagedBlocks(
   signal: AbortSignal,
 ): Promise<ReadonlySet<string>> {
   return request(
-    `looking for blocks of ${file.path}`,
+    `listing the uncommitted blocks of ${file.path}`,
     async ({ abortSignal }) => {
       try {
         const list = await blob.getBlockList("uncommitted", { abortSignal });
@@ -211,7 +211,7 @@ function md5(bytes: Buffer): Buffer {
   return createHash("md5").update(bytes).digest();
 }
 
-/** In small pieces, so that a slow line shows progress and only a dead one stalls. */
+/** Streams in small chunks, so that a slow connection makes progress and only a dead one counts as stalled. */
 function stream(bytes: Buffer): Readable {
   function* pieces(): Generator<Buffer> {
     for (let at = 0; at < bytes.length; at += 65_536) yield bytes.subarray(at, at + 65_536);

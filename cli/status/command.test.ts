@@ -7,7 +7,7 @@ import { statusCommand } from "./command.ts";
 
 const idle = new AbortController().signal;
 
-function found(ready: "True" | "False"): TestApi["answer"] {
+function found(ready: "True" | "False"): TestApi["response"] {
   const lastTransitionTime = "2026-01-02T00:00:00Z";
   const status = {
     observedGeneration: 1,
@@ -61,14 +61,14 @@ async function status(
   return { code, written };
 }
 
-test("the exit status tells whether the app is ready", async () => {
+test("the exit status is 0 for a ready app and 3 for any other", async () => {
   await using api = await startApi(found("True"));
   expect(await status(api)).toMatchObject({ code: 0, written: expect.stringContaining("Ready") });
-  api.answer = found("False");
+  api.response = found("False");
   expect(await status(api)).toMatchObject({ code: 3 });
 });
 
-test("as JSON, problems come with what helps", async () => {
+test("the JSON output has a hint for each problem", async () => {
   await using api = await startApi(found("False"));
   const { written } = await status(api, { output: "json" });
   expect(JSON.parse(written)).toMatchObject({
@@ -79,17 +79,17 @@ test("as JSON, problems come with what helps", async () => {
   });
 });
 
-test("an object of another form is told, not guessed at", async () => {
+test("an object that does not match the schema is an error", async () => {
   await using api = await startApi({ status: 200, body: { kind: "AIApp" } });
   await expect(status(api)).rejects.toMatchObject({ code: "AppUnreadable" });
 });
 
-test("a watch shows each change once, and lives through an API server that is away", async () => {
+test("a watch shows each change once, and survives an API server that is unavailable", async () => {
   await using api = await startApi(found("False"));
   const stop = new AbortController();
   const { written } = await status(api, { watch: true }, stop.signal, (text) => {
-    if (text.includes("could not be asked")) api.answer = found("True");
-    else if (text.includes("not ready")) api.answer = "cut";
+    if (text.includes("did not answer")) api.response = found("True");
+    else if (text.includes("not ready")) api.response = "cut";
     if (text.includes("digits in shop: Ready")) stop.abort();
   });
   expect(written.match(/^---/gm)).toHaveLength(3);

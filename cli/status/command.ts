@@ -5,8 +5,9 @@ import { CliError, exitCodes } from "../errors.ts";
 import type { AppReader, KubeTarget } from "../kube.ts";
 import { openCluster } from "../kube.ts";
 import type { Terminal } from "../terminal.ts";
+import { safeJson, sanitize } from "../terminal.ts";
+import { isCurrent, isProblem, isReady } from "./conditions.ts";
 import { hintFor } from "./hints.ts";
-import { isCurrent, isReady, isWrong } from "./judge.ts";
 import { renderStatus } from "./render.ts";
 
 export interface StatusFlags extends KubeTarget {
@@ -34,8 +35,8 @@ export async function statusCommand(
 }
 
 /**
- * Reads again every two seconds: for one person at one object that is lighter than it sounds,
- * it keeps ages and countdowns moving, and it survives whatever happens to the API server between two reads.
+ * Reads the object every two seconds. One GET is cheap for the API server, the ages on screen keep moving, and a watch
+ * that the API server drops needs no handling of its own.
  */
 async function watch(
   name: string,
@@ -60,9 +61,9 @@ async function watch(
         app.status?.candidate,
       ]);
     } catch (error) {
-      // Only what may pass is waited for, and only once it has worked.
+      // Retry only an API server that is unavailable, and only after a read that succeeded.
       if (first || !(error instanceof CliError) || error.code !== "ClusterUnavailable") throw error;
-      text = `${terminal.style.bad(error.message)}\n`;
+      text = `${terminal.style.bad(sanitize(error.message))}\n`;
       key = text;
     }
     if (terminal.interactive && flags.output === "text") {
@@ -83,28 +84,24 @@ async function readApp(name: string, cluster: AppReader, signal: AbortSignal): P
   const issue = read.error.issues[0];
   throw new CliError(
     "AppUnreadable",
-    `The AIApp ${name} in ${cluster.namespace} is not of a form that this aiapp knows: ${issue?.path.join(".")} ${issue?.message}`,
-    "The operator is likely newer: use the aiapp of the same version, or kubectl describe aiapp.",
+    `The AIApp ${name} in ${cluster.namespace} does not match the schema of this aiapp: ${issue?.path.join(".")} ${issue?.message}`,
+    "The operator may be newer: use the aiapp of the operator's version, or kubectl describe aiapp.",
     read.error,
   );
 }
 
 function json(app: AIApp): string {
   const { metadata, status } = app;
-  const problems = (status?.conditions ?? []).filter(isWrong).map((condition) => ({
+  const problems = (status?.conditions ?? []).filter(isProblem).map((condition) => ({
     ...condition,
     hint: hintFor(condition, app),
   }));
-  return JSON.stringify(
-    {
-      name: metadata.name,
-      namespace: metadata.namespace,
-      ready: isReady(app),
-      upToDate: isCurrent(app),
-      problems,
-      ...status,
-    },
-    null,
-    2,
-  );
+  return safeJson({
+    name: metadata.name,
+    namespace: metadata.namespace,
+    ready: isReady(app),
+    upToDate: isCurrent(app),
+    problems,
+    ...status,
+  });
 }

@@ -1,17 +1,24 @@
 import type { AIApp, Condition } from "../../crds/aiapp.ts";
 
-/** Whether the status speaks of the spec as it is now. */
+/** Whether the operator has observed the latest generation of the spec. */
 export function isCurrent({ metadata, status }: AIApp): boolean {
   return status !== undefined && status.observedGeneration >= metadata.generation;
 }
 
-/** Serving what the spec says: what the exit status of `aiapp status` tells. */
+/** Whether `Ready` is True for the latest generation: the exit status of `aiapp status`. */
 export function isReady(app: AIApp): boolean {
-  const ready = app.status?.conditions?.find((condition) => condition.type === "Ready");
-  return isCurrent(app) && ready?.status === "True" && app.metadata.deletionTimestamp === undefined;
+  return (
+    isCurrent(app) &&
+    conditionOf(app, "Ready")?.status === "True" &&
+    app.metadata.deletionTimestamp === undefined
+  );
 }
 
-/** `Reconciling` and `Stalled` are bad when they are there; the others when they are not True. */
-export function isWrong({ type, status }: Condition): boolean {
+/** `Reconciling` and `Stalled` report a problem while True (kstatus); the others while they are not True. */
+export function isProblem({ type, status }: Condition): boolean {
   return type === "Reconciling" || type === "Stalled" ? status === "True" : status !== "True";
+}
+
+export function conditionOf(app: AIApp, type: Condition["type"]): Condition | undefined {
+  return app.status?.conditions?.find((condition) => condition.type === type);
 }

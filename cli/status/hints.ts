@@ -2,14 +2,22 @@ import type { AIApp, Condition } from "../../crds/aiapp.ts";
 import { containers, labels } from "../../crds/names.ts";
 import { isChoice, isSortable } from "../versions.ts";
 
-/** The command that shows more, or mends it. The condition's own message says what is wrong. */
-export function hintFor({ reason }: Condition, { metadata, spec }: AIApp): string | undefined {
-  const { name, namespace } = metadata;
+/** The command that shows more of a problem, or fixes it. The condition's own message describes the problem. */
+export function hintFor(
+  { reason }: Condition,
+  { metadata, spec, status }: AIApp,
+): string | undefined {
+  const name = shellWord(metadata.name);
+  const namespace = shellWord(metadata.namespace);
   const pods = `--namespace ${namespace} --selector ${labels.app}=${name}`;
-  const logs = (container: string): string =>
-    `kubectl logs ${pods} --container ${container} --tail 20`;
+  // A release that fails is the candidate; the pods of the one before it have other logs.
+  const release = status?.candidate?.id ?? status?.current?.id;
+  const ofRelease = release === undefined ? "" : `,${labels.release}=${shellWord(release)}`;
+  /** Of containers that ended: the running one, restarted a moment ago, has nothing to say yet. */
+  const previousLogs = (container: string): string =>
+    `kubectl logs ${pods}${ofRelease} --container ${container} --previous --ignore-errors --tail 20`;
   const secrets = `kubectl get secrets --namespace ${namespace}`;
-  /** What the sources are read with: a Secret, or, when one of them has none and is not anonymous, the ServiceAccount. */
+  /** The identity that reads the sources: a Secret, or the ServiceAccount if one of them has none and is not anonymous. */
   const identity = (sources: readonly ("Storage" | "Registry")[]): string => {
     const { storage, registry, anonymous = [] } = spec.credentials ?? {};
     const byToken = sources.filter(
@@ -21,14 +29,14 @@ export function hintFor({ reason }: Condition, { metadata, spec }: AIApp): strin
         ? secrets
         : `kubectl edit aiapp ${name} --namespace ${namespace}`;
     }
-    return `kubectl describe serviceaccount ${spec.serviceAccountName ?? name} --namespace ${namespace}`;
+    return `kubectl describe serviceaccount ${shellWord(spec.serviceAccountName ?? name)} --namespace ${namespace}`;
   };
-  const store = `${spec.model.store}/${spec.model.name}`;
+  const store = shellWord(`${spec.model.store}/${spec.model.name}`);
   switch (reason) {
     case "ModelNotFound":
-      return publishing(store, spec.modelVersion);
+      return publishCommand(store, spec.modelVersion);
     case "ModelIncomplete":
-      return `finish it: ${publishing(store, spec.modelVersion)}`;
+      return `finish the upload: ${publishCommand(store, spec.modelVersion)}`;
     case "ModelMutated":
     case "ModelChecksumMismatch":
       return `publish the right files under a new version: aiapp publish <folder> --to ${store}/<version>`;
@@ -46,11 +54,11 @@ export function hintFor({ reason }: Condition, { metadata, spec }: AIApp): strin
     case "SecretNotFound":
       return secrets;
     case "ModelPullFailed":
-      return logs(containers.pull);
+      return previousLogs(containers.pull);
     case "ModelLoadFailed":
     case "PodCrashing":
+      return previousLogs(containers.server);
     case "PodNotReady":
-      return logs(containers.server);
     case "PodUnschedulable":
     case "ImagePullFailed":
     case "PodOutOfMemory":
@@ -65,9 +73,14 @@ export function hintFor({ reason }: Condition, { metadata, spec }: AIApp): strin
   }
 }
 
-/** A command that can be pasted: publish refuses latest, and a shell would take a range for redirections. */
-function publishing(store: string, modelVersion: string | number): string {
+/** A command that can be pasted: publish refuses latest, and a shell reads the `<` of a range as a redirection. */
+function publishCommand(store: string, modelVersion: string | number): string {
   const version = String(modelVersion).trim();
   if (isChoice(version)) return `aiapp publish <folder> --to ${store}/<version>`;
-  return `aiapp publish <folder> --to ${store}/${version}${isSortable(version) ? "" : " --any-version"}`;
+  return `aiapp publish <folder> --to ${store}/${shellWord(version)}${isSortable(version) ? "" : " --any-version"}`;
+}
+
+/** One word for a POSIX shell: a hint is pasted, and a tenant writes the spec. */
+export function shellWord(text: string): string {
+  return /^[A-Za-z0-9:/._+=@%,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

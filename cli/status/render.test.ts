@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { AIAppStatus } from "../../crds/aiapp.ts";
 import { AIApp } from "../../crds/aiapp.ts";
 import { styleFor } from "../terminal.ts";
-import { isReady } from "./judge.ts";
+import { isReady } from "./conditions.ts";
 import { renderStatus } from "./render.ts";
 
 const now = Date.parse("2026-01-02T12:00:00Z");
@@ -73,23 +73,24 @@ function shown(...of: Parameters<typeof app>): string {
   return renderStatus(app(...of), now, styleFor(false));
 }
 
-describe("the status of an app that serves", () => {
-  test("says what serves, since when, from where, and how to try it", () => {
+describe("the status of a ready app", () => {
+  test("shows the current release, its age, the URL, and how to try it", () => {
     const text = shown({});
     expect(text).toContain("digits in shop: Ready\n");
     expect(text).toContain("http://20.31.40.52");
     expect(text).toContain("2 of 2 ready");
-    expect(text).toMatch(/release +3fa9c1d2e4 since 2h/);
+    expect(text).toMatch(/release +3fa9c1d2e4 for 2h/);
     expect(text).toMatch(/image +contoso\.azurecr\.io\/digits:1 sha256:0123456789ab\n/);
     expect(text).toMatch(/model +1 sha256:f00d456789ab\n/);
-    expect(text).toContain("checked 20s ago, next in 40s");
+    expect(text).toContain("last change 20s ago, next poll in 40s");
+    expect(text).toMatch(/polling +every 1m, succeeding for 1m30s/);
     expect(text).toContain("curl http://20.31.40.52/version");
     expect(text).not.toContain("Conditions");
-    expect(text).not.toContain("Coming");
+    expect(text).not.toContain("Candidate");
     expect(isReady(app({}))).toBe(true);
   });
 
-  test("shows what is coming and its phase, but not the current release again", () => {
+  test("shows the candidate and its phase, but not the current release twice", () => {
     const candidate = {
       ...current,
       id: "8b00000000",
@@ -98,15 +99,15 @@ describe("the status of an app that serves", () => {
       since: ago(12),
     };
     const text = shown({ candidate });
-    expect(text).toContain("Coming RollingOut");
+    expect(text).toContain("Candidate RollingOut");
     expect(text).toMatch(/release +8b00000000 for 12s/);
     expect(text).toMatch(/model +2 /);
-    expect(shown({ candidate: current })).not.toContain("Coming");
+    expect(shown({ candidate: current })).not.toContain("Candidate");
   });
 });
 
 describe("the status of an app with a problem", () => {
-  test("shows the conditions that are not fine, with message, age and the command that helps", () => {
+  test("shows the conditions that report a problem, with message, age and a command", () => {
     const text = shown({
       conditions: [
         { ...condition, type: "Ready", status: "True", reason: "Serving" },
@@ -122,13 +123,13 @@ describe("the status of an app with a problem", () => {
     expect(text).toContain("Released=False ModelLoadFailed for 1m30s");
     expect(text).toContain("    model.onnx is cut off\n    at byte 12");
     expect(text).toContain(
-      "→ kubectl logs --namespace shop --selector aiapp.dev/app=digits --container server",
+      "→ kubectl logs --namespace shop --selector aiapp.dev/app=digits,aiapp.dev/release=3fa9c1d2e4 --container server --previous --ignore-errors",
     );
     expect(text).toContain("kubectl describe aiapp digits --namespace shop");
     expect(text).not.toContain("Ready=True");
   });
 
-  test("says which version to publish where when the model is not there", () => {
+  test("shows the publish command for a missing model", () => {
     const text = shown({
       conditions: [
         { ...condition, type: "SourcesReady", status: "False", reason: "ModelNotFound" },
@@ -140,7 +141,7 @@ describe("the status of an app with a problem", () => {
   });
 
   test.each(["latest", ">=7 <8", "7.x"])(
-    "leaves the version to the publisher when the app follows %s",
+    "leaves the version open in the publish command when the app follows %s",
     (modelVersion) => {
       for (const reason of ["ModelNotFound", "ModelIncomplete"] as const) {
         const text = shown(
@@ -152,7 +153,7 @@ describe("the status of an app with a problem", () => {
     },
   );
 
-  test("says --any-version where publish would refuse the version that the app names", () => {
+  test("adds --any-version where publish would refuse the version that the app names", () => {
     const conditions = [
       { ...condition, type: "SourcesReady", status: "False", reason: "ModelNotFound" } as const,
     ];
@@ -181,7 +182,7 @@ describe("the status of an app with a problem", () => {
     ],
     ["StorageAuthFailed", { serviceAccountName: "theirs" }, "serviceaccount theirs --namespace"],
   ] as const)(
-    "looks for the cause of %s under %j where the source is read from",
+    "hints for %s under %j at the identity that reads the source",
     (reason, spec, hint) => {
       const text = shown(
         { conditions: [{ ...condition, type: "SourcesReady", status: "False", reason }] },
@@ -191,15 +192,38 @@ describe("the status of an app with a problem", () => {
     },
   );
 
-  test("shows the last error of a source and a check that is overdue", () => {
-    const model = {
-      ...serving.sources.model,
-      lastError: "StorageAuthFailed: 403",
-      nextCheckAt: ago(130),
-    };
-    const text = shown({ sources: { model } });
+  test("shows the last error of a source, and since when polling fails", () => {
+    const model = { ...serving.sources.model, lastError: "StorageAuthFailed: 403" };
+    const failing = {
+      ...condition,
+      type: "SourcesReady",
+      status: "False",
+      reason: "StorageAuthFailed",
+    } as const;
+    const text = shown({ sources: { model }, conditions: [failing] });
     expect(text).toContain("error: StorageAuthFailed: 403");
-    expect(text).toContain("next check 2m10s late");
+    expect(text).toMatch(/polling +every 1m, failing for 1m30s: StorageAuthFailed/);
+  });
+
+  test("does not report old times of polls as a problem while SourcesReady is True", () => {
+    const image = { ...serving.sources.image, lastCheckedAt: ago(7200), nextCheckAt: ago(7140) };
+    const text = shown({ sources: { image } }, { interval: "5s" });
+    expect(text).toContain("newest 1, sha256:0123456789ab, last change 2h ago\n");
+    expect(text).toMatch(/polling +every 5s, succeeding for 1m30s/);
+    expect(text).not.toMatch(/late|overdue|checked/);
+  });
+
+  test("shows sources without times, and that the first poll is outstanding", () => {
+    const image = { reference: "contoso.azurecr.io/digits:1", seen: "1" };
+    const unknown = {
+      ...condition,
+      type: "SourcesReady",
+      status: "Unknown",
+      reason: "WaitingForSources",
+    } as const;
+    const text = shown({ sources: { image }, conditions: [unknown] });
+    expect(text).toContain("newest 1\n");
+    expect(text).toMatch(/polling +every 1m, waiting for the first poll/);
   });
 
   test("is Stalled or not ready in the headline, with the reason", () => {
@@ -220,44 +244,93 @@ describe("the status of an app with a problem", () => {
     expect(isReady(app({ conditions: [notReady] }))).toBe(false);
   });
 
-  test("is not ready while the operator has not seen the latest change", () => {
-    expect(shown({ observedGeneration: 1 })).toContain("has not acted on the latest change");
+  test("is not ready before the operator has reconciled the latest generation", () => {
+    expect(shown({ observedGeneration: 1 })).toContain("has not reconciled the latest change");
     expect(isReady(app({ observedGeneration: 1 }))).toBe(false);
   });
 
-  test("asks whether an operator runs when none has ever written a status", () => {
+  test("asks whether an operator runs when status is empty", () => {
     for (const status of [
       undefined,
       { observedGeneration: -1, conditions: [], current: undefined },
     ]) {
       const text = shown(status);
-      expect(text).toContain("not seen by an operator yet");
+      expect(text).toContain("no operator has reconciled it yet");
       expect(text).toContain("Is the operator running?");
     }
     expect(isReady(app(undefined))).toBe(false);
   });
 
-  test("that is suspended says so", () => {
+  test("shows that the app is suspended", () => {
     expect(shown({}, { suspend: true })).toContain("Ready (suspended)");
   });
 
-  test("lists what is quarantined and why", () => {
+  test("lists quarantined releases with their reason", () => {
     const quarantined = [
       { id: "bad0000000", reason: "PodCrashing", message: "exit 1", since: ago(5) },
     ];
     expect(shown({ quarantined })).toContain("Quarantined bad0000000: PodCrashing\n  exit 1");
   });
 
-  test("cannot drive the terminal by what it holds", () => {
+  test("quotes what a tenant wrote in a command that people paste", () => {
+    const model = { store: "https://contoso.example/$(id)'x", name: "digits" };
     const conditions = [
-      {
-        ...condition,
-        type: "Ready",
-        status: "False",
-        reason: "X",
-        message: "\u001b]0;owned\u0007",
-      } as const,
+      { ...condition, type: "SourcesReady", status: "False", reason: "ModelNotFound" } as const,
     ];
-    expect(shown({ conditions })).not.toContain("\u001b");
+    expect(shown({ conditions }, { model })).toContain(
+      "--to 'https://contoso.example/$(id)'\\''x/digits'/1\n",
+    );
+  });
+});
+
+describe("hostile text in the status", () => {
+  // A clear-screen, a window title, a one-byte CSI, a carriage return, an override, an isolate, and a forged line.
+  const hostile = "\u001b[2J\u001b]0;owned\u0007\u009b2J\r\u202e\u2066\u061c\u2028\nReady";
+
+  /** The same object with a suffix on each string that is not a number, a time or a fixed value. */
+  function poison(value: unknown, key = ""): unknown {
+    if (typeof value === "string")
+      return key === "type" || key === "status" ? value : value + hostile;
+    if (Array.isArray(value)) return value.map((item) => poison(item, key));
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, item]) => [name, poison(item, name)]),
+    );
+  }
+
+  const model = { ...serving.sources.model, lastError: "403", digest: "sha256:1" };
+  const everything = app({
+    candidate: { ...current, id: "8b00000000", phase: "RollingOut" },
+    quarantined: [{ id: "bad0000000", reason: "PodCrashing", message: "exit 1", since: ago(5) }],
+    nextReleaseTime: ago(-60),
+    sources: { ...serving.sources, model },
+    conditions: [
+      { ...condition, type: "Ready", status: "False", reason: "PodCrashing" },
+      { ...condition, type: "SourcesReady", status: "False", reason: "ModelNotFound" },
+      { ...condition, type: "Stalled", status: "True", reason: "PodCrashing" },
+      { ...condition, type: "Reconciling", status: "True", reason: "Progressing" },
+    ],
+  });
+
+  test.each([true, false])("cannot drive a terminal, with colours: %s", (colours) => {
+    // Reasons stay what they are, so that their hints are shown as well.
+    for (const keep of [false, true]) {
+      const poisoned = poison(everything) as AIApp;
+      if (keep) {
+        everything.status?.conditions?.forEach(({ reason }, index) => {
+          const target = poisoned.status?.conditions?.[index];
+          if (target !== undefined) target.reason = reason;
+        });
+      }
+      const text = renderStatus(poisoned, now, styleFor(colours));
+      // eslint-disable-next-line no-control-regex
+      const unstyled = text.replace(/\u001b\[(1|2|22|31|32|33|39)m/g, "");
+      expect(unstyled).not.toBe(colours ? text : "");
+      // eslint-disable-next-line no-control-regex
+      expect(unstyled).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+      expect(unstyled).not.toMatch(/\p{Bidi_Control}|[\u2028\u2029]/u);
+      // Only messages have lines of their own, and those are indented.
+      expect(unstyled).not.toMatch(/^Ready/m);
+    }
   });
 });

@@ -1,134 +1,185 @@
 import type { AIApp, Condition, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
 import { formatDuration } from "../format.ts";
 import type { Style } from "../terminal.ts";
-import { printable } from "../terminal.ts";
-import { hintFor } from "./hints.ts";
-import { isCurrent, isReady, isWrong } from "./judge.ts";
+import { sanitize, sanitizeLine } from "../terminal.ts";
+import { conditionOf, isCurrent, isProblem, isReady } from "./conditions.ts";
+import { hintFor, shellWord } from "./hints.ts";
 
-/** What a person wants to know first: does it serve, what, what comes next, and what to do. */
-export function renderStatus(app: AIApp, now: number, style: Style): string {
-  const { metadata, spec, status } = app;
-  const lines = [
-    `${style.strong(metadata.name)} in ${metadata.namespace}: ${headline(app, style)}`,
+/** What an AIApp serves, what is rolling out, the state of its sources, its problems, and what to do next. */
+export function renderStatus(untrusted: AIApp, now: number, style: Style): string {
+  const app = sanitizeApp(untrusted);
+  const { metadata, status } = app;
+  const candidate = status?.candidate?.id === status?.current?.id ? undefined : status?.candidate;
+  const problems = (status?.conditions ?? []).filter(isProblem);
+  const sections = [
+    [
+      `${style.strong(metadata.name)} in ${metadata.namespace}: ${headline(app, style)}`,
+      ...(status?.url ? [field("url", status.url)] : []),
+      ...(status?.replicas === undefined
+        ? []
+        : [field("replicas", `${status.readyReplicas ?? 0} of ${status.replicas} ready`)]),
+    ],
+    [
+      style.strong("Serving"),
+      ...(status?.current ? release(status.current, now, style) : ["  nothing yet"]),
+    ],
+    candidate && [
+      `${style.strong("Candidate")} ${style.notice(candidate.phase)}`,
+      ...release(candidate, now, style),
+      ...(status?.nextReleaseTime ? [field("scheduled", `at ${status.nextReleaseTime}`)] : []),
+    ],
+    [style.strong("Sources"), ...sources(app, now, style)],
+    problems.length > 0 && [
+      style.strong("Conditions"),
+      ...problems.flatMap((condition) => problem(condition, app, now, style)),
+    ],
+    ...(status?.quarantined ?? []).map(({ id, reason, message }) => [
+      `${style.bad("Quarantined")} ${id}: ${reason}`,
+      ...indented(message, "  "),
+    ]),
+    nextStep(app, problems.length > 0),
   ];
-  const field = (label: string, value: string): void => {
-    lines.push(`  ${label.padEnd(9)} ${printable(value)}`);
-  };
+  return `${sections
+    .filter((section) => section !== undefined && section !== false)
+    .map((section) => section.join("\n"))
+    .join("\n\n")}\n`;
+}
 
-  if (status?.url) field("url", status.url);
-  if (status?.replicas !== undefined) {
-    field("replicas", `${status.readyReplicas ?? 0} of ${status.replicas} ready`);
-  }
-  lines.push("", style.strong("Serving"));
-  if (status?.current) release(status.current, "since");
-  else lines.push("  nothing yet");
+/** Every string of the object, made safe to print: before any of it is styled, so that no field can be forgotten. */
+function sanitizeApp(app: AIApp): AIApp {
+  // The same shape with other strings.
+  return sanitizeValue(app, sanitizeLine) as AIApp;
+}
 
-  if (status?.candidate && status.candidate.id !== status.current?.id) {
-    lines.push("", `${style.strong("Coming")} ${style.notice(status.candidate.phase)}`);
-    release(status.candidate, "for");
-    if (status.nextReleaseTime) field("released", `at ${status.nextReleaseTime}`);
-  }
-
-  lines.push("", style.strong("Sources"));
-  source("image", spec.image, status?.sources?.image);
-  source(
-    "model",
-    `${spec.model.store}/${spec.model.name} ${spec.modelVersion}`,
-    status?.sources?.model,
+function sanitizeValue(value: unknown, clean: (text: string) => string): unknown {
+  if (typeof value === "string") return clean(value);
+  if (Array.isArray(value)) return value.map((item) => sanitizeValue(item, clean));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [
+      sanitizeLine(key),
+      // Messages may have several lines, which are indented where they are printed.
+      sanitizeValue(item, key === "message" ? sanitize : sanitizeLine),
+    ]),
   );
+}
 
-  const wrong = (status?.conditions ?? []).filter(isWrong);
-  if (wrong.length > 0) lines.push("", style.strong("Conditions"));
-  for (const condition of wrong) lines.push(...problem(condition, app, now, style));
+function field(label: string, value: string): string {
+  return `  ${label.padEnd(9)} ${value}`;
+}
 
-  for (const bad of status?.quarantined ?? []) {
-    lines.push("", `${style.bad("Quarantined")} ${bad.id}: ${bad.reason}`);
-    lines.push(`  ${printable(bad.message)}`);
+function indented(text: string, indent: string): readonly string[] {
+  return text.split("\n").map((line) => indent + line);
+}
+
+function release(shown: ReleaseStatus, now: number, style: Style): readonly string[] {
+  return [
+    field("release", `${shown.id} ${style.faint(`for ${ageOf(shown.since, now)}`)}`),
+    field("image", `${shown.image} ${style.faint(shortDigest(shown.imageDigest))}`),
+    field("model", `${shown.modelVersion} ${style.faint(shortDigest(shown.modelDigest))}`),
+  ];
+}
+
+function sources(app: AIApp, now: number, style: Style): readonly string[] {
+  const { spec, status } = app;
+  const model = `${spec.model.store}/${spec.model.name} ${spec.modelVersion}`;
+  return [
+    ...source("image", spec.image, status?.sources?.image, now, style),
+    ...source("model", model, status?.sources?.model, now, style),
+    field("polling", polling(app, now, style)),
+  ];
+}
+
+/**
+ * The operator writes the time of a poll only together with another change, so an old time is no outage: it is shown as
+ * what it is. The next poll is shown while it lies ahead, as it does while a failing source backs off.
+ */
+function source(
+  label: string,
+  configured: string,
+  seen: SourceStatus | undefined,
+  now: number,
+  style: Style,
+): readonly string[] {
+  const next = seen?.nextCheckAt === undefined ? Number.NaN : Date.parse(seen.nextCheckAt) - now;
+  const details = [
+    seen?.seen && `newest ${seen.seen}`,
+    seen?.digest && shortDigest(seen.digest),
+    seen?.lastCheckedAt && `last change ${ageOf(seen.lastCheckedAt, now)} ago`,
+    next > 0 && `next poll in ${formatDuration(next)}`,
+  ].filter((part) => typeof part === "string" && part !== "");
+  return [
+    field(label, seen?.reference ?? configured),
+    ...(details.length > 0 ? [field("", style.faint(details.join(", ")))] : []),
+    ...(seen?.lastError ? [field("", style.bad(`error: ${seen.lastError}`))] : []),
+  ];
+}
+
+/** Whether polling works is what `SourcesReady` reports; a poll without a change leaves no trace in status. */
+function polling(app: AIApp, now: number, style: Style): string {
+  const condition = conditionOf(app, "SourcesReady");
+  const every = `every ${app.spec.interval}`;
+  if (condition === undefined || condition.status === "Unknown") {
+    return `${every}, ${style.notice("waiting for the first poll")}`;
   }
-  const next = nextStep(app, wrong.length > 0);
-  if (next) lines.push("", next);
-  return `${lines.join("\n")}\n`;
-
-  function release(shown: ReleaseStatus, word: string): void {
-    field("release", `${shown.id} ${style.faint(`${word} ${age(shown.since, now)}`)}`);
-    field("image", `${shown.image} ${style.faint(shortDigest(shown.imageDigest))}`);
-    field("model", `${shown.modelVersion} ${style.faint(shortDigest(shown.modelDigest))}`);
+  const age = ageOf(condition.lastTransitionTime, now);
+  if (condition.status === "False") {
+    return `${every}, ${style.bad(`failing for ${age}: ${condition.reason}`)}`;
   }
-
-  function source(label: string, wanted: string, seen: SourceStatus | undefined): void {
-    field(label, seen?.reference ?? wanted);
-    if (!seen) {
-      field("", style.faint("not checked yet"));
-      return;
-    }
-    const parts = [
-      seen.seen ? `newest ${seen.seen}` : undefined,
-      seen.digest ? shortDigest(seen.digest) : undefined,
-      seen.lastCheckedAt ? `checked ${age(seen.lastCheckedAt, now)} ago` : "not checked yet",
-      seen.nextCheckAt ? nextCheck(seen.nextCheckAt, now) : undefined,
-    ];
-    field("", style.faint(parts.filter((part) => part !== undefined).join(", ")));
-    if (seen.lastError) field("", style.bad(`error: ${seen.lastError}`));
-  }
+  return `${every}, succeeding for ${age} ${style.faint("(the metric aiapp_polls_total counts each poll)")}`;
 }
 
 function headline(app: AIApp, style: Style): string {
   const { metadata, spec, status } = app;
   if (metadata.deletionTimestamp) return style.notice("being deleted");
-  if (!status || status.observedGeneration < 0) return style.notice("not seen by an operator yet");
+  if (!status || status.observedGeneration < 0) {
+    return style.notice("no operator has reconciled it yet");
+  }
   const notes = [
     spec.suspend ? "suspended" : undefined,
-    isCurrent(app) ? undefined : "the operator has not acted on the latest change yet",
+    isCurrent(app) ? undefined : "the operator has not reconciled the latest change yet",
   ].filter((note) => note !== undefined);
   const suffix = notes.length > 0 ? ` (${notes.join("; ")})` : "";
-  const state = conditionOf(app, "Ready");
-  if (state?.status === "True") return style.good("Ready") + suffix;
+  const ready = conditionOf(app, "Ready");
+  if (ready?.status === "True") return style.good("Ready") + suffix;
   const stalled = conditionOf(app, "Stalled");
   if (stalled?.status === "True") return style.bad(`Stalled, ${stalled.reason}`) + suffix;
-  return style.notice(state ? `not ready, ${state.reason}` : "not ready") + suffix;
+  return style.notice(ready ? `not ready, ${ready.reason}` : "not ready") + suffix;
 }
 
-function problem(condition: Condition, app: AIApp, now: number, style: Style): string[] {
+function problem(condition: Condition, app: AIApp, now: number, style: Style): readonly string[] {
   const { type, status, reason, message, lastTransitionTime } = condition;
   const hint = hintFor(condition, app);
   const paint = type === "Reconciling" ? style.notice : style.bad;
   return [
-    `  ${paint(`${type}=${status}`)} ${reason} ${style.faint(`for ${age(lastTransitionTime, now)}`)}`,
-    ...printable(message)
-      .split("\n")
-      .map((line) => `    ${line}`),
-    ...(hint ? [`    ${style.strong("→")} ${printable(hint)}`] : []),
+    `  ${paint(`${type}=${status}`)} ${reason} ${style.faint(`for ${ageOf(lastTransitionTime, now)}`)}`,
+    ...indented(message, "    "),
+    ...(hint ? [`    ${style.strong("→")} ${hint}`] : []),
   ];
 }
 
-function nextStep(app: AIApp, wrong: boolean): string | undefined {
+function nextStep(app: AIApp, hasProblems: boolean): readonly string[] | undefined {
   const { status, metadata } = app;
   if (!status || status.observedGeneration < 0) {
-    return "Is the operator running? kubectl get pods --all-namespaces --selector app.kubernetes.io/name=aiapp-operator";
+    return [
+      `Is the operator running? Is ${metadata.namespace} one of its tenantNamespaces?`,
+      "  kubectl get pods --all-namespaces --selector app.kubernetes.io/name=aiapp-operator",
+      "  helm get values aiapp-operator --namespace aiapp-system",
+    ];
   }
-  if (wrong) {
-    return `Events: kubectl describe aiapp ${metadata.name} --namespace ${metadata.namespace}`;
+  if (hasProblems) {
+    const names = `${shellWord(metadata.name)} --namespace ${shellWord(metadata.namespace)}`;
+    return [`Events: kubectl describe aiapp ${names}`];
   }
-  return isReady(app) && status.url
-    ? `Try it: curl ${printable(status.url.replace(/\/$/, ""))}/version`
-    : undefined;
-}
-
-function conditionOf(app: AIApp, type: Condition["type"]): Condition | undefined {
-  return app.status?.conditions?.find((condition) => condition.type === type);
+  if (!isReady(app) || !status.url) return undefined;
+  return [`Try it: curl ${shellWord(`${status.url.replace(/\/$/, "")}/version`)}`];
 }
 
 function shortDigest(digest: string): string {
   return digest.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]+$/, "$1");
 }
 
-function age(since: string, now: number): string {
+function ageOf(since: string, now: number): string {
   const time = Date.parse(since);
   return Number.isNaN(time) ? since : formatDuration(now - time);
-}
-
-function nextCheck(at: string, now: number): string {
-  const left = Date.parse(at) - now;
-  if (Number.isNaN(left)) return `next at ${at}`;
-  return left >= 0 ? `next in ${formatDuration(left)}` : `next check ${formatDuration(-left)} late`;
 }
