@@ -11,7 +11,7 @@ import { annotations, labels } from "../../crds/names.ts";
 const root = join(import.meta.dirname, "../..");
 const page = readFileSync(join(root, "docs/reference/aiapp.md"), "utf8");
 
-/** What of an OpenAPI schema tells fields, their types and their defaults. */
+/** The parts of an OpenAPI schema that define fields, their types and their defaults. */
 const Schema = z.object({
   type: z.string().optional(),
   default: z.unknown().optional(),
@@ -37,11 +37,11 @@ const Crd = z.object({
 
 interface Field {
   readonly type: string;
-  /** As the page writes it. */
+  /** The default, as the page formats it. */
   readonly fallback: string;
 }
 
-/** The type as the page writes it. */
+/** The type, as the page formats it. */
 function typeOf(schema: Schema): string {
   if (schema["x-kubernetes-int-or-string"]) return "string or integer";
   if (schema.items !== undefined) return `list of ${typeOf(schema.items)}`;
@@ -98,39 +98,41 @@ describe.each(["spec", "status"] as const)("docs/reference/aiapp.md, %s", (half)
   const fields = crdFields(half);
   const rows = rowsOf(half);
 
-  it("tells of every field of the CRD", () => {
-    const told = new Set(rows.map(([path]) => path));
-    expect([...fields.keys()].filter((path) => !told.has(path))).toEqual([]);
+  it("describes every field of the CRD", () => {
+    const documented = new Set(rows.map(([path]) => path));
+    expect([...fields.keys()].filter((path) => !documented.has(path))).toEqual([]);
   });
 
-  it("tells of each once, and of none that the CRD lacks", () => {
+  it("describes each field once, and none that the CRD lacks", () => {
     const paths = rows.map(([path]) => path);
     expect(paths.filter((path, index) => paths.indexOf(path) !== index)).toEqual([]);
     expect(paths.filter((path) => !fields.has(path))).toEqual([]);
   });
 
-  it("gives the type of the CRD", () => {
-    const types = (of: (path: string, told: string) => string): unknown =>
-      Object.fromEntries(rows.map(([path, [told = ""]]) => [path, of(path, told)]));
-    expect(types((_, told) => told)).toEqual(types((path) => fields.get(path)?.type ?? ""));
+  it("has the type of each field", () => {
+    const types = (of: (path: string, documented: string) => string): unknown =>
+      Object.fromEntries(rows.map(([path, [documented = ""]]) => [path, of(path, documented)]));
+    expect(types((_, documented) => documented)).toEqual(
+      types((path) => fields.get(path)?.type ?? ""),
+    );
   });
 
-  it("says something of each", () => {
+  it("has a description of each field", () => {
     const silent = rows.filter(([, cells]) => (cells.at(-1) ?? "").length < 5);
     expect(silent.map(([path]) => path)).toEqual([]);
   });
 });
 
 describe("docs/reference/aiapp.md", () => {
-  it("gives the defaults of the CRD, and says what is required", () => {
+  it("has the defaults of the CRD, and states which fields are required", () => {
     const fields = crdFields("spec");
     const rows = rowsOf("spec");
-    const told = Object.fromEntries(rows.map(([path, [, fallback]]) => [path, fallback]));
+    const documented = Object.fromEntries(rows.map(([path, [, fallback]]) => [path, fallback]));
     const real = Object.fromEntries(rows.map(([path]) => [path, fields.get(path)?.fallback]));
-    expect(told).toEqual(real);
+    expect(documented).toEqual(real);
   });
 
-  it("tells of every condition type, annotation and label", () => {
+  it("describes every condition type, annotation and label", () => {
     const names = [...conditionTypes, ...Object.values(annotations), ...Object.values(labels)];
     expect(names.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
   });

@@ -91,7 +91,7 @@ def main():
             if all(digits.target[i] == digit == winners[version][row] for version in versions)
         )
         (pictures / f"{digit}.png").write_bytes(png(pixels[index], 128))
-    # And one that tells them apart: only version 2 knows what it is.
+    # And one that the versions score differently: only version 2 is right.
     row, index = next(
         (row, i) for row, i in enumerate(test) if winners["1"][row] != digits.target[i] == winners["2"][row]
     )
