@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// `node setup.mjs SCRIPT [ARGUMENT…]`: installs what package-lock.json names, unless it is there, and runs
-// the script on the Node.js of the project's own dependencies. Runs on Node.js 20 and later, without node_modules.
+// `node setup.mjs SCRIPT [ARGUMENT…]`: installs the packages of package-lock.json unless they are installed, and runs the
+// script with the Node.js of the project's dependencies. Runs on Node.js 20 and later, without node_modules.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
@@ -14,7 +14,7 @@ function packages(lockfile) {
   return existsSync(lockfile) ? JSON.parse(readFileSync(lockfile, "utf8")).packages : {};
 }
 
-/** npm keeps a lockfile of what it installed: compared by content, so that touching files reinstalls nothing. */
+/** Compares the lockfile with the one that npm writes into node_modules, by content and not by time. */
 function installed() {
   const there = packages(join(modules, ".package-lock.json"));
   return (
@@ -35,13 +35,13 @@ if (!installed()) {
   });
   if (status !== 0) {
     process.stderr.write(
-      "npm ci failed (see above). Check that the npm registry can be reached, then try again.\n",
+      "npm ci failed (see above). Check that the npm registry is reachable, then try again.\n",
     );
     process.exit(1);
   }
   if (!existsSync(node)) {
     process.stderr.write(
-      `No Node.js 24 binary is published for ${process.platform}-${process.arch}: this project's tests and demo need linux-x64.\n`,
+      `No Node.js 24 binary is published for ${process.platform}-${process.arch}: the tests and the demo require linux-x64.\n`,
     );
     process.exit(1);
   }
@@ -57,7 +57,7 @@ if (script !== undefined) {
       PATH: `${join(modules, ".bin")}${delimiter}${process.env.PATH ?? ""}`,
     },
   });
-  // A terminal signals the whole group; a signal sent to this process alone is passed on.
+  // A terminal signals the whole process group; forward a signal that only this process received.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     process.on(signal, () => {
       if (!process.stdin.isTTY || signal !== "SIGINT") child.kill(signal);

@@ -14,15 +14,15 @@ import { platformLacks, withPlatform } from "./support/current.ts";
 import { runInside } from "./support/outside.ts";
 
 /**
- * `npm test [-- TIER | FILE …]`: runs the tiers one after the other and closes with `N passed, N failed`.
- * Where no cluster can run, the tiers that need one are counted as skipped; with CI set that is a failure.
+ * `npm test [-- TIER | FILE …]`: runs the tiers one after the other, and prints `N passed, N failed` at the end. It skips
+ * the tiers that need a cluster if this machine cannot run one; with CI set, that is a failure.
  */
 
 const root = join(import.meta.dirname, "..");
 const tiers = ["unit", "contract", "integration", "e2e"] as const;
 type Tier = (typeof tiers)[number];
 
-/** What a tier lacks here: contract tests run a real registry, integration tests an API server, e2e tests a cluster. */
+/** The requirements of a tier that this machine does not meet: contract tests run a real registry, e2e tests a cluster. */
 async function lacksOf(tier: Tier): Promise<readonly Lack[]> {
   if (tier === "unit") return [];
   return tier === "e2e" ? platformLacks() : preflight();
@@ -36,7 +36,7 @@ function tierOf(file: string): Tier {
   return tiers.find((tier) => file.includes(`test/${tier}/`)) ?? "unit";
 }
 
-/** Which tiers to run, each with the files asked for (none: the whole tier). */
+/** The tiers to run, each with the given files (none: the whole tier). */
 function selection(words: readonly string[]): Map<Tier, readonly string[]> {
   const files = words.filter((word) => !isTier(word));
   const named = tiers.filter((tier) => words.includes(tier));
@@ -51,7 +51,7 @@ function selection(words: readonly string[]): Map<Tier, readonly string[]> {
   return new Map((named.length > 0 ? named : tiers).map((tier) => [tier, files]));
 }
 
-/** Runs vitest on one tier; `run` gives its exit code. */
+/** Runs vitest on one tier; `run` returns its exit code. */
 async function runTier(
   tier: Tier,
   files: readonly string[],
@@ -83,7 +83,7 @@ async function runHere(
   return (await execa(command, args, options)).exitCode ?? 1;
 }
 
-/** Unit and contract tests run as they are; the others need what the machine must be able to do. */
+/** Runs one tier, with the programs and the network that it needs. */
 async function runOne(tier: Tier, files: readonly string[], folder: string): Promise<Counts> {
   if (tier === "contract") await ensurePackages();
   if (tier === "integration") {
@@ -92,7 +92,7 @@ async function runOne(tier: Tier, files: readonly string[], folder: string): Pro
     return runTier(tier, files, folder, (command) => runHere(command, binaries));
   }
   if (tier !== "e2e") return runTier(tier, files, folder, runHere);
-  // Beside the cluster, in its network; two nodes, for there are drains.
+  // In the network of a cluster of two nodes, because tests drain nodes.
   return withPlatform({ nodes: 2, signal: untilInterrupted() }, (prepared) =>
     runTier(tier, files, folder, (command) => runInside(prepared, command)),
   );
@@ -108,7 +108,7 @@ async function main(): Promise<void> {
       const missing = await lacksOf(tier);
       if (missing.length > 0) {
         process.stdout.write(
-          `\n${tier}: left out, this machine cannot run a cluster: ${missing.map((lack) => lack.what).join("; ")}\n`,
+          `\n${tier}: skipped, this machine cannot run a cluster: ${missing.map((lack) => lack.what).join("; ")}\n`,
         );
         counts.push({ ...noCounts, ...(process.env["CI"] ? { failed: 1 } : { skipped: 1 }) });
         continue;

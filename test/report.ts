@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** What a tier's run came to. */
+/** The results of a tier. */
 export interface Counts {
   readonly passed: number;
   readonly failed: number;
@@ -9,7 +9,7 @@ export interface Counts {
 
 export const noCounts: Counts = { passed: 0, failed: 0, skipped: 0 };
 
-/** The part of vitest's JSON report that is counted. */
+/** The part of vitest's JSON report with the counts. */
 const Report = z.object({
   numPassedTests: z.number(),
   numFailedTests: z.number(),

@@ -92,7 +92,7 @@ export async function openContainer(
   return new ContainerClient(store, new DefaultAzureCredential(), options);
 }
 
-/** Tells a missing identity from one that Entra ID refused: each has its own fix. */
+/** Distinguishes a missing identity from one that Entra ID refused: each has its own fix. */
 export function identityError(error: Error): CliError {
   const found = refusalIn(error);
   if (found === undefined) {

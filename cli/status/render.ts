@@ -91,8 +91,8 @@ function sources(app: AIApp, now: number, style: Style): readonly string[] {
 }
 
 /**
- * The operator writes the time of a poll only together with another change, so an old time is no outage: it is shown as
- * what it is. The next poll is shown while it lies ahead, as it does while a failing source backs off.
+ * The operator writes the time of a poll only together with another change, so an old time is not an outage. The
+ * time of the next poll is worth a line while it is in the future: when a failing source backs off.
  */
 function source(
   label: string,

@@ -8,7 +8,7 @@ import { hosts, LOAD_BALANCER_POOL, type Layout } from "./layout.ts";
 import { eventually } from "./process.ts";
 import type { Sandbox } from "./sandbox.ts";
 
-/** DNS and the load balancer: both run beside the nodes, as processes. */
+/** DNS and the load balancer: both run as processes outside the nodes. */
 
 function corefile(layout: Layout): string {
   const names = Object.entries(hosts).map(([name, address]) => `    ${address} ${name}`);

@@ -6,7 +6,7 @@ import { execa } from "execa";
 
 import { cacheFolder } from "./layout.ts";
 
-/** The Go programs of the cluster, all built from one module so that each package is compiled once. */
+/** The Go programs of the cluster, all from one module, so that Go compiles each package once. */
 export interface Binaries {
   readonly folder: string;
   /** etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy, kubectl in one. */
@@ -74,7 +74,7 @@ function binariesIn(folder: string): Binaries {
   };
 }
 
-/** Builds the programs, or finds them in the cache. Minutes from nothing, milliseconds after. */
+/** Builds the programs unless they are cached. Takes minutes the first time, milliseconds later. */
 export async function ensureBinaries(
   signal?: AbortSignal,
   onProgress: (line: string) => void = () => {},

@@ -23,7 +23,7 @@ export interface LocalCluster {
   readonly binaries: Binaries;
 }
 
-/** Which cluster commands speak of: a second one may run beside the first under another name. */
+/** The cluster that commands refer to: a second one can run under another name. */
 export function currentLayout(): Layout {
   return clusterLayout(process.env["AIAPP_NETNS"] ?? "aiapp");
 }
@@ -60,7 +60,7 @@ function need<T>(value: T | undefined): T {
   return value;
 }
 
-/** The steps of `up` that need no cluster yet: slow from nothing, instant when cached. */
+/** The steps of `up` that need no running cluster: slow the first time, instant from the cache. */
 export function prepareTasks(signal?: AbortSignal): ListrTask<Context>[] {
   return [
     {
@@ -116,7 +116,7 @@ function nodeTasks(layout: Layout, from: number, to: number): ListrTask<Context>
   }));
 }
 
-/** Brings the cluster up, or finds it up. What a crash left behind is cleared first. */
+/** Starts the cluster unless it runs. Cleans up after a crash first. */
 export async function up({
   nodes = 1,
   signal,
@@ -146,19 +146,19 @@ export async function up({
   return { layout, sandbox: need(context.sandbox), binaries: need(context.binaries) };
 }
 
-/** Takes all down, also what a crash left. Harmless when nothing is there. */
+/** Stops the cluster and cleans up after a crash. Idempotent. */
 export async function down(): Promise<void> {
   const layout = currentLayout();
   await destroySandbox(layout);
   for (const one of await recorded(layout.processes)) {
-    // nsenter processes wait outside; their children are gone with the sandbox.
+    // nsenter processes wait outside; their children ended with the sandbox.
     if (await isAlive(one)) process.kill(one.pid, "SIGKILL");
   }
   await removeCgroups(layout);
   await rm(layout.folder, { recursive: true, force: true });
 }
 
-/** What of the cluster is still on this machine, in words. Empty after `down`. */
+/** Descriptions of what the cluster left on this machine. Empty after `down`. */
 export async function leftovers(): Promise<readonly string[]> {
   const layout = currentLayout();
   const processes = await recorded(layout.processes);
@@ -201,7 +201,7 @@ export async function relay(cluster: LocalCluster, address: string, port: number
   ]);
   const child = spawn(command, args, {
     detached: true,
-    // Node hands a listening handle on as a descriptor; its types do not know.
+    // Node passes a listening handle as a descriptor, which its types do not declare.
     stdio: ["ignore", log, log, handle as never],
   });
   await new Promise<void>((resolve, reject) => {

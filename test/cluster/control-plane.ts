@@ -10,7 +10,7 @@ import { API_SERVER, hosts, NODE_ADDRESS, POD_CIDR, SERVICE_CIDR, type Layout } 
 import { eventually } from "./process.ts";
 import type { Sandbox } from "./sandbox.ts";
 
-/** Static tokens of a cluster that nothing outside this machine can reach. */
+/** Static tokens: the cluster is not reachable from outside this machine. */
 const users = {
   admin: { token: "admin-token", user: "admin", groups: "system:masters" },
   "controller-manager": { token: "kcm-token", user: "system:kube-controller-manager", groups: "" },
@@ -66,7 +66,7 @@ async function writeKeys(layout: Layout): Promise<void> {
       ...Object.keys(hosts),
     ],
   });
-  // For logs, exec and port-forward the API server asks the kubelet, as an administrator.
+  // For logs, exec and port-forward the API server sends requests to the kubelet, as an administrator.
   const kubeletClient = await issueCertificate(authority, {
     hosts: ["kube-apiserver"],
     subject: "CN=kube-apiserver,O=system:masters",
@@ -106,7 +106,7 @@ function etcd(layout: Layout, { kube }: Binaries): [string, ...string[]] {
     "etcd",
     "--data-dir",
     join(layout.folder, "etcd"),
-    // A cluster for tests: what it holds may be lost with the machine.
+    // The data of a test cluster need not survive a crash of the machine.
     "--unsafe-no-fsync",
     "--listen-client-urls",
     "http://127.0.0.1:2379",
@@ -158,7 +158,7 @@ function apiServer(layout: Layout, { kube }: Binaries): [string, ...string[]] {
   ];
 }
 
-/** Starts the API server, again whenever it ends, as the kubelet does on real control planes: tests take it away. */
+/** Starts the API server, and restarts it when it exits, as a kubelet does on real control planes: tests kill it. */
 async function startApiServer(layout: Layout, sandbox: Sandbox, binaries: Binaries): Promise<void> {
   const forever = 'while :; do "$@"; sleep 0.2; done';
   await sandbox.spawn("kube-apiserver", [

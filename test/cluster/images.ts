@@ -20,8 +20,8 @@ import { cacheFolder } from "./layout.ts";
 import { PAUSE_IMAGE } from "./node.ts";
 
 /**
- * Images by buildah, without a daemon, its storage in our cache. Building happens outside the cluster's network, since
- * it needs the package registries; the finished image is a file, which skopeo pushes from inside.
+ * Builds images with buildah, which needs no daemon, with its storage in our cache. Building needs the package
+ * registries, and so runs outside the cluster's network; skopeo pushes the image file from inside.
  */
 
 const root = join(import.meta.dirname, "..", "..");
@@ -51,7 +51,7 @@ async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-/** Makes `path` by `make(unfinished)` and a rename, unless it is there: an interrupted run leaves nothing half-done. */
+/** Creates `path` with `make(unfinished)` and a rename, unless it exists: an interrupted run leaves no partial result. */
 async function once(path: string, make: (unfinished: string) => Promise<void>): Promise<string> {
   if (await exists(path)) return path;
   const unfinished = `${path}.${process.pid}`;
@@ -91,9 +91,9 @@ async function nodeVersion(): Promise<string> {
   return /"version":\s*"([^"]+)"/.exec(text)?.[1] ?? "unknown";
 }
 
-/** What `ARG BASE` is where no hub is reachable: Debian by debootstrap, and Node.js from the project's dependencies. */
+/** The image for `ARG BASE`, without an image hub: Debian by debootstrap, with Node.js from the project's dependencies. */
 export function ensureBaseImage(signal?: AbortSignal): Promise<string> {
-  // Every image asks for it: one makes it, the others wait.
+  // Every image needs it: the first caller builds it, the others wait.
   base ??= makeBaseImage(signal);
   return base;
 }
@@ -139,7 +139,7 @@ async function makeBaseImage(signal?: AbortSignal): Promise<string> {
   return tag;
 }
 
-/** npm for the build stages, of the version that the lockfile was made with. */
+/** npm for the build stages, in the version that wrote the lockfile. */
 async function installNpm(prefix: string, signal?: AbortSignal): Promise<void> {
   const modules = join(prefix, "lib", "node_modules");
   await mkdir(modules, { recursive: true });
@@ -156,7 +156,7 @@ async function installNpm(prefix: string, signal?: AbortSignal): Promise<void> {
   );
 }
 
-/** What an image is made of, besides its Dockerfile: what that copies from the context. */
+/** The inputs of an image besides its Dockerfile: the files that it copies from the context. */
 async function sourcesOf(dockerfile: string): Promise<readonly string[]> {
   const text = await readFile(join(root, dockerfile), "utf8");
   const copied = [...text.matchAll(/^COPY (?!--from)(.+)$/gm)].flatMap((match) =>
@@ -186,7 +186,7 @@ export interface BuildOptions {
   readonly buildArgs?: Readonly<Record<string, string>>;
 }
 
-/** Builds an image of this repository. Returns an OCI layout folder, from the cache when nothing has changed. */
+/** Builds an image of this repository. @returns an OCI layout folder, from the cache if its inputs are unchanged */
 export async function buildImage(
   { dockerfile, buildArgs = {} }: BuildOptions,
   signal?: AbortSignal,
@@ -204,11 +204,11 @@ export async function buildImage(
       "--build-arg",
       `${key}=${value}`,
     ]);
-    // buildah takes a layer from its cache although an argument in its ENV has changed: a label never is.
+    // buildah reuses a cached layer although an argument in its ENV has changed; with another label it does not.
     for (const [key, value] of Object.entries(buildArgs)) {
       args.push("--env", `${key}=${value}`, "--label", `${key.toLowerCase()}=${value}`);
     }
-    // Where the machine trusts an authority of its own, the build has to, too.
+    // The build has to trust the certificate authorities that the machine trusts.
     const ca = process.env["NODE_EXTRA_CA_CERTS"];
     if (ca !== undefined) args.push("--volume", `${ca}:/run/secrets/ca.crt:ro`);
     await buildah(
@@ -220,9 +220,9 @@ export async function buildImage(
 }
 
 /**
- * Pushes a built image; to be called where the registry's name means something.
- * @param authority a folder with the ca.crt that the registry's certificate is checked against
- * @returns the digest under which the registry has it
+ * Pushes a built image; call it where the registry's name resolves.
+ * @param authority a folder with the ca.crt that issued the registry's certificate
+ * @returns its digest at the registry
  */
 export async function pushImage(
   layoutFolder: string,
@@ -235,7 +235,7 @@ export async function pushImage(
 ): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "push-"));
   const digestFile = join(folder, "digest");
-  // In a file: arguments are for everybody to see, and stand in error messages.
+  // In a file: process lists and error messages show arguments.
   const authFile = join(folder, "auth.json");
   if (credentials !== undefined) {
     const [host = ""] = reference.split("/", 1);

@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** Where things are: addresses and names inside the cluster's network, folders outside. */
+/** Addresses and names inside the cluster's network, and folders outside. */
 
 /** The node's address, and the gateway of every pod. */
 export const NODE_ADDRESS = "10.244.0.1";
@@ -10,7 +10,7 @@ export const SERVICE_CIDR = "10.96.0.0/16";
 export const LOAD_BALANCER_POOL = "10.244.255.1-10.244.255.50";
 export const API_SERVER = `https://${NODE_ADDRESS}:6443`;
 
-/** Names of the services beside the cluster. `.test` can never resolve in the outside world. */
+/** Names of the services beside the cluster. Public DNS does not resolve `.test` (RFC 6761). */
 export const hosts = {
   "contoso.azurecr.test": "10.244.0.11",
   "contoso.blob.azure.test": "10.244.0.12",
@@ -26,14 +26,14 @@ export interface NodeLayout {
 }
 
 export interface Layout {
-  /** Tells several clusters on one machine apart. */
+  /** Distinguishes several clusters on one machine. */
   readonly name: string;
   readonly folder: string;
   readonly logs: string;
   readonly processes: string;
   readonly kubeconfig: string;
   readonly relayKubeconfig: string;
-  /** Folder with ca.crt and ca.key: whom everything in the cluster trusts. */
+  /** Folder with ca.crt and ca.key of the authority that the cluster trusts. */
   readonly authority: string;
   readonly node: (index: number) => NodeLayout;
 }
@@ -59,7 +59,7 @@ export function clusterLayout(name: string): Layout {
   };
 }
 
-/** What survives `down`: built binaries and images, keyed by what they are made of. */
+/** Built binaries and images, keyed by a hash of their inputs; `down` keeps them. */
 export function cacheFolder(environment: NodeJS.ProcessEnv): string {
   return (
     environment["AIAPP_CACHE"] ??

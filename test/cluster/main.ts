@@ -23,7 +23,7 @@ const USAGE = `usage: npm run cluster -- up [--nodes 2] | down | status | kubeco
 
 async function theCluster(): Promise<LocalCluster> {
   const cluster = await findCluster();
-  if (cluster === undefined) throw new Error("no cluster is up: npm run cluster -- up");
+  if (cluster === undefined) throw new Error("no cluster is running: npm run cluster -- up");
   return cluster;
 }
 
@@ -38,7 +38,7 @@ async function status(): Promise<void> {
   if (cluster === undefined) {
     const left = await leftovers();
     console.log(
-      left.length === 0 ? "down" : `broken (up mends it, down clears it): ${left.join(", ")}`,
+      left.length === 0 ? "down" : `broken (up repairs it, down removes it): ${left.join(", ")}`,
     );
     process.exitCode = 1;
     return;

@@ -76,7 +76,7 @@ function kubeletConfig(node: NodeLayout, cgroupRoot: string, authorityFile: stri
     cgroupDriver: "cgroupfs",
     cgroupRoot,
     failSwapOn: false,
-    // Kubelets clear away logs of pods that are not theirs.
+    // A kubelet deletes the logs of pods that are not its own.
     podLogsDir: join(node.folder, "logs"),
     oomScoreAdj: 0,
     containerRuntimeEndpoint: `unix://${node.socket}`,
@@ -101,7 +101,7 @@ function kubeletConfig(node: NodeLayout, cgroupRoot: string, authorityFile: stri
   };
 }
 
-/** How containerd trusts the registries that the tests bring. */
+/** Makes containerd trust the registries of the tests. */
 async function writeRegistries(layout: Layout, node: NodeLayout): Promise<void> {
   const authority = join(layout.authority, "ca.crt");
   const entries: readonly (readonly [string, string])[] = [
@@ -123,7 +123,7 @@ async function writeRegistries(layout: Layout, node: NodeLayout): Promise<void> 
 
 const CGROUPS = "/sys/fs/cgroup";
 
-/** Each node's pods live below a cgroup of its own, in every controller (v1) or in the one tree (v2). */
+/** Each node's pods are below a cgroup of its own, in every controller (v1) or in the one tree (v2). */
 function cgroupRoot(layout: Layout, index: number): string {
   return `/aiapp-${layout.name}-${index}`;
 }
@@ -141,7 +141,7 @@ async function createCgroups(layout: Layout, index: number): Promise<void> {
     const folder = join(parent, cgroupRoot(layout, index));
     await mkdir(folder, { recursive: true });
     if (!parent.endsWith("cpuset")) continue;
-    // A new cpuset of cgroup v1 is empty: nothing could run in it.
+    // A new cpuset of cgroup v1 is empty, so that no process can run in it.
     for (const file of ["cpuset.cpus", "cpuset.mems"]) {
       await writeFile(join(folder, file), await readFile(join(parent, file)));
     }

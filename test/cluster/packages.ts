@@ -1,6 +1,6 @@
 import { execa } from "execa";
 
-/** Debian packages that the cluster runs on. */
+/** Debian packages that the cluster needs. */
 // prettier-ignore
 const packages = [
   "containerd", "runc", "containernetworking-plugins", "iptables", "ipset", "conntrack", "iproute2",
@@ -22,7 +22,7 @@ async function missing(): Promise<string[]> {
   return packages.filter((name) => !there.has(name));
 }
 
-/** Installs what is not there yet. Services that the packages would start stay off: we run our own. */
+/** Installs missing packages. Does not start their services: the cluster runs its own. */
 export async function ensurePackages(signal?: AbortSignal): Promise<readonly string[]> {
   const wanted = await missing();
   if (wanted.length === 0) return [];

@@ -3,10 +3,10 @@ import { join } from "node:path";
 
 import { execa } from "execa";
 
-/** Something that a cluster needs and this machine has not. */
+/** A requirement of the cluster that this machine does not meet. */
 export interface Lack {
   readonly what: string;
-  readonly wayOut: string;
+  readonly fix: string;
 }
 
 export async function onPath(command: string): Promise<boolean> {
@@ -42,34 +42,34 @@ async function wantedGo(): Promise<string> {
   return /^go (\S+)$/m.exec(module)?.[1] ?? "1.24";
 }
 
-/** All that this machine lacks, at once. Empty: a cluster can run here. */
+/** All requirements that this machine does not meet. Empty if a cluster can run here. */
 export async function preflight(): Promise<readonly Lack[]> {
   const lacks: Lack[] = [];
   if (process.platform !== "linux" || process.arch !== "x64") {
     lacks.push({
       what: `Linux on x64 (this is ${process.platform} on ${process.arch})`,
-      wayOut: "use a cluster that you have",
+      fix: "use an existing cluster",
     });
     return lacks;
   }
   if (process.getuid?.() !== 0) {
     lacks.push({
       what: "root",
-      wayOut: "run it as root (sudo -E), or use a cluster that you have",
+      fix: "run it as root (sudo -E), or use an existing cluster",
     });
   }
   const [go, wanted] = [await goVersion(), await wantedGo()];
   if (go === undefined) {
-    lacks.push({ what: `Go ${wanted} or later`, wayOut: "install Go and put it on the PATH" });
+    lacks.push({ what: `Go ${wanted} or later`, fix: "install Go and put it on the PATH" });
   } else if (!atLeast(go, wanted)) {
-    lacks.push({ what: `Go ${wanted} or later (${go} is here)`, wayOut: "install a newer Go" });
+    lacks.push({ what: `Go ${wanted} or later (${go} is here)`, fix: "install a newer Go" });
   }
   if (!(await onPath("apt-get"))) {
-    lacks.push({ what: "apt-get (Debian's packages)", wayOut: "run it on Debian or Ubuntu" });
+    lacks.push({ what: "apt-get (Debian's packages)", fix: "run it on Debian or Ubuntu" });
   }
   const filesystems = await readFile("/proc/filesystems", "utf8");
   if (!/\boverlay$/m.test(filesystems)) {
-    lacks.push({ what: "the kernel's overlay file system", wayOut: "modprobe overlay" });
+    lacks.push({ what: "the kernel's overlay file system", fix: "modprobe overlay" });
   }
   if (process.getuid?.() === 0) {
     const probe = await execa("unshare", ["--net", "--mount", "--pid", "--fork", "true"], {
@@ -77,19 +77,19 @@ export async function preflight(): Promise<readonly Lack[]> {
     });
     if (probe.exitCode !== 0) {
       lacks.push({
-        what: `the right to make namespaces (${probe.stderr.trim().split("\n")[0] ?? "refused"})`,
-        wayOut: "run it on a machine or in a container that is privileged",
+        what: `permission to create namespaces (${probe.stderr.trim().split("\n")[0] ?? "refused"})`,
+        fix: "run it on a machine or in a privileged container",
       });
     }
   }
   return lacks;
 }
 
-/** For people: what is missing, and the way out. */
+/** A message with each missing requirement and its fix. */
 export function explain(lacks: readonly Lack[]): string {
   return [
     "This machine cannot run the cluster. It lacks:",
-    ...lacks.map(({ what, wayOut }) => `  - ${what}: ${wayOut}`),
-    "Or use a cluster that you have (kind, AKS): set KUBECONFIG, AIAPP_CLUSTER=current and AIAPP_REGISTRY.",
+    ...lacks.map(({ what, fix }) => `  - ${what}: ${fix}`),
+    "Or use an existing cluster (kind, AKS): set KUBECONFIG, AIAPP_CLUSTER=current and AIAPP_REGISTRY.",
   ].join("\n");
 }

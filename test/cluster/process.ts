@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { z } from "zod";
 
-/** A process that we started: the start time tells it from a later one with the same pid. */
+/** A process that we started. The start time distinguishes it from a later one with the same pid. */
 const Recorded = z.object({ pid: z.number().int(), startTime: z.string() });
 export type Recorded = z.infer<typeof Recorded>;
 
@@ -19,7 +19,7 @@ async function stat(pid: number): Promise<{ state: string; startTime: string } |
   return { state: fields[0] ?? "", startTime: fields[19] ?? "" };
 }
 
-/** A zombie counts as ended: nothing may be there to reap it. */
+/** A zombie counts as ended: it may have no parent that reaps it. */
 export async function isAlive({ pid, startTime }: Recorded): Promise<boolean> {
   const now = await stat(pid);
   return now !== undefined && now.startTime === startTime && now.state !== "Z";
@@ -60,7 +60,7 @@ export async function spawnDetached(
   return { name, pid, startTime };
 }
 
-/** Runs a program on this terminal until it ends. One that a signal ended gives 128 and the signal's number. */
+/** Runs a program on this terminal until it exits. @returns its exit code; 128 plus the signal's number for a killed one */
 export async function exitCodeOf(
   file: string,
   args: readonly string[],
@@ -88,13 +88,13 @@ export async function recorded(processes: string): Promise<Spawned[]> {
   return found.flat();
 }
 
-/** Signals a process of ours, waits for its end, and insists after `graceMs`. */
+/** Signals a process that we started, waits until it has ended, and kills it after `graceMs`. */
 export async function terminate(
   one: Recorded,
   { signal = "SIGTERM", graceMs = 10_000 }: { signal?: NodeJS.Signals; graceMs?: number } = {},
 ): Promise<void> {
   if (!(await isAlive(one))) return;
-  // nsenter waits in the outer pid namespace for the process proper: that one is to be told.
+  // nsenter waits in the outer pid namespace for the actual process: signal that one.
   const [inner] = await childrenOf(one.pid);
   const target = inner ?? one.pid;
   signalQuietly(target, signal);
@@ -108,7 +108,7 @@ function signalQuietly(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It has ended by itself in the meantime.
+    // It has exited in the meantime.
   }
 }
 
@@ -125,7 +125,7 @@ export async function forget(processes: string, name: string): Promise<void> {
   await rm(join(processes, `${name}.json`), { force: true });
 }
 
-/** Aborted by the first Ctrl-C or SIGTERM: what runs ends, and all is taken down. */
+/** Aborted by the first Ctrl-C or SIGTERM, so that the work in flight ends and the cluster is removed. */
 export function untilInterrupted(): AbortSignal {
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort(new Error("interrupted")));
@@ -133,7 +133,7 @@ export function untilInterrupted(): AbortSignal {
   return stop.signal;
 }
 
-/** Polls until `check` gives a value; says what it waited for when it never does. */
+/** Polls until `check` returns a value. @throws after `withinMs`, naming `what` it waited for */
 export async function eventually<T>(
   what: string,
   withinMs: number,
@@ -149,7 +149,7 @@ export async function eventually<T>(
       last = error;
     }
     if (Date.now() > deadline) {
-      throw new Error(`waited ${withinMs / 1000} s for ${what}, in vain`, { cause: last });
+      throw new Error(`waited ${withinMs / 1000} s for ${what} without success`, { cause: last });
     }
     await delay(100);
   }

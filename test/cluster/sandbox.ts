@@ -17,7 +17,7 @@ import {
 /**
  * The sandbox: one process that holds a network, a mount and a process namespace. Everything of the cluster runs in
  * them. When that process ends the kernel ends every other, and unmounts, unlinks and forgets the rest: taking down is
- * one signal, also after a crash. The network has no uplink, and its own /etc/hosts: nothing in it can reach out.
+ * one signal, also after a crash. The network has no uplink and its own /etc/hosts.
  */
 const HOLDER = "sandbox";
 
@@ -29,7 +29,7 @@ mount --bind "$RESOLV_FILE" "$(readlink -f /etc/resolv.conf)"
 # The host's network namespaces are none of ours, and ours none of the host's.
 mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && mount --make-rshared /run/netns
 ip link set lo up
-# Without an address of its own a bridge takes that of a pod, and another when that pod goes: all would lose it for seconds.
+# Without a MAC address of its own a bridge takes that of a pod, and changes it when that pod ends: pods then lose the gateway.
 ip link add cni0 address 02:61:69:61:70:70 type bridge
 ip addr add ${NODE_ADDRESS}/16 dev cni0
 for address in ${Object.values(hosts).join(" ")}; do ip addr add $address/16 dev cni0; done
@@ -109,7 +109,7 @@ export async function createSandbox(layout: Layout, holder: string): Promise<San
   return sandboxOf(layout, pid);
 }
 
-/** Ends everything inside at once. */
+/** Kills every process inside. */
 export async function destroySandbox(layout: Layout): Promise<void> {
   const holder = (await recorded(layout.processes)).find(({ name }) => name === HOLDER);
   if (holder === undefined) return;

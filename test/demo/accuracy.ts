@@ -11,7 +11,7 @@ export interface LabelledPicture {
   readonly png: Uint8Array<ArrayBuffer>;
 }
 
-/** `POST /score`'s answer for one picture: the likeliest classes first. */
+/** The response to `POST /score` for one picture: the most likely classes first. */
 const Answer = z.object({
   result: z.tuple([z.array(z.array(z.tuple([z.string(), z.number()]))), z.string()]),
 });
@@ -24,8 +24,8 @@ export interface Scored {
 }
 
 /**
- * Scores one picture through the address, on a connection of its own (a kept one may lead to a pod that is leaving), and
- * says which release answered.
+ * Scores one picture on a new connection (a persistent one may lead to a terminating pod), and returns the release that
+ * responded.
  */
 export async function score(
   url: string,
@@ -42,9 +42,9 @@ export async function score(
   const [response] = (await once(request, "response")) as [IncomingMessage];
   const body = await text(response);
   if (response.statusCode !== 200)
-    throw new Error(`POST /score answered ${response.statusCode}: ${body}`);
+    throw new Error(`POST /score responded with ${response.statusCode}: ${body}`);
   const best = Answer.parse(JSON.parse(body)).result[0][0]?.[0];
-  if (best === undefined) throw new Error(`POST /score named no class: ${body}`);
+  if (best === undefined) throw new Error(`POST /score returned no class: ${body}`);
   return {
     label: best[0],
     percent: best[1],
@@ -56,11 +56,11 @@ export async function score(
 const IN_ROW = 30;
 
 /**
- * The proxies of the nodes follow within a second or two, after an outage of the API server within a minute: until new connections lead to this release only. Thirty in a row
- * are no accident, also while one endpoint of three is an old one.
+ * Waits until new connections lead to this release only. kube-proxy needs a second or two for that, and up to a minute
+ * after an outage of the API server. Thirty responses in a row are no coincidence, even if one of three endpoints is old.
  * @param ask scores something on a connection of its own
  */
-export async function answeredBy(
+export async function untilServedBy(
   release: string | undefined,
   ask: () => Promise<Scored | undefined>,
   withinMs = 30_000,
@@ -70,12 +70,12 @@ export async function answeredBy(
     const scored = await ask();
     inRow = scored?.release === release ? inRow + 1 : 0;
     if (Date.now() > deadline)
-      throw new Error(`release ${release} does not answer, but ${scored?.release}`);
+      throw new Error(`release ${scored?.release} responds instead of ${release}`);
     await delay(30);
   }
 }
 
-/** The share of pictures whose likeliest class is their label, as scored through the address. */
+/** The share of pictures whose most likely class is their label. */
 export async function accuracy(
   url: string,
   pictures: readonly LabelledPicture[],
@@ -87,7 +87,7 @@ export async function accuracy(
     const scored = await score(url, picture.png, signal);
     if (scored.modelVersion !== modelVersion) {
       throw new Error(
-        `asked for the accuracy of version ${modelVersion}, but version ${scored.modelVersion} answered`,
+        `measuring the accuracy of version ${modelVersion}, but version ${scored.modelVersion} responded`,
       );
     }
     if (scored.label === picture.label) right += 1;

@@ -6,8 +6,8 @@ import { explainLacks, platformLacks, withPlatform } from "../support/current.ts
 import { runInside } from "../support/outside.ts";
 
 /**
- * `npm run demo [-- --keep]`: from nothing to three releases under traffic. This part makes everything ready; the story
- * itself runs beside the cluster, in its network (story.ts).
+ * `npm run demo [-- --keep]`: three releases under traffic on a new cluster. This part prepares the cluster; the story itself
+ * runs in the cluster's network (story.ts).
  */
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: { keep: { type: "boolean", default: false } } });

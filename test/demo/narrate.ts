@@ -1,6 +1,6 @@
-/** The demo's voice: each step as it happens, with the time that it took. */
+/** Prints the steps of the demo with their durations. */
 export interface Narrator {
-  /** Runs a step; says its title at once on a terminal, and how long it took when it is done. */
+  /** Runs a step. A terminal shows its title at once; the duration follows at its end. */
   readonly step: <T>(title: string, work: () => Promise<T>) => Promise<T>;
   readonly say: (line: string) => void;
   readonly heading: (line: string) => void;

@@ -5,7 +5,7 @@ import { z } from "zod";
 
 import type { LabelledPicture } from "./accuracy.ts";
 
-/** What examples/digits/train.py wrote: the pictures it held out, and how well each version did on them. */
+/** The output of examples/digits/train.py: held-out pictures, and the accuracy of each version on them. */
 const digits = join(import.meta.dirname, "..", "..", "examples", "digits");
 
 const HeldOut = z.array(z.object({ label: z.string(), png: z.base64() }));
@@ -13,7 +13,7 @@ const Figures = z.record(z.string(), z.object({ accuracy: z.number(), hard: z.st
 
 const NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 
-/** What each version answers to all pictures but the hard one, by file. */
+/** The label that every version scores highest, by file, for all pictures but the hard one. */
 export const known: Readonly<Record<string, string>> = Object.fromEntries(
   NAMES.map((label, digit) => [`${digit}.png`, label]),
 );
@@ -34,12 +34,12 @@ export function pictureFile(name: string): string {
   return join(digits, "pictures", `${name}.png`);
 }
 
-/** The files that traffic sends: ten that both versions know, and one that tells them apart. */
+/** The files that traffic sends: ten that both versions score alike, and one that they score differently. */
 export const pictureFiles: readonly string[] = [...NAMES.keys(), "hard"].map((name) =>
   pictureFile(String(name)),
 );
 
-/** What each version must answer to each picture, by model version: as the training script found, not the server. */
+/** The expected label of each picture, by model version: from the training script, not from the server. */
 export async function expectations(): Promise<Record<string, Record<string, string>>> {
   return Object.fromEntries(
     Object.entries(await figures()).map(([version, { hard }]) => [

@@ -17,11 +17,11 @@ import {
 import { removeNamespaces } from "../support/trial.ts";
 import { startTraffic, type Traffic } from "../traffic/start.ts";
 import type { Summary } from "../traffic/tally.ts";
-import { accuracy, answeredBy, score } from "./accuracy.ts";
+import { accuracy, untilServedBy, score } from "./accuracy.ts";
 import { createNarrator } from "./narrate.ts";
 import { expectations, figures, heldOut, models, pictureFile, pictureFiles } from "./pictures.ts";
 
-/** The demo's story, told beside the cluster: one app, three releases, traffic all the while. */
+/** The demo: one app and three releases, under traffic. Runs in the cluster's network. */
 
 const NAMESPACE = "demo";
 const APP = { namespace: NAMESPACE, name: "digits" } as const;
@@ -41,11 +41,11 @@ async function released(
   const app = await waitFor(platform, APP, what, (app) => isReleased(app) && check(app));
   const { url = "", current } = app.status ?? {};
   const png = Uint8Array.from(await readFile(pictureFile("3")));
-  await answeredBy(current?.id, () => score(url, png, AbortSignal.timeout(30_000)));
+  await untilServedBy(current?.id, () => score(url, png, AbortSignal.timeout(30_000)));
   return app;
 }
 
-async function bump(platform: Platform, version: string): Promise<AIApp> {
+async function setVersion(platform: Platform, version: string): Promise<AIApp> {
   const patch = JSON.stringify({ spec: { modelVersion: version } });
   // prettier-ignore
   await platform.kubectl(["patch", "aia", APP.name, "--namespace", NAMESPACE, "--type", "merge", "--patch", patch]);
@@ -56,7 +56,7 @@ async function bump(platform: Platform, version: string): Promise<AIApp> {
   );
 }
 
-/** The example as it is; elsewhere with the names of that place in it. */
+/** Applies the example; on another cluster with the names of its registry and store. */
 async function applyExample(platform: Platform, image: string): Promise<void> {
   const apply = ["apply", "--namespace", NAMESPACE, "--filename"];
   if (platform.given.kind === "local") {
@@ -72,7 +72,7 @@ async function applyExample(platform: Platform, image: string): Promise<void> {
 async function setUp(platform: Platform): Promise<string> {
   const image = `${platform.registry}/digits:1`;
   heading("A registry, a storage account, an operator");
-  // What an earlier run with --keep left.
+  // An earlier run with --keep may have left it.
   await removeNamespaces(platform.kubectl, [NAMESPACE]);
   await step("create the namespace demo, with Secrets for storage and registry", () =>
     createTenant(platform, NAMESPACE),
@@ -85,9 +85,9 @@ async function setUp(platform: Platform): Promise<string> {
     installOperator(platform, { tenants: [NAMESPACE] }),
   );
 
-  heading("One resource, and it serves");
+  heading("Apply one resource");
   const app = await step(
-    "kubectl apply -f examples/digits/aiapp.yaml, until it serves",
+    "kubectl apply -f examples/digits/aiapp.yaml, and wait until it serves",
     async () => {
       await applyExample(platform, image);
       return released(platform, "version 1", ({ status }) => status?.current?.modelVersion === "1");
@@ -96,26 +96,28 @@ async function setUp(platform: Platform): Promise<string> {
   const url = app.status?.url ?? "";
   say(`${url}, release ${app.status?.current?.id}`);
   const png = Uint8Array.from(await readFile(pictureFile("3")));
-  const scored = await step("score examples/digits/pictures/3.png through that address", () =>
+  const scored = await step("score examples/digits/pictures/3.png through its load balancer", () =>
     score(url, png, AbortSignal.timeout(30_000)),
   );
-  say(`it says ${scored.label}, ${scored.percent.toFixed(1)} %, by version ${scored.modelVersion}`);
+  say(
+    `label ${scored.label}, ${scored.percent.toFixed(1)} %, model version ${scored.modelVersion}`,
+  );
   return url;
 }
 
-interface Told {
+interface Result {
   readonly releases: ReadonlySet<string>;
   readonly accuracies: readonly (readonly [version: string, share: number])[];
 }
 
-async function release(platform: Platform, url: string, first: string): Promise<Told> {
+async function release(platform: Platform, url: string, first: string): Promise<Result> {
   const pictures = await heldOut();
   const releases = new Set<string>();
   const measure = (version: string): Promise<number> =>
     step(`score ${pictures.length} held-out pictures`, () =>
       accuracy(url, pictures, version, AbortSignal.timeout(120_000)),
     );
-  const tell = (app: AIApp): void => {
+  const report = (app: AIApp): void => {
     const id = app.status?.current?.id ?? "";
     if (id !== first) releases.add(id);
     say(
@@ -126,7 +128,11 @@ async function release(platform: Platform, url: string, first: string): Promise<
   const one = await measure("1");
   heading("A data scientist publishes a better model");
   await step("publish digits version 2", () => platform.publish(join(models, "2"), "digits", "2"));
-  tell(await step("bump modelVersion to 2, until it is out", () => bump(platform, "2")));
+  report(
+    await step("set modelVersion to 2, and wait until it is fully rolled out", () =>
+      setVersion(platform, "2"),
+    ),
+  );
   const two = await measure("2");
 
   heading("An app developer pushes new code under the same tag");
@@ -134,8 +140,8 @@ async function release(platform: Platform, url: string, first: string): Promise<
   const digest = await step(`push a newer build as ${image}`, () =>
     platform.push(platform.images.serverNext, image),
   );
-  tell(
-    await step("the operator notices, until it is out", () =>
+  report(
+    await step("wait until the operator has rolled out the new digest", () =>
       released(
         platform,
         "the newer build",
@@ -144,8 +150,12 @@ async function release(platform: Platform, url: string, first: string): Promise<
     ),
   );
 
-  heading("And back");
-  tell(await step("bump modelVersion back to 1, until it is out", () => bump(platform, "1")));
+  heading("Roll back");
+  report(
+    await step("set modelVersion back to 1, and wait until it is fully rolled out", () =>
+      setVersion(platform, "1"),
+    ),
+  );
   return {
     releases,
     accuracies: [
@@ -166,8 +176,8 @@ function describe(summary: Summary): void {
     say(`failed: ${kind}, ${reason}: ${detail}`);
 }
 
-function tellHow(url: string): void {
-  heading("It stays up. To try by hand:");
+function printCommands(url: string): void {
+  heading("The cluster keeps running. Commands to try:");
   say("npm run cluster -- exec -- kubectl get aia --namespace demo --watch");
   say(
     `npm run cluster -- exec -- curl -H 'Content-Type: image/png' --data-binary @examples/digits/pictures/7.png ${url}/score`,
@@ -190,10 +200,10 @@ async function main(): Promise<number> {
     strict: true,
     expectations: await expectations(),
   });
-  let told: Told;
+  let result: Result;
   let summary: Summary;
   try {
-    told = await release(platform, url, first);
+    result = await release(platform, url, first);
   } finally {
     // Long enough for the pods of the last release to leave.
     summary = await step("let the last pods leave, and stop the traffic", async () => {
@@ -201,26 +211,26 @@ async function main(): Promise<number> {
       return traffic.stop();
     });
   }
-  if (values.keep) tellHow(url);
+  if (values.keep) printCommands(url);
 
   heading("Summary");
   describe(summary);
   const trained = await figures();
-  const asTrained = told.accuracies.every(
+  const asTrained = result.accuracies.every(
     ([version, share]) => Math.abs(share - (trained[version]?.accuracy ?? 0)) < 0.0001,
   );
   if (!asTrained) console.log("the accuracies differ from those of examples/digits/figures.json");
-  console.log(`releases: ${told.releases.size}`);
+  console.log(`releases: ${result.releases.size}`);
   console.log(`requests: ${summary.requests}`);
   console.log(`failed requests: ${summary.failed}`);
-  for (const [version, share] of told.accuracies)
+  for (const [version, share] of result.accuracies)
     console.log(`accuracy of version ${version}: ${(share * 100).toFixed(2)} %`);
   const enough = summary.requests / summary.seconds >= 50 && summary.dropped === 0;
   if (!enough)
     console.log(
       `the driver made too few requests: ${(summary.requests / summary.seconds).toFixed(1)} a second`,
     );
-  return summary.failed === 0 && told.releases.size === 3 && asTrained && enough ? 0 : 1;
+  return summary.failed === 0 && result.releases.size === 3 && asTrained && enough ? 0 : 1;
 }
 
 try {

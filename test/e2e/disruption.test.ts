@@ -14,9 +14,9 @@ import {
   traffic,
 } from "./harness.ts";
 
-/** Pods that go: by rollouts, by the Eviction API, by drains of a node of two. With every way of asking at once. */
+/** Terminating pods: by rollouts, by the Eviction API, by node drains. Under every kind of request. */
 
-// Nodes of somebody's cluster are not ours to drain.
+// The tests do not drain nodes of an existing cluster.
 const isOurs = readGiven(process.env).kind === "local";
 const NAMESPACE = "e2e-disruption";
 let platform: Platform;
@@ -44,7 +44,7 @@ async function podsOf(name: string): Promise<readonly Pod[]> {
   return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
 }
 
-/** Asks as `kubectl drain` does: a budget may refuse. */
+/** Evicts as `kubectl drain` does: a PodDisruptionBudget may refuse. */
 async function evict({ metadata: { name } }: Pod): Promise<void> {
   const eviction = {
     apiVersion: "policy/v1",
@@ -55,7 +55,7 @@ async function evict({ metadata: { name } }: Pod): Promise<void> {
   await platform.kubectl(["create", "--raw", `/api/v1/namespaces/${NAMESPACE}/pods/${name}/eviction`, "--filename", "-"], JSON.stringify(eviction));
 }
 
-/** Until the evicted pod has another in its place, and is gone itself. */
+/** Waits until another pod has replaced the evicted one, which has terminated. */
 async function replaced(name: string, old: Pod): Promise<void> {
   await waitFor(platform, { namespace: NAMESPACE, name }, "another pod", async (app) => {
     const pods = await podsOf(name);
@@ -81,7 +81,7 @@ describe.runIf(isOurs).each([
   });
   afterAll(() => platform.kubectl(["delete", "aia", name, "--namespace", NAMESPACE]));
 
-  /** Every way of asking at once, while `work` takes pods away: each answer must be right. */
+  /** Sends every kind of request while `work` terminates pods: each response must be right. */
   async function underTraffic(work: () => Promise<void>): Promise<void> {
     const app = await readApp(platform, NAMESPACE, name);
     const load = await traffic(app.status?.url, everyKind);
@@ -116,7 +116,7 @@ describe.runIf(isOurs).each([
     underTraffic(async () => {
       for (let round = 0; round < 2; round += 1) {
         const [pod] = await podsOf(name);
-        if (pod === undefined) throw new Error("no pod is there");
+        if (pod === undefined) throw new Error("the app has no pod");
         await evict(pod);
         await replaced(name, pod);
       }

@@ -31,11 +31,11 @@ import {
 } from "./harness.ts";
 
 /**
- * What goes wrong in the world, one thing after the other, to an app that serves. Each gives a condition and an event
- * that say so, and not one request fails: traffic runs from the first test to the last.
+ * Faults of the registry, the store, the cluster and the operator while an app serves. Each causes a condition and an
+ * event, and no request fails: traffic runs from the first test to the last.
  */
 
-// Services that fail on demand and processes that may be killed are there beside our own cluster only.
+// Only our own cluster has services that inject faults, and processes that tests may kill.
 const isOurs = readGiven(process.env).kind === "local";
 const NAMESPACE = "e2e-faults";
 const NAME = "steady";
@@ -60,7 +60,7 @@ afterEach(recover, 240_000);
 
 const APP = { namespace: NAMESPACE, name: NAME } as const;
 
-/** Until a condition has a reason; the app is still served, and people were told. */
+/** Waits for a condition and its event; the current release must keep serving. */
 async function expectTrouble(
   type: string,
   reason: string,
@@ -90,7 +90,7 @@ async function expectTrouble(
   });
 }
 
-/** Back to what served, and all is well: each test begins there. */
+/** Restores the first release and healthy sources: each test starts from there. */
 async function recover(): Promise<void> {
   await platform.clearFaults();
   await createTenant(platform, NAMESPACE);
@@ -107,7 +107,7 @@ async function recover(): Promise<void> {
   );
 }
 
-describe.runIf(isOurs)("what an AIApp names and nobody has", () => {
+describe.runIf(isOurs)("missing sources", () => {
   it("no such tag", async () => {
     await patch(platform, NAMESPACE, NAME, { image: image.replace(/:1$/, ":nope") });
     await expectTrouble(
@@ -128,8 +128,8 @@ describe.runIf(isOurs)("what an AIApp names and nobody has", () => {
   });
 });
 
-describe.runIf(isOurs)("versions that are not what they should be", () => {
-  it("a folder without manifest that is still growing, until it is at rest", async () => {
+describe.runIf(isOurs)("invalid versions", () => {
+  it("a folder without a manifest while it is uploaded, and once it is complete", async () => {
     const names = ["labels.txt", "preprocessing.json", "model.onnx"];
     const [first = "", ...rest] = names;
     await upload("growing", first, await readFile(join(models, "2", first)));
@@ -157,7 +157,7 @@ describe.runIf(isOurs)("versions that are not what they should be", () => {
     await expectTrouble("Released", "ModelChecksumMismatch", /model\.onnx/);
   });
 
-  it("a model.onnx that no runtime loads", async () => {
+  it("a model.onnx that the runtime cannot load", async () => {
     await uploadBundle("broken", (_, bytes) => bytes, {
       "model.onnx": Buffer.from("this is no model"),
     });
@@ -166,7 +166,7 @@ describe.runIf(isOurs)("versions that are not what they should be", () => {
   });
 });
 
-describe.runIf(isOurs)("registry and storage in trouble", () => {
+describe.runIf(isOurs)("registry and storage faults", () => {
   const acr = (action: FaultInput["action"]): FaultInput => ({
     service: "acr",
     path: "/(v2|oauth2)/",
@@ -189,14 +189,14 @@ describe.runIf(isOurs)("registry and storage in trouble", () => {
     ],
     ["500", status(500), "RegistryUnavailable", /answered 500/],
     ["a cut connection", { kind: "cut" } as const, "RegistryUnavailable", /cannot be reached/],
-  ])("the registry answers with %s", async (_, action, reason, message) => {
+  ])("the registry responds with %s", async (_, action, reason, message) => {
     await platform.addFault(acr(action));
     await expectTrouble("SourcesReady", reason, message);
   });
 
-  it("the registry answers an empty list", async () => {
+  it("the registry returns an empty list", async () => {
     await platform.push(platform.images.server, image.replace(/:1$/, ":1.0.0"));
-    // An app of its own: events about one object are rationed.
+    // A separate app: the operator limits the rate of events for each object.
     const name = "choosing";
     await apply(
       platform,
@@ -225,13 +225,13 @@ describe.runIf(isOurs)("registry and storage in trouble", () => {
     const wrong = Buffer.from("another key").toString("base64");
     await secret(wrong);
     await expectTrouble("SourcesReady", "StorageAuthFailed", /refuses/);
-    const told =
+    const published =
       JSON.stringify(await readApp(platform, NAMESPACE, NAME)) +
       JSON.stringify(await eventsOf(platform, NAMESPACE, NAME));
-    expect(told).not.toContain(wrong);
+    expect(published).not.toContain(wrong);
   });
 
-  it("storage that answers an empty list", async () => {
+  it("storage that returns an empty list", async () => {
     const model = { name: `${NAMESPACE}-listed` };
     await publish(platform, model.name, "1");
     await patch(platform, NAMESPACE, NAME, { modelVersion: ">=1 <2", model });
@@ -246,7 +246,7 @@ describe.runIf(isOurs)("registry and storage in trouble", () => {
     await expectTrouble("SourcesReady", "ModelNotFound", /no version/i);
   });
 
-  it("storage that stalls in the middle of a download: the pull goes on by itself", async () => {
+  it("storage that stalls during a download: the init container resumes it", async () => {
     await platform.addFault({
       service: "blob",
       method: "GET",
@@ -260,13 +260,13 @@ describe.runIf(isOurs)("registry and storage in trouble", () => {
       NAMESPACE,
       NAME,
       "version 2",
-      ({ status: told }) => told?.current?.modelVersion === "2",
+      ({ status }) => status?.current?.modelVersion === "2",
     );
   });
 });
 
-describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
-  it("the operator is killed at any moment of a release, and goes on where it was", async () => {
+describe.runIf(isOurs)("operator and cluster faults", () => {
+  it("the operator is killed at several moments of a release, and continues", async () => {
     for (const [version, afterMs] of [
       ["2", 0],
       ["1", 400],
@@ -292,7 +292,7 @@ describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
       "--selector",
       "aiapp.dev/app=steady",
     ]);
-    // One record for each pair that was ever released here, however often somebody was killed.
+    // One record for each released pair, regardless of the crashes.
     const history = (await readApp(platform, NAMESPACE, NAME)).status?.history ?? [];
     expect(new Set(history.map(({ id }) => id)).size).toBe(history.length);
     expect(items.length).toBe(history.length);
@@ -307,7 +307,7 @@ describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
       60_000,
       async () => (await platform.kubectl(["get", "--raw", "/readyz"])) === "ok",
     );
-    // The nodes' proxies come back from their back-off later than everybody else.
+    // kube-proxy backs off longest, and reconnects last.
     await serving(
       platform,
       NAMESPACE,
@@ -318,7 +318,7 @@ describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
     );
   });
 
-  it("an owned object that is edited or deleted by hand is as it should be again", async () => {
+  it("the operator restores an owned object that was edited or deleted", async () => {
     // prettier-ignore
     await platform.kubectl(["patch", "deployment", NAME, "--namespace", NAMESPACE, "--patch", JSON.stringify({ spec: { template: { spec: { containers: [{ name: "server", image: "registry.aiapp.test:5000/wrong:1" }] } } } })]);
     await eventually("the Deployment as it was", 60_000, async () => {
@@ -355,7 +355,7 @@ describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
     await waitFor(platform, APP, "all well", isReleased);
   });
 
-  it("an object of that name that is somebody else's is left alone", async () => {
+  it("the operator does not touch an object of the same name that it does not own", async () => {
     const service = {
       apiVersion: "v1",
       kind: "Service",
@@ -404,15 +404,15 @@ describe.runIf(isOurs)("the operator and the cluster in trouble", () => {
     await platform.kubectl(["delete", "aia", "taken", "--namespace", NAMESPACE]);
   });
 
-  it("a name that would collide with what is derived from another is refused", async () => {
+  it("the API server refuses a name that could collide with a derived one", async () => {
     await expect(apply(platform, digits(platform, NAMESPACE, `${NAME}-candidate`))).rejects.toThrow(
       /must not end in -candidate/,
     );
   });
 });
 
-describe.runIf(isOurs)("all the while", () => {
-  it("not one request failed", async () => {
+describe.runIf(isOurs)("traffic during all faults", () => {
+  it("has no failed request", async () => {
     const summary = await load.stop();
     expect(summary.failures).toEqual([]);
     expect(summary.failed).toBe(0);
@@ -420,7 +420,7 @@ describe.runIf(isOurs)("all the while", () => {
   });
 });
 
-/** The replica that leads is gone in the middle of whatever it does; the other takes over, the kubelet starts a new one. */
+/** Kills the leader; the other replica takes over, and the kubelet restarts the container. @returns how many it killed */
 async function killLeader(): Promise<number> {
   // prettier-ignore
   const holder = await platform.kubectl(["get", "lease", "aiapp-operator", "--namespace", "aiapp-system", "--output", "jsonpath={.spec.holderIdentity}"]);
@@ -431,7 +431,7 @@ async function killLeader(): Promise<number> {
   return pids.length;
 }
 
-/** Kills the processes of the cluster whose command line matches; tests share its process namespace. Counts them. */
+/** Kills the processes of the cluster with a matching command line; tests share its process namespace. @returns how many */
 function killAll(commandLine: string): number {
   const pids = matching(commandLine);
   for (const pid of pids) process.kill(pid, "SIGKILL");
@@ -461,7 +461,7 @@ async function upload(version: string, path: string, bytes: Buffer): Promise<voi
   await blob.uploadData(bytes);
 }
 
-/** Writes version 2 under another name with its manifest, but some bytes other than the manifest says. */
+/** Uploads version 2 under another name with its manifest, but with files that may differ from the manifest. */
 async function uploadBundle(
   version: string,
   spoil: (name: string, bytes: Buffer) => Buffer,

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 
 import { expectations, models, pictureFile, pictureFiles } from "../demo/pictures.ts";
-import { answeredBy, score, type Scored } from "../demo/accuracy.ts";
+import { untilServedBy, score, type Scored } from "../demo/accuracy.ts";
 import { readFile } from "node:fs/promises";
 
 import type { AIApp } from "../../crds/aiapp.ts";
@@ -15,7 +15,7 @@ import {
 import { removeNamespaces } from "../support/trial.ts";
 import { startTraffic, type Traffic, type TrafficOptions } from "../traffic/start.ts";
 
-/** What every e2e file and the soak stand on: the operator installed by its chart, and a namespace of its own. */
+/** The setup of every e2e file and the soak: the operator, installed by its chart, and a namespace for each file. */
 
 const NAMESPACES = ["e2e-release", "e2e-disruption", "e2e-faults", "soak"] as const;
 export type Namespace = (typeof NAMESPACES)[number];
@@ -25,7 +25,7 @@ export function imageOf(platform: Platform, namespace: Namespace): string {
   return `${platform.registry}/${namespace}:1`;
 }
 
-/** The operator with all namespaces, each empty: once for all files of a run. */
+/** Installs the operator and creates all namespaces, empty, once for all files of a run. */
 export async function install(): Promise<Platform> {
   const platform = connectPlatform(process.env);
   await removeNamespaces(platform.kubectl, NAMESPACES);
@@ -34,12 +34,12 @@ export async function install(): Promise<Platform> {
   return platform;
 }
 
-/** What `install` brought. Pods take their time to leave, and nobody waits for them: the next `install` does, if it must. */
+/** Deletes the namespaces, without waiting for their pods to terminate: the next `install` waits if necessary. */
 export async function uninstall(platform: Platform): Promise<void> {
   await removeNamespaces(platform.kubectl, NAMESPACES, "--wait=false");
 }
 
-/** A namespace's code image, and versions of a model of its name. */
+/** Pushes a namespace's code image, and publishes versions of a model of its name. */
 export async function setUp(namespace: Namespace, versions: readonly string[]): Promise<Platform> {
   const platform = connectPlatform(process.env);
   await platform.push(platform.images.server, imageOf(platform, namespace));
@@ -47,7 +47,7 @@ export async function setUp(namespace: Namespace, versions: readonly string[]): 
   return platform;
 }
 
-/** Deletes a namespace's apps, and all that they own. */
+/** Deletes a namespace's apps with their owned objects. */
 export async function tearDown(platform: Platform, namespace: Namespace): Promise<void> {
   if (platform.given.kind === "local") await platform.clearFaults();
   await platform.kubectl(["delete", "aia", "--all", "--namespace", namespace, "--wait=false"]);
@@ -55,7 +55,7 @@ export async function tearDown(platform: Platform, namespace: Namespace): Promis
 
 export type Spec = Readonly<Record<string, unknown>>;
 
-/** An AIApp of the digits model; `spec` is laid over it. */
+/** An AIApp of the digits model; `spec` overrides its fields. */
 export function digits(
   platform: Platform,
   namespace: Namespace,
@@ -91,7 +91,7 @@ export async function patch(
   await platform.kubectl(["patch", "aia", name, "--namespace", namespace, "--type", "merge", "--patch", JSON.stringify({ spec })]);
 }
 
-/** Publishes one of the example's versions, under a name and a version. */
+/** Publishes one of the example's versions under a name and a version. */
 export async function publish(
   platform: Platform,
   model: string,
@@ -101,7 +101,7 @@ export async function publish(
   await platform.publish(folder, model, version);
 }
 
-/** Until the app is released, `check` holds, and new connections are answered by that release only. */
+/** Waits until the app is released, `check` holds, and new connections lead to that release only. */
 export async function serving(
   platform: Platform,
   namespace: Namespace,
@@ -117,17 +117,17 @@ export async function serving(
     (one) => isReleased(one) && check(one),
   );
   const { url, current } = app.status ?? {};
-  await answeredBy(current?.id, () => ask(url).catch(() => undefined), routedWithinMs);
+  await untilServedBy(current?.id, () => ask(url).catch(() => undefined), routedWithinMs);
   return app;
 }
 
-/** Scores the picture that tells the versions apart. */
+/** Scores the picture that the versions score differently. */
 export async function ask(url: string | undefined): Promise<Scored> {
   const png = Uint8Array.from(await readFile(pictureFile("hard")));
   return score(url ?? "", png, AbortSignal.timeout(15_000));
 }
 
-/** Checked traffic at an app's address; every answer must be right for the version that it names. */
+/** Sends traffic to an app; every response must be right for the version that it names. */
 export async function traffic(
   url: string | undefined,
   options: Partial<TrafficOptions> = {},
@@ -142,7 +142,7 @@ export async function traffic(
   });
 }
 
-/** Every way of asking at once. */
+/** Every kind of request. */
 export const everyKind = {
   rate: 40,
   pipelined: { connections: 2, depth: 4 },

@@ -20,7 +20,7 @@ import {
   traffic,
 } from "./harness.ts";
 
-/** One app from its first release through everything that makes another, under traffic. */
+/** One app from its first release through every kind of release, under traffic. */
 
 const NAMESPACE = "e2e-release";
 const NAME = "digits";
@@ -37,7 +37,7 @@ const until = (what: string, check?: Parameters<typeof serving>[4]) =>
   serving(platform, NAMESPACE, NAME, what, check);
 
 describe("an AIApp", () => {
-  it("serves behind a load balancer, with what it owns named after it", async () => {
+  it("serves behind a load balancer, with owned objects of its name", async () => {
     await apply(platform, digits(platform, NAMESPACE, NAME, { replicas: 2 }));
     const app = await until("the first release");
 
@@ -60,7 +60,7 @@ describe("an AIApp", () => {
     );
   });
 
-  it("is told of by kubectl get and by aiapp status", async () => {
+  it("is shown by kubectl get and by aiapp status", async () => {
     const row = await platform.kubectl(["get", "aia", NAME, "--namespace", NAMESPACE]);
     expect(row).toMatch(/NAME\s+READY\s+IMAGE TAG\s+MODEL\s+STATUS\s+URL\s+AGE/);
     expect(row).toMatch(/digits\s+True\s+1\s+1\s+Serving\s+http:\/\/10\./);
@@ -77,7 +77,7 @@ describe("an AIApp", () => {
     expect(await platform.aiapp(["status", NAME, "--namespace", NAMESPACE])).toContain("Serving");
   });
 
-  it("goes through every kind of release without a failed request", async () => {
+  it("rolls out every kind of release without a failed request", async () => {
     const first = await readApp(platform, NAMESPACE, NAME);
     const load = await traffic(first.status?.url);
     const ids = [first.status?.current?.id];
@@ -102,7 +102,7 @@ describe("an AIApp", () => {
       await next("the new template", () => true);
 
       await patch(platform, NAMESPACE, NAME, { modelVersion: "latest" });
-      // The same pair and the same template: going to `latest` is no release while 2 is the latest.
+      // The same pair and the same template: `latest` creates no release while 2 is the newest.
       await waitFor(
         platform,
         { namespace: NAMESPACE, name: NAME },
@@ -131,7 +131,7 @@ describe("an AIApp", () => {
     expect(new Set(ids).size).toBe(5);
   });
 
-  it("keeps the memory of its releases, and goes back to one of them", async () => {
+  it("keeps records of its releases, and rolls back to one of them", async () => {
     const before = await readApp(platform, NAMESPACE, NAME);
     expect(before.status?.history?.length).toBeGreaterThanOrEqual(5);
     await patch(platform, NAMESPACE, NAME, { modelVersion: "1" });
@@ -143,7 +143,7 @@ describe("an AIApp", () => {
     expect(await ask(app.status?.url)).toMatchObject({ label: "five" });
   });
 
-  it("is scaled by kubectl scale, and hands its number over to an autoscaler without a pod less", async () => {
+  it("scales with kubectl scale, and hands replicas over to an autoscaler without losing a pod", async () => {
     const load = await traffic((await readApp(platform, NAMESPACE, NAME)).status?.url);
     try {
       await platform.kubectl(["scale", "aia", NAME, "--namespace", NAMESPACE, "--replicas", "3"]);
@@ -156,20 +156,20 @@ describe("an AIApp", () => {
       const hpa = await waitForObject("horizontalpodautoscaler");
       expect(hpa).toMatchObject({ spec: { minReplicas: 2, maxReplicas: 4 } });
       const deployment = await waitForObject("deployment");
-      // Without metrics the autoscaler leaves the number alone: so must we.
+      // Without metrics the autoscaler does not change replicas, and neither may the operator.
       expect(deployment).toMatchObject({ spec: { replicas: 3 } });
 
       await patch(platform, NAMESPACE, NAME, { replicas: 1, autoscaling: null });
       await until("one pod", ({ status }) => status?.replicas === 1 && status.readyReplicas === 1);
       const left = await names("horizontalpodautoscaler,poddisruptionbudget");
-      // One pod may not hold up a drain.
+      // A budget for one pod would block node drains.
       expect(left).toBe("");
     } finally {
       expect((await load.stop()).failures).toEqual([]);
     }
   });
 
-  it("takes what it owns along when it is deleted", async () => {
+  it("deletes its owned objects with the AIApp", async () => {
     await platform.kubectl([
       "delete",
       "aia",
@@ -184,7 +184,7 @@ describe("an AIApp", () => {
   });
 });
 
-/** What the app owns of these kinds, as kubectl names it. */
+/** The app's owned objects of these kinds, as kubectl names them. */
 function names(kinds: string): Promise<string> {
   // prettier-ignore
   return platform.kubectl(["get", kinds, "--namespace", NAMESPACE, "--selector", "aiapp.dev/app=digits", "--output", "name"]);

@@ -19,8 +19,8 @@ import { GIVEN } from "../support/platform.ts";
 import type { Summary } from "../traffic/tally.ts";
 
 /**
- * `npm run soak -- [--releases 50] [--replicas 1]`: release after release of one app, with every way of asking at once from
- * the first to the last. Exit 0 when no request failed. This program starts itself again beside the cluster.
+ * `npm run soak -- [--releases 50] [--replicas 1]`: rolls out release after release of one app, under every kind of request.
+ * Exits with 0 if no request failed. This program restarts itself in the cluster's network.
  */
 
 const NAMESPACE = "soak";
@@ -67,7 +67,7 @@ async function beside(): Promise<number> {
   );
 }
 
-function tell({ requests, failed, dropped, kinds, failures }: Summary): void {
+function printSummary({ requests, failed, dropped, kinds, failures }: Summary): void {
   for (const [kind, counts] of Object.entries(kinds)) {
     const { connections, latencyMs } = counts;
     console.log(
@@ -77,7 +77,7 @@ function tell({ requests, failed, dropped, kinds, failures }: Summary): void {
   for (const failure of failures) console.error(JSON.stringify(failure));
   console.log(`requests: ${requests}`);
   console.log(`failed requests: ${failed}`);
-  if (dropped > 0) console.log(`not sent, too many were open: ${dropped}`);
+  if (dropped > 0) console.log(`dropped, too many in flight: ${dropped}`);
 }
 
 async function soak({ releases, replicas }: Options): Promise<boolean> {
@@ -107,7 +107,7 @@ async function soak({ releases, replicas }: Options): Promise<boolean> {
   }
   const summary = await load.stop();
   console.log(`releases: ${releases}`);
-  tell(summary);
+  printSummary(summary);
   await uninstall(platform);
   return summary.failed === 0 && summary.dropped === 0;
 }

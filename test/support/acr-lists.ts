@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 
 import { z } from "zod";
 
-/** ACR's own lists, `/acr/v1`, made from what the real registry behind the stand-in holds. */
+/** ACR's own lists, `/acr/v1`, from the contents of the real registry behind the stand-in. */
 const Tags = z.object({ tags: z.array(z.string()).nullable().optional() });
 const Catalog = z.object({ repositories: z.array(z.string()) });
 
@@ -13,12 +13,12 @@ const MANIFEST_TYPES = [
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ].join(", ");
 
-/** Manifests have no time of their own here. */
+/** Manifests have no timestamps here. */
 const TIME = "2026-01-01T00:00:00.0000000Z";
 
-/** When tags were last pushed. The registry behind keeps no times: a tag counts from when it was first seen to point there. */
+/** When tags were last pushed. The real registry has no timestamps: the time is when a tag was first seen at its digest. */
 export interface TagTimes {
-  /** RFC 3339, later for each change that is seen. */
+  /** RFC 3339, later with each observed change. */
   readonly of: (repository: string, tag: string, digest: string) => string;
 }
 

@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from "node:crypto";
 
 import { z } from "zod";
 
-/** Tokens as ACR gives them: a refresh token says who, an access token says what may be done. Both are JWTs. */
+/** Tokens as ACR issues them: a refresh token identifies the client, an access token has its scope. Both are JWTs. */
 const Claims = z.object({
   kind: z.enum(["refresh", "access"]),
   who: z.string(),
@@ -14,7 +14,7 @@ export type Claims = z.infer<typeof Claims>;
 
 export interface Tokens {
   readonly issue: (kind: Claims["kind"], who: string, scopes: readonly string[]) => string;
-  /** The claims of a token that is ours and still good. */
+  /** The claims of a token that this stand-in issued and that has not expired. */
   readonly read: (kind: Claims["kind"], token: string) => Claims | undefined;
 }
 

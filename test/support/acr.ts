@@ -9,8 +9,8 @@ import type { Certificate } from "./tls.ts";
 
 /**
  * A stand-in for Azure Container Registry in front of a real registry: TLS, the 401 challenge, the token exchange, ACR's
- * own lists of tags and manifests (`/acr/v1`), and faults on demand. What ACR answers was measured against its
- * documentation and `@azure/container-registry`; the contract suite of sources/ runs against both registries.
+ * own lists of tags and manifests (`/acr/v1`), and injected faults. Its responses follow ACR's documentation and
+ * `@azure/container-registry`; the contract suite of sources/ runs against both registries.
  */
 export interface Acr {
   readonly port: number;
@@ -19,7 +19,7 @@ export interface Acr {
 
 export interface AcrOptions {
   readonly listening: Listening;
-  /** As clients name it, with the port unless that is 443. */
+  /** Its name for clients, with the port unless that is 443. */
   readonly name: (port: number) => string;
   readonly certificate: Certificate;
   readonly faults: Faults;
@@ -27,12 +27,12 @@ export interface AcrOptions {
   readonly upstream: number;
   /** Password by user, for `docker login` and pull Secrets. */
   readonly logins: Readonly<Record<string, string>>;
-  /** Whether an Entra token that was given is one; absent: none is. */
+  /** Whether an Entra token is valid; absent: none is. */
   readonly isEntraToken?: (token: string) => boolean;
   readonly anonymousPull?: boolean;
 }
 
-/** The user name that stands for "the password is a refresh token". */
+/** With this user name the password is a refresh token. */
 const TOKEN_USER = "00000000-0000-0000-0000-000000000000";
 
 export async function startAcr(options: AcrOptions): Promise<Acr> {
@@ -102,7 +102,7 @@ async function handle(
       service: "acr",
       faults: options.faults,
       target: options.upstream,
-      // The registry behind us names itself; clients are to come back to us.
+      // The upstream registry returns its own address; clients must come back to the stand-in.
       rewrite: (headers) =>
         headers.location === undefined
           ? headers
@@ -122,7 +122,7 @@ interface Scope {
   readonly action: string;
 }
 
-/** What a request needs to be allowed: `repository:<name>` and an action. Undefined: any valid token. */
+/** The scope that a request requires: `repository:<name>` and an action. Undefined: any valid token. */
 function scopeOf(method: string, pathname: string): Scope | undefined {
   if (pathname.startsWith("/acr/v1/")) {
     const repository = /^\/acr\/v1\/(.+?)(\/_(tags|manifests)(\/.*)?)?$/.exec(pathname)?.[1];
@@ -134,7 +134,7 @@ function scopeOf(method: string, pathname: string): Scope | undefined {
   }
   const repository = /^\/v2\/(.+)\/(manifests|blobs|tags)\//.exec(pathname)?.[1];
   if (repository === undefined) return undefined;
-  // Lists of names are metadata at ACR: a token to pull with is refused.
+  // At ACR, lists of tags are metadata: it refuses a token for pull.
   const action = isTagList(pathname)
     ? "metadata_read"
     : method === "GET" || method === "HEAD"
@@ -183,12 +183,13 @@ function grant(
   if (who === undefined) {
     return answer(401, { errors: [{ code: "UNAUTHORIZED", message: "authentication required" }] });
   }
-  const asked = form
+  const requested = form
     .getAll("scope")
     .flatMap((scope) => scope.split(" "))
     .filter(Boolean);
   const readable = /:(pull|metadata_read)$/;
-  const scopes = who === "anonymous" ? asked.filter((scope) => readable.test(scope)) : asked;
+  const scopes =
+    who === "anonymous" ? requested.filter((scope) => readable.test(scope)) : requested;
   const access = tokens.issue("access", who, scopes);
   return answer(200, { access_token: access, token: access });
 }

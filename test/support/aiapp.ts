@@ -3,7 +3,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { AIApp } from "../../crds/aiapp.ts";
 import type { Platform } from "./platform.ts";
 
-/** An AIApp as tests and demo watch it. */
 export async function readApp(platform: Platform, namespace: string, name: string): Promise<AIApp> {
   const text = await platform.kubectl([
     "get",
@@ -24,15 +23,15 @@ export function condition(
   return app.status?.conditions?.find((one) => one.type === type);
 }
 
-/** What the status says, on one line: for the message of a wait that was in vain. */
+/** The status in one line, for the message of a wait that timed out. */
 export function summaryOf({ status, metadata }: AIApp): string {
-  const told = (status?.conditions ?? []).map(
+  const conditions = (status?.conditions ?? []).map(
     ({ type, status: value, reason, message }) => `${type}=${value} ${reason}: ${message}`,
   );
-  return `${metadata.namespace}/${metadata.name} current ${status?.current?.id ?? "none"}; ${told.join(" | ")}`;
+  return `${metadata.namespace}/${metadata.name} current ${status?.current?.id ?? "none"}; ${conditions.join(" | ")}`;
 }
 
-/** Reads the app until `check` holds. @throws with the last status when that takes too long */
+/** Polls the app until `check` holds. @throws with the last status after `withinMs` */
 export async function waitFor(
   platform: Platform,
   { namespace, name }: { readonly namespace: string; readonly name: string },
@@ -45,12 +44,12 @@ export async function waitFor(
     const app = await readApp(platform, namespace, name);
     if (await check(app)) return app;
     if (Date.now() > deadline)
-      throw new Error(`waited ${withinMs / 1000} s for ${what}, in vain: ${summaryOf(app)}`);
+      throw new Error(`waited ${withinMs / 1000} s for ${what} without success: ${summaryOf(app)}`);
     await delay(200);
   }
 }
 
-/** Whether the newest pair is out and everything says so, for the spec as it stands now. */
+/** Whether the newest pair of the latest generation is fully rolled out and serves. */
 export function isReleased(app: AIApp): boolean {
   const { status, metadata } = app;
   return (

@@ -11,7 +11,7 @@ import {
 
 import { freePort, startService, type ServiceProcess } from "./process.ts";
 
-/** The storage account of the tests. The key opens nothing but this emulator. */
+/** The storage account of the tests. The key works at this emulator only. */
 export const storageAccount = {
   name: "contoso",
   key: Buffer.from("a key that opens nothing but the emulator of the tests").toString("base64"),
@@ -26,7 +26,7 @@ export function accountClient(port: number): BlobServiceClient {
   );
 }
 
-/** What a reader with the role Storage Blob Data Reader may do, as a SAS token: Azurite takes no token of Entra ID's over http. */
+/** The permissions of the role Storage Blob Data Reader, as a SAS token: Azurite accepts no Entra ID tokens over http. */
 export function readerSas(): string {
   const { name, key } = storageAccount;
   return generateAccountSASQueryParameters(

@@ -18,32 +18,32 @@ import { HELM_RELEASE } from "./platform.ts";
 import { ensureNamespace, hasForeignOperator, removeNamespaces, SYSTEM } from "./trial.ts";
 
 /**
- * A cluster that somebody has (kind, AKS): `AIAPP_CLUSTER=current`, the current context of KUBECONFIG, and AIAPP_REGISTRY for
- * the images. Models are kept by an Azurite in the cluster itself, which goes when we do.
+ * An existing cluster (kind, AKS): `AIAPP_CLUSTER=current`, the current context of KUBECONFIG, and AIAPP_REGISTRY for the
+ * images. Models are stored in an Azurite in the cluster, which is removed afterwards.
  */
 const isCurrent = process.env["AIAPP_CLUSTER"] === "current";
 
 const CRD = `${PLURAL}.${GROUP}`;
 const NAMESPACE = "aiapp-storage";
 const SERVICE = `azurite.${NAMESPACE}.svc.cluster.local:10000`;
-/** Microsoft's own, or what AIAPP_AZURITE_IMAGE names. */
+/** Microsoft's image, unless AIAPP_AZURITE_IMAGE names another. */
 const AZURITE = "mcr.microsoft.com/azure-storage/azurite:3.35.0";
 
-/** What this machine lacks for the cluster that was chosen. */
+/** The requirements of the chosen cluster that this machine does not meet. */
 export function platformLacks(): Promise<readonly Lack[]> {
   return isCurrent ? preflightCurrent() : preflight();
 }
 
-/** Says all of it at once, with the way out. */
+/** A message with each missing requirement and its fix. */
 export function explainLacks(lacks: readonly Lack[]): string {
   if (!isCurrent) return explain(lacks);
   return [
-    "AIAPP_CLUSTER=current cannot be done as things are. It lacks:",
-    ...lacks.map(({ what, wayOut }) => `  - ${what}: ${wayOut}`),
+    "AIAPP_CLUSTER=current is not possible yet. It lacks:",
+    ...lacks.map(({ what, fix }) => `  - ${what}: ${fix}`),
   ].join("\n");
 }
 
-/** Brings everything up for `work` on the cluster that was chosen, and takes away again what was brought. */
+/** Prepares the chosen cluster for `work`, and removes afterwards what it created. */
 export async function withPlatform<T>(
   options: LocalOptions,
   work: (prepared: Prepared) => Promise<T>,
@@ -54,35 +54,35 @@ export async function withPlatform<T>(
     return await work(await prepareCurrent(leave, options.signal));
   } finally {
     for (const end of leave) end();
-    if (options.keep !== true) await takeAway();
+    if (options.keep !== true) await removeAll();
   }
 }
 
 async function preflightCurrent(): Promise<readonly Lack[]> {
   const lacks: Lack[] = [];
-  for (const [command, wayOut] of [
+  for (const [command, fix] of [
     ["kubectl", "install it and put it on the PATH"],
     ["helm", "install it and put it on the PATH"],
     ["buildah", "apt-get install buildah: it builds the images"],
     ["skopeo", "apt-get install skopeo: it pushes the images"],
-    ["debootstrap", "apt-get install debootstrap: it makes the base of the images"],
+    ["debootstrap", "apt-get install debootstrap: it builds the base of the images"],
   ] as const) {
-    if (!(await onPath(command))) lacks.push({ what: command, wayOut });
+    if (!(await onPath(command))) lacks.push({ what: command, fix });
   }
   if (process.getuid?.() !== 0)
-    lacks.push({ what: "root", wayOut: "run it as root (sudo -E): images are built here" });
+    lacks.push({ what: "root", fix: "run it as root (sudo -E): images are built here" });
   if (!process.env["AIAPP_REGISTRY"])
     lacks.push({
       what: "AIAPP_REGISTRY",
-      wayOut: "set it to a registry that you can push to and the cluster can pull from",
+      fix: "set it to a registry that you can push to and the cluster can pull from",
     });
   const version = await execa("kubectl", ["version", "--request-timeout=10s"], { reject: false });
   if (version.exitCode !== 0)
-    lacks.push({ what: "a cluster that answers", wayOut: "set KUBECONFIG, or choose a context" });
+    lacks.push({ what: "a reachable cluster", fix: "set KUBECONFIG, or choose a context" });
   else if (await hasForeignOperator(kubectl, CRD))
     lacks.push({
       what: "a cluster without an AIApp operator of its own",
-      wayOut: `choose another cluster: the trial would replace what is in ${SYSTEM}`,
+      fix: `choose another cluster: the trial would replace what is in ${SYSTEM}`,
     });
   return lacks;
 }
@@ -129,7 +129,7 @@ async function startAzurite(): Promise<void> {
   await kubectl(["rollout", "status", "deployment/azurite", "--namespace", NAMESPACE, "--timeout=180s"]);
 }
 
-/** A port of loopback that leads to the Azurite in the cluster. */
+/** Forwards a loopback port to the Azurite in the cluster. */
 async function forwardAzurite(): Promise<{ port: number; close: () => void }> {
   const child = spawn(
     "kubectl",
@@ -147,8 +147,8 @@ async function forwardAzurite(): Promise<{ port: number; close: () => void }> {
   return { port, close: () => void child.kill() };
 }
 
-/** Whatever was put into the cluster. What cannot be taken away is told, and does not keep the rest. */
-async function takeAway(): Promise<void> {
+/** Removes what was created in the cluster. Reports what it cannot remove, and continues. */
+async function removeAll(): Promise<void> {
   for (const step of [
     () => execa("helm", ["uninstall", HELM_RELEASE, "--namespace", SYSTEM, "--ignore-not-found"]),
     () => removeNamespaces(kubectl),
@@ -160,7 +160,7 @@ async function takeAway(): Promise<void> {
   }
 }
 
-/** @param leave gets what is to be ended here, whatever comes of the rest */
+/** @param leave receives functions that end local processes, also if a later step fails */
 async function prepareCurrent(leave: (() => void)[], signal?: AbortSignal): Promise<Prepared> {
   const registry = process.env["AIAPP_REGISTRY"] ?? "";
   const { AIAPP_REGISTRY_USERNAME: username, AIAPP_REGISTRY_PASSWORD: password } = process.env;

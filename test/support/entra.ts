@@ -5,11 +5,11 @@ import { misbehave, type Faults } from "./faults.ts";
 import { listenTls, type Listening } from "./forward.ts";
 import type { Certificate } from "./tls.ts";
 
-/** A stand-in for Entra ID: gives a token for a federated credential (a signed assertion of the cluster). */
+/** A stand-in for Entra ID: issues a token for a federated credential (a signed assertion of the cluster). */
 export interface Entra {
   readonly port: number;
   readonly isToken: (token: string) => boolean;
-  /** How often a token was given, with the subject that the assertion names. */
+  /** How many tokens it issued, by the subject of the assertion. */
   readonly grants: () => readonly { readonly subject: string; readonly scope: string }[];
   readonly close: () => Promise<void>;
 }

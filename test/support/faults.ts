@@ -2,13 +2,13 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 
 import { z } from "zod";
 
-/** What a service of the tests does wrong on purpose, and what it was asked. */
+/** Faults to inject into a service of the tests, and the requests that it received. */
 export const Fault = z.object({
   service: z.enum(["acr", "blob", "entra"]),
   method: z.string().optional(),
   /** A regular expression over path and query. */
   path: z.string().default(""),
-  /** How many requests are hit; all, unless said. */
+  /** How many requests the fault affects; default: all. */
   times: z.number().int().positive().optional(),
   action: z.discriminatedUnion("kind", [
     z.object({
@@ -17,11 +17,11 @@ export const Fault = z.object({
       headers: z.record(z.string(), z.string()).default({}),
       body: z.string().default(""),
     }),
-    /** The connection is cut: at once, or after so many bytes of the real answer's body. */
+    /** Resets the connection: at once, or after a number of bytes of the real response body. */
     z.object({ kind: z.literal("cut"), afterBytes: z.number().int().min(0).default(0) }),
-    /** The answer stops coming after so many bytes of the real answer's body, and the connection stays open. */
+    /** Stalls after a number of bytes of the real response body, with the connection open. */
     z.object({ kind: z.literal("stall"), afterBytes: z.number().int().min(0).default(0) }),
-    /** The real answer, with the bits of the first byte of each chunk turned. */
+    /** The real response, with the first byte of each chunk inverted. */
     z.object({ kind: z.literal("corrupt") }),
   ]),
 });
@@ -34,12 +34,12 @@ export interface Recorded {
   readonly path: string;
   readonly status: number;
   readonly conditional: boolean;
-  /** The bytes asked for, when not all: `bytes=0-99`. */
+  /** The `Range` header, if there is one: `bytes=0-99`. */
   readonly range?: string;
 }
 
 export interface Faults {
-  /** Later faults are asked first. */
+  /** Later faults take precedence. */
   readonly add: (fault: FaultInput) => void;
   readonly clear: () => void;
   readonly take: (
@@ -47,7 +47,7 @@ export interface Faults {
     method: string,
     path: string,
   ) => Fault["action"] | undefined;
-  /** How many requests were hit so far. */
+  /** How many requests faults have affected. */
   readonly hits: () => number;
   readonly record: (request: Recorded) => void;
   /** The latest requests, oldest first; bounded. */
@@ -94,7 +94,7 @@ export function createFaults(): Faults {
   };
 }
 
-/** Answers a request as a fault says, when it needs no real answer. Returns whether it did. */
+/** Handles a request by a fault that needs no real response. @returns whether it did */
 export function misbehave(
   action: Fault["action"] | undefined,
   request: IncomingMessage,
@@ -112,7 +112,7 @@ export function misbehave(
   return action?.kind === "stall" && action.afterBytes === 0;
 }
 
-/** Passes a real answer's body on, spoiled as the fault says. */
+/** Forwards the body of a real response, changed by the fault. */
 export function spoil(
   action: Fault["action"] | undefined,
   answer: IncomingMessage,

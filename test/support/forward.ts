@@ -45,7 +45,7 @@ export interface Forwarding {
   readonly rewrite?: (headers: IncomingMessage["headers"]) => IncomingMessage["headers"];
 }
 
-/** Hands a request on to the real service, records it, and spoils it where a fault says so. */
+/** Forwards a request to the real service, records it, and injects faults. */
 export function forward(
   { service, faults, target, rewrite = (headers) => headers }: Forwarding,
   request: IncomingMessage,

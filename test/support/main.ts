@@ -10,9 +10,9 @@ import { CONTROL_URL } from "./platform.ts";
 import { startWorld } from "./world.ts";
 
 /**
- * Runs inside the cluster's network: the storage account, the ACR and the registry under the names that operator,
- * kubelet and tests share, and a control address for faults and counts.
- * `node test/support/main.ts --authority FOLDER --folder FOLDER --ready FILE`, which is written once all of it answers.
+ * Runs in the cluster's network: the storage account, the ACR and the registry under the names that operator, kubelet and
+ * tests share, and a control address for faults and counts.
+ * `node test/support/main.ts --authority FOLDER --folder FOLDER --ready FILE`, which it writes once all services respond.
  */
 
 async function main(): Promise<void> {

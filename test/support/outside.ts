@@ -11,7 +11,7 @@ import { eventually, exitCodeOf, forget, recorded, terminate } from "../cluster/
 import { GIVEN, type Given } from "./platform.ts";
 import { login } from "./world.ts";
 
-/** Brings up what the demo, the e2e tests and the benchmarks need, and runs a program inside its network. */
+/** Starts what the demo, the e2e tests and the benchmarks need, and runs a program inside its network. */
 
 const WORLD = "world";
 
@@ -21,12 +21,12 @@ export interface Context {
 }
 
 export interface Prepared {
-  /** Undefined: somebody's cluster, reached as kubectl reaches it. */
+  /** Undefined: an existing cluster, which kubectl can reach from here. */
   readonly cluster: LocalCluster | undefined;
   readonly given: Given;
 }
 
-/** What both kinds of clusters need: each image built, or found in the cache. */
+/** The images, which both kinds of clusters need: each built, or from the cache. */
 export function imageTasks(signal?: AbortSignal): ListrTask<Context>[] {
   const image = (
     title: string,
@@ -84,7 +84,7 @@ function prepareTasks(nodes: number, signal?: AbortSignal): ListrTask<Context>[]
   ];
 }
 
-/** Runs steps with their progress shown. */
+/** Runs steps, and shows their progress. */
 export async function runTasks(tasks: ListrTask<Context>[]): Promise<Context> {
   return new Listr<Context, "default", "verbose">(tasks, {
     ctx: { images: {} },
@@ -104,7 +104,7 @@ function need<T>(value: T | undefined): T {
   return value;
 }
 
-/** Starts the services afresh: an empty storage account, no faults. */
+/** Restarts the services: with an empty storage account and without faults. */
 async function startWorldIn({ layout, sandbox }: LocalCluster): Promise<void> {
   const old = (await recorded(layout.processes)).find(({ name }) => name === WORLD);
   if (old !== undefined) await terminate(old);
@@ -128,7 +128,7 @@ async function startWorldIn({ layout, sandbox }: LocalCluster): Promise<void> {
   );
 }
 
-/** Images built, cluster and services up, each step cached. */
+/** Builds the images, and starts the cluster and the services. Each step is cached. */
 async function prepare({
   nodes = 1,
   signal,
@@ -152,7 +152,7 @@ async function prepare({
   };
 }
 
-/** Runs a command where the cluster can be reached, and gives its exit code. It ends with us. */
+/** Runs a command in a network from which the cluster is reachable, and returns its exit code. It ends with this process. */
 export async function runInside(
   { cluster, given }: Prepared,
   command: readonly [string, ...string[]],
@@ -169,11 +169,11 @@ export async function runInside(
 export interface LocalOptions {
   readonly nodes?: number;
   readonly signal?: AbortSignal;
-  /** Leave the cluster up. One that was up before is somebody's: it stays anyway. */
+  /** Keep the cluster running. A cluster that was running before keeps running in any case. */
   readonly keep?: boolean;
 }
 
-/** Brings everything up for `work`, and takes it down again. */
+/** Starts everything for `work`, and stops it afterwards. */
 export async function withLocal<T>(
   { keep = false, ...options }: LocalOptions,
   work: (prepared: Prepared) => Promise<T>,

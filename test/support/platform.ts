@@ -10,31 +10,31 @@ import type { FaultInput, Recorded } from "./faults.ts";
 import { ensureNamespace, SYSTEM } from "./trial.ts";
 
 /**
- * What demo, e2e tests and benchmarks stand on: a Kubernetes with a storage account and registries beside it, as seen
- * from inside the cluster's network. `outside.ts` brings it up and says by environment where things are.
+ * The platform of demo, e2e tests and benchmarks: a Kubernetes cluster with a storage account and registries, as seen from
+ * the cluster's network. `outside.ts` starts it, and passes its addresses in an environment variable.
  */
 
-/** Where faults are switched and requests are counted; answers inside the cluster's network only. */
+/** Configures faults and counts requests; reachable in the cluster's network only. */
 export const CONTROL_URL = "http://10.244.0.13:8099";
 
 const root = join(import.meta.dirname, "..", "..");
 
-/** Handed in from outside, as JSON. */
+/** From `outside.ts`, as JSON. */
 export const Given = z.object({
-  /** `local`: our own cluster, with services beside it that can be made to fail; `current`: somebody's. */
+  /** `local`: our own cluster, with services that inject faults; `current`: an existing one. */
   kind: z.enum(["local", "current"]),
   /** Built images, as OCI layout folders. */
   images: z.object({ operator: z.string(), server: z.string(), serverNext: z.string() }),
-  /** Where code images go. */
+  /** The registry for code images. */
   registry: z.string(),
   operatorImage: z.string(),
-  /** A login at the registry; absent: it is read and pulled from without. */
+  /** A login at the registry; absent: clients are anonymous. */
   login: z.object({ username: z.string(), password: z.string() }).optional(),
   /** The container of models, as pods see it and as this process does. */
   store: z.string(),
   publishTo: z.string(),
   insecureHosts: z.array(z.string()),
-  /** Folder with ca.crt of whom everything trusts, where the public authorities do not do. */
+  /** Folder with the ca.crt that all components trust, if public authorities are not enough. */
   authority: z.string().optional(),
 });
 export type Given = z.infer<typeof Given>;
@@ -53,15 +53,15 @@ export interface Platform {
   readonly images: Given["images"];
   readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;
   readonly helm: (args: readonly string[], input?: string) => Promise<string>;
-  /** Pushes a built image and gives its digest. */
+  /** Pushes a built image. @returns its digest */
   readonly push: (image: string, reference: string) => Promise<string>;
-  /** Runs the project's CLI; gives what it printed. */
+  /** Runs the project's CLI. @returns its output */
   readonly aiapp: (args: readonly string[]) => Promise<string>;
   /** Publishes a folder as a version of a model. */
   readonly publish: (folder: string, model: string, version: string) => Promise<string>;
   /** The container URL of the storage account that models live in, as pods see it. */
   readonly store: string;
-  /** Where code images go: a host name, perhaps with a path. */
+  /** The registry for code images: a host name, perhaps with a path. */
   readonly registry: string;
   /** `spec.credentials` of apps here. */
   readonly credentials: Readonly<Record<string, unknown>>;
@@ -89,7 +89,8 @@ export function connectPlatform(environment: NodeJS.ProcessEnv): Platform {
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(10_000),
     });
-    if (!answer.ok) throw new Error(`${method} ${path} of the control answered ${answer.status}`);
+    if (!answer.ok)
+      throw new Error(`${method} ${path} of the control responded with ${answer.status}`);
     return answer.json();
   }
 
@@ -139,7 +140,7 @@ export interface InstallOptions {
   readonly logLevel?: string;
 }
 
-/** Installs the operator by its chart, or upgrades it, and waits until it is ready. */
+/** Installs or upgrades the chart, and waits until the operator is ready. */
 export async function installOperator(
   platform: Platform,
   { tenants, replicas = 2, leaseSeconds = 6, logLevel = "info" }: InstallOptions,

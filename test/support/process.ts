@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** A service that runs as a process of its own, ended with the test. */
+/** A service in a process of its own, which ends with the test. */
 export interface ServiceProcess {
   readonly port: number;
   readonly close: () => Promise<void>;
@@ -20,7 +20,7 @@ export async function freePort(host = "127.0.0.1"): Promise<number> {
 
 const MAX_LOG = 20_000;
 
-/** Starts a server and waits until it answers HTTP at all. Its output is told when it does not. */
+/** Starts a server and waits until it responds to HTTP. @throws with its output if it does not */
 export async function startService(
   [command, ...args]: readonly [string, ...string[]],
   { host, port }: { readonly host: string; readonly port: number },
@@ -35,7 +35,7 @@ export async function startService(
     stream.on("data", (chunk: Buffer) => {
       log = (log + chunk.toString()).slice(-MAX_LOG);
     });
-  // Should we die, it must not stay.
+  // It must not outlive this process.
   const orphaned = (): void => void child.kill("SIGKILL");
   process.once("exit", orphaned);
   const close = async (): Promise<void> => {
@@ -68,7 +68,7 @@ async function answers(host: string, port: number): Promise<void> {
   }
 }
 
-/** Ends a child and waits for its end, by force after `insistAfterMs`. */
+/** Signals a child and waits for its exit; kills it after `insistAfterMs`. */
 export async function end(
   child: ChildProcess | undefined,
   signal: NodeJS.Signals = "SIGTERM",

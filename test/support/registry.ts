@@ -6,11 +6,11 @@ import { freePort, startService, type ServiceProcess } from "./process.ts";
 export interface RegistryOptions {
   readonly host?: string;
   readonly port?: number;
-  /** Logins with bcrypt hashes: without one of them nothing is answered. */
+  /** Logins with bcrypt hashes, one of which each request then requires. */
   readonly htpasswd?: string;
 }
 
-/** A real registry (Debian's docker-registry), its images in `folder`, its address free on loopback unless said. */
+/** A real registry (Debian's docker-registry), its images in `folder`, on a free port of loopback by default. */
 export async function startRegistry(
   folder: string,
   { host = "127.0.0.1", port, htpasswd }: RegistryOptions = {},

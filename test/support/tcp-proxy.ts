@@ -1,14 +1,14 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
-/** A TCP proxy on loopback that can misbehave as networks do. */
+/** A TCP proxy on loopback that injects network faults. */
 export interface TcpProxy {
   readonly port: number;
   /** Open connections. */
   readonly connections: () => number;
-  /** `swallow`: bytes go nowhere, in either direction, and no connection is closed; `refuse`: connections are reset. */
+  /** `swallow`: drops all bytes in both directions, and closes no connection; `refuse`: connections are reset. */
   readonly become: (mode: Mode) => void;
-  /** Swallows on the connections that are open now; new ones pass. */
+  /** Drops all bytes of the open connections; new connections work. */
   readonly stallOpen: () => void;
   readonly close: () => Promise<void>;
 }
@@ -34,7 +34,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       from.on("error", () => from.destroy());
       from.on("close", () => {
         open.delete(near);
-        // A host that fell silent does not close either.
+        // A host that does not respond does not close connections either.
         if (from === near || !swallows()) to.destroy();
       });
     };

@@ -6,7 +6,7 @@ import { isIP } from "node:net";
 
 import * as x509 from "@peculiar/x509";
 
-/** A certificate authority of the tests' own, so that TLS is real and verified everywhere. */
+/** The certificate authority of the tests, so that all components verify real TLS. */
 export interface Authority {
   readonly certificate: string;
   readonly key: string;
@@ -31,7 +31,7 @@ function validity(days: number): { notBefore: Date; notAfter: Date } {
   return { notBefore: new Date(Date.now() - DAY), notAfter: new Date(Date.now() + days * DAY) };
 }
 
-/** Makes the authority in `folder` (ca.crt, ca.key), or loads the one that is there while it is good for a day more. */
+/** Creates the authority in `folder` (ca.crt, ca.key), or loads an existing one that is valid for another day. */
 export async function createAuthority(folder: string): Promise<Authority> {
   await mkdir(folder, { recursive: true });
   const certificateFile = join(folder, "ca.crt");

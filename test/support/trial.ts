@@ -1,4 +1,4 @@
-/** Namespaces that demo, tests and benchmarks bring into a cluster: told by a label, so that nobody else's is touched. */
+/** Namespaces that demo, tests and benchmarks create in a cluster. A label marks them, so that they touch no other. */
 
 export type Kubectl = (args: readonly string[], input?: string) => Promise<string>;
 
@@ -6,30 +6,30 @@ const LABEL = "aiapp.dev/trial";
 /** Where the operator is installed. */
 export const SYSTEM = "aiapp-system";
 
-/** Our namespaces among `names`, or all of them. */
+/** The labelled namespaces among `names`, or all labelled ones. */
 async function present(kubectl: Kubectl, names?: readonly string[]): Promise<readonly string[]> {
   const text = await kubectl(["get", "namespaces", "--selector", LABEL, "--output", "name"]);
   const found = text.split("\n").map((line) => line.replace(/^namespace\//, ""));
   return found.filter((name) => name !== "" && (names?.includes(name) ?? true));
 }
 
-/** @throws when a namespace of that name is somebody else's */
+/** @throws when a namespace of that name exists without the label */
 export async function ensureNamespace(kubectl: Kubectl, name: string): Promise<void> {
   if ((await present(kubectl, [name])).length > 0) return;
   const metadata = { name, labels: { [LABEL]: "true" } };
-  // `apply` would take over what is there already.
+  // `apply` would take over an existing namespace.
   await kubectl(
     ["create", "--filename", "-"],
     JSON.stringify({ apiVersion: "v1", kind: "Namespace", metadata }),
   ).catch((cause: unknown) => {
     throw new Error(
-      `cannot make namespace ${name}: it is somebody else's if it is there without the label ${LABEL}; use another cluster`,
+      `cannot create the namespace ${name}; if it exists without the label ${LABEL}, use another cluster`,
       { cause },
     );
   });
 }
 
-/** Removes those of `names`, or all, that are ours, with all in them. */
+/** Deletes the labelled namespaces among `names`, or all labelled ones, with their objects. */
 export async function removeNamespaces(
   kubectl: Kubectl,
   names?: readonly string[],
@@ -40,7 +40,7 @@ export async function removeNamespaces(
     await kubectl(["delete", "namespace", ...ours, "--ignore-not-found", waiting]);
 }
 
-/** Whether a cluster has an operator that somebody else installed: ours would take its place. */
+/** Whether a cluster has an operator that the tests did not install, and would replace. */
 export async function hasForeignOperator(kubectl: Kubectl, crd: string): Promise<boolean> {
   if ((await present(kubectl, [SYSTEM])).length > 0) return false;
   const get = ["get", "--ignore-not-found", "--output", "name"];

@@ -8,13 +8,13 @@ import { forward, listenTls } from "./forward.ts";
 import { startRegistry } from "./registry.ts";
 import { issueCertificate, type Authority } from "./tls.ts";
 
-/** Everything beside the cluster that an AIApp speaks of: a storage account, an ACR, a plain registry. */
+/** The services that AIApps name: a storage account, an ACR, a plain registry. */
 export interface World {
   readonly faults: Faults;
   readonly blobPort: number;
   readonly acrPort: number;
   readonly registryPort: number;
-  /** The real services on plain loopback, where nothing is spoiled, counted or asked for a token. */
+  /** The real services on loopback, without TLS, faults, recording and tokens. */
   readonly behind: { readonly blob: number; readonly acr: number };
   readonly close: () => Promise<void>;
 }
@@ -24,9 +24,9 @@ export const login = { username: "contoso", password: "a password of the tests" 
 
 export interface WorldOptions {
   readonly authority: Pick<Authority, "certificate" | "key">;
-  /** Images are kept here; the storage account is in memory. */
+  /** The folder for images; the storage account is in memory. */
   readonly folder: string;
-  /** Addresses and ports to listen on; free ports of loopback unless said. */
+  /** Addresses and ports to listen on; free ports of loopback by default. */
   readonly blob?: { readonly host: string; readonly port: number };
   readonly acr?: { readonly host: string; readonly port: number; readonly name: string };
   readonly registry?: { readonly host: string; readonly port: number };
@@ -87,7 +87,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   }
 }
 
-/** Turns a token of Entra ID's into what Azurite knows. Returns whether the request may pass: Azurite judges all other credentials. */
+/** Replaces a valid Entra ID token by a SAS token for Azurite, which checks all other credentials. @returns whether to forward */
 function admit(request: IncomingMessage, isEntraToken: WorldOptions["isEntraToken"]): boolean {
   const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
   if (token === undefined) return true;

@@ -4,24 +4,24 @@ import { z } from "zod";
 
 import type { HttpResponse } from "./parser.ts";
 
-/** Who answered: from the response's own headers. */
+/** The release that responded, from the response headers. */
 export interface Named {
   readonly release: string;
   readonly modelVersion: string;
 }
 
 export interface Verdict extends Partial<Named> {
-  /** One of few words, to be counted; absent when the response is right. */
+  /** A short reason to count; absent if the response is right. */
   readonly wrong?: string;
   readonly detail?: string;
 }
 
-/** Judges one response to one picture. Pluggable: a server of one's own has answers of another form. */
+/** Checks one response to one picture. Pluggable: other servers have other response formats. */
 export type Check = (picture: string, response: HttpResponse) => Verdict;
 
 /**
- * What is right: by release id or model version, then by picture (`*`: any).
- * A string is the likeliest label; anything else is the whole answer, numbers within the tolerance.
+ * The expected response: by release id or model version, then by picture (`*`: any). A string is the most likely label;
+ * any other value is the whole response, with numbers within the tolerance.
  */
 export const Expectations = z.record(z.string(), z.record(z.string(), z.json()));
 export type Expectations = z.infer<typeof Expectations>;
@@ -34,20 +34,20 @@ export interface ScoreCheck {
 export interface ScoreCheckOptions {
   readonly expectations?: Expectations;
   /**
-   * Takes the first answer of a release to a picture for right when nothing is expected of it: a release must
-   * then still agree with itself. Otherwise an answer of a release that nobody expects is wrong.
+   * Without an expectation, accepts the first response of a release to a picture, so that later ones must equal it.
+   * Otherwise a response of a release without expectations is wrong.
    */
   readonly learn: boolean;
-  /** Between two numbers that should be one: percentages of two machines differ in the last digits. */
+  /** The accepted difference of two numbers: percentages differ between machines in the last digits. */
   readonly tolerance: number;
 }
 
 const Scored = z.object({ result: z.tuple([z.array(z.json()), z.string()]) });
 
-/** Releases that are remembered; a driver sees a few dozen. */
+/** The maximum number of releases to record; a driver sees a few dozen. */
 const MAX_RELEASES = 1_000;
 
-/** The check of `POST /score`: 200, the headers that name the release, and the answer that this release gives. */
+/** The check of `POST /score`: 200, the headers that name the release, and the expected response of this release. */
 export function createScoreCheck(options: ScoreCheckOptions): ScoreCheck {
   const expectations = new Map<string, Map<string, z.core.util.JSONType>>();
   const versionOf = new Map<string, string>();
@@ -111,7 +111,7 @@ export function createScoreCheck(options: ScoreCheckOptions): ScoreCheck {
   return { check, expect };
 }
 
-/** Of the tutorial's form only the scores: beside them stands the time that it took. */
+/** Only the scores of the response: it also has the duration. */
 function answerOf(body: Buffer): z.core.util.JSONType | undefined {
   let json: unknown;
   try {

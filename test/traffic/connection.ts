@@ -5,25 +5,25 @@ import type { HttpResponse } from "./parser.ts";
 import { createResponseParser } from "./parser.ts";
 
 /**
- * An HTTP/1.1 client connection of our own, for what the usual clients hide: Node's cannot pipeline, and undici
- * sends pipelined requests again in silence. Here nothing is ever sent twice, and whatever breaks is told.
+ * An HTTP/1.1 client connection, because the usual clients hide failures: Node's cannot pipeline, and undici silently
+ * retries pipelined requests. This one sends each request once, and reports each failure.
  */
 export interface Connection {
-  /** Sends a request at once, also while others wait for their answers: they come in order. */
+  /** Sends a request at once, also while others are in flight: responses arrive in order. */
   readonly exchange: (request: Buffer, timeoutMs: number) => Promise<HttpResponse>;
-  /** The same, its second half in pieces over `overMs`: a request that is in flight for long. */
+  /** The same, with the second half of the body spread over `overMs`: a long request. */
   readonly exchangeSlowly: (
     request: Buffer,
     overMs: number,
     timeoutMs: number,
   ) => Promise<HttpResponse>;
-  /** Open, no notice of an end, and nothing waiting. */
+  /** Open, without a `Connection: close`, and without requests in flight. */
   readonly idle: () => boolean;
   readonly uses: () => number;
   readonly end: () => void;
 }
 
-/** Why a request has no answer. `reason` is one of few words, to be counted. */
+/** Why a request has no response. `reason` is short, to be counted. */
 export class ExchangeError extends Error {
   override readonly name = "ExchangeError";
   readonly reason: string;
@@ -42,7 +42,7 @@ interface Waiting {
 
 const SLOW_PIECES = 20;
 
-/** Opens a connection; requests may be given to it before it is established. */
+/** Opens a connection; it accepts requests before it is established. */
 export function openConnection(host: string, port: number): Connection {
   const socket: Socket = connect({ host, port, noDelay: true });
   const parser = createResponseParser();
@@ -63,7 +63,7 @@ export function openConnection(host: string, port: number): Connection {
 
   function settle(response: HttpResponse): void {
     const first = waiting.shift();
-    if (!first) return failAll("Unasked", "the server answered what nobody asked");
+    if (!first) return failAll("Unrequested", "a response without a request");
     clearTimeout(first.timer);
     if (response.lastOne) noticed = true;
     first.resolve(response);
@@ -76,8 +76,8 @@ export function openConnection(host: string, port: number): Connection {
     if (waiting.length === 0) return failAll("Closed", "");
     if (noticed)
       failAll("ClosedAfterNotice", "closed after a Connection: close, with requests sent");
-    else if (parser.midway()) failAll("CutOff", "closed in the middle of the answer");
-    else failAll("Closed", "closed before the answer");
+    else if (parser.midway()) failAll("CutOff", "closed in the middle of the response");
+    else failAll("Closed", "closed before the response");
   }
 
   socket.on("connect", () => {
@@ -100,7 +100,7 @@ export function openConnection(host: string, port: number): Connection {
   function expectAnswer(timeoutMs: number): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        failAll(connected ? "Timeout" : "Connect:Timeout", `no answer in ${timeoutMs} ms`);
+        failAll(connected ? "Timeout" : "Connect:Timeout", `no response in ${timeoutMs} ms`);
       }, timeoutMs);
       waiting.push({ resolve, reject, timer });
     });

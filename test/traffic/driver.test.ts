@@ -52,7 +52,7 @@ async function against(
 }
 
 describe("a good server", () => {
-  test("has no failure: half on kept sockets that are used again, half on fresh ones", async () => {
+  test("has no failures: half on persistent sockets, half on new ones", async () => {
     const summary = await against(({ answer }) => answer());
     expect(summary).toMatchObject({ requests: 40, failed: 0, dropped: 0, reasons: {} });
     expect(summary.kinds.fresh).toMatchObject({ requests: 20, connections: 20, reused: 0 });
@@ -62,11 +62,11 @@ describe("a good server", () => {
     expect(summary.releases).toMatchObject({ aaaa000000: { modelVersion: "1", requests: 40 } });
   });
 
-  test("may answer in chunks", async () => {
+  test("may respond in chunks", async () => {
     expect(await against(({ answer }) => answer({ chunked: true }))).toMatchObject({ failed: 0 });
   });
 
-  test("may drain: each connection ends with its own next answer, and nothing fails", async () => {
+  test("may drain: each connection ends with its next response, and no request fails", async () => {
     const noticed = new WeakSet<Socket>();
     const summary = await against(({ answer, socket, total }) => {
       if (noticed.has(socket)) socket.resetAndDestroy();
@@ -76,7 +76,7 @@ describe("a good server", () => {
     expect(summary).toMatchObject({ requests: 40, failed: 0 });
   });
 
-  test("may close a connection that rests", async () => {
+  test("may close an idle connection", async () => {
     const summary = await against(
       ({ answer, socket }) => {
         answer();
@@ -90,7 +90,7 @@ describe("a good server", () => {
 });
 
 describe("what counts as a failure", () => {
-  test("a reset on a kept socket that is used again: it is never sent twice in silence", async () => {
+  test("a reset on a persistent socket: the driver does not retry", async () => {
     const summary = await against(({ answer, socket, nth }) => {
       if (nth === 2) socket.resetAndDestroy();
       else answer();
@@ -103,7 +103,7 @@ describe("what counts as a failure", () => {
     expect(summary.failures[0]).toMatchObject({ kind: "keepAlive", reason: "ECONNRESET", use: 2 });
   });
 
-  test("a kept socket that is closed under a request", async () => {
+  test("a persistent socket that closes during a request", async () => {
     const summary = await against(({ answer, socket, nth }) => {
       if (nth === 2) socket.end();
       else answer();
@@ -112,7 +112,7 @@ describe("what counts as a failure", () => {
     expect(summary.failed).toBeGreaterThan(5);
   });
 
-  test("a reset on a fresh connection", async () => {
+  test("a reset on a new connection", async () => {
     const summary = await against(({ answer, socket, total }) => {
       if (total % 4 === 0) socket.resetAndDestroy();
       else answer();
@@ -121,7 +121,7 @@ describe("what counts as a failure", () => {
     expect(summary.reasons).toEqual({ ECONNRESET: 10 });
   });
 
-  test("an answer that is cut off", async () => {
+  test("a truncated response", async () => {
     const summary = await against(({ socket, answer, total }) => {
       if (total !== 7) return answer();
       socket.end("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{");
@@ -129,7 +129,7 @@ describe("what counts as a failure", () => {
     expect(summary.reasons).toEqual({ CutOff: 1 });
   });
 
-  test("no server, and a server that never answers", async () => {
+  test("no server, and a server that does not respond", async () => {
     let url = "";
     {
       await using server = await startServer(() => {});
@@ -150,7 +150,7 @@ describe("what counts as a failure", () => {
     expect(summary.reasons).toEqual({ [reason]: 1 });
   });
 
-  test("an answer that is not what the release is known to give", async () => {
+  test("a response that differs from the expected one", async () => {
     const expectations = {
       "1": { "*": "7" },
       bbbb000000: {
@@ -176,13 +176,13 @@ describe("what counts as a failure", () => {
     expect(summary.releases["bbbb000000"]).toMatchObject({ requests: 10, failed: 0 });
   });
 
-  test("bytes that are not HTTP, and an answer that comes twice", async () => {
+  test("bytes that are not HTTP, and a duplicate response", async () => {
     const noise = await against(({ socket }) => void socket.write("SSH-2.0-hello\r\n\r\n"), {
       maxRequests: 2,
     });
     expect(noise.reasons).toEqual({ BadResponse: 2 });
 
-    // The second one is read when the connection rests: the next request then goes by another.
+    // The second one arrives while the connection is idle: the next request then uses another connection.
     const twice = await against(({ socket }) => void socket.write(answerBytes() + answerBytes()), {
       maxRequests: 4,
     });
@@ -191,13 +191,13 @@ describe("what counts as a failure", () => {
 });
 
 describe("the bounds", () => {
-  test("requests beyond those that may be open are dropped and counted", async () => {
+  test("the driver drops and counts requests above the maximum in flight", async () => {
     const summary = await against(() => {}, { maxOpen: 3, maxSeconds: 0.2, timeoutMs: 300 });
     expect(summary).toMatchObject({ requests: 3, reasons: { Timeout: 3 } });
     expect(summary.dropped).toBeGreaterThan(5);
   });
 
-  test("the rate is kept, and the time ends it", async () => {
+  test("the driver keeps the rate, and ends on time", async () => {
     const summary = await against(({ answer }) => answer(), {
       rate: 100,
       maxRequests: 1e6,
@@ -207,7 +207,7 @@ describe("the bounds", () => {
     expect(summary.requests).toBeLessThanOrEqual(101);
   });
 
-  test("a stop finishes what is open", async () => {
+  test("a stop waits for the requests in flight", async () => {
     const stop = new AbortController();
     await using server = await startServer(({ answer, total }) => {
       if (total < 10) return answer();
@@ -221,8 +221,8 @@ describe("the bounds", () => {
   });
 });
 
-describe("the harder ways to use a connection", () => {
-  test("pipelined requests are answered in order, and those after a notice of the end are told apart", async () => {
+describe("pipelined, idle and long requests", () => {
+  test("pipelined requests get responses in order, and those after a Connection: close have a reason of their own", async () => {
     const good = await against(({ answer }) => answer(), {
       rate: 0,
       pipelined: { connections: 1, depth: 4 },
@@ -240,7 +240,7 @@ describe("the harder ways to use a connection", () => {
     expect(closing.kinds.pipelined?.reasons).toEqual({ ClosedAfterNotice: 4 });
   });
 
-  test("a connection that rested is used again, and a reset then is a failure", async () => {
+  test("the driver reuses an idle connection, and a reset then is a failure", async () => {
     const summary = await against(
       ({ answer, socket, nth }) => (nth === 3 ? void socket.resetAndDestroy() : answer()),
       { rate: 0, idle: { connections: 2, seconds: 0.05 }, maxRequests: 12 },
@@ -249,7 +249,7 @@ describe("the harder ways to use a connection", () => {
     expect(summary.kinds.idle?.latencyMs.max).toBeLessThan(2_000);
   });
 
-  test("a long request takes its time to send, and a server that leaves meanwhile fails it", async () => {
+  test("a server that closes the connection during a long request fails it", async () => {
     const good = await against(({ answer }) => answer({ close: true }), {
       rate: 0,
       long: { connections: 2, seconds: 0.3 },

@@ -7,7 +7,7 @@ import type { HttpResponse } from "./parser.ts";
 import type { Kind, Tally } from "./tally.ts";
 
 export interface Picture {
-  /** What expectations call it. */
+  /** Its name in expectations. */
   readonly name: string;
   readonly contentType: string;
   readonly body: Buffer;
@@ -16,27 +16,27 @@ export interface Picture {
 export interface Load {
   readonly url: URL;
   readonly pictures: readonly Picture[];
-  /** Requests a second, half on kept connections and half on fresh ones. */
+  /** Requests a second, half on persistent and half on new connections. */
   readonly rate: number;
-  /** Kept connections; each serves in turn. */
+  /** Persistent connections, used in turn. */
   readonly sockets: number;
   readonly timeoutMs: number;
-  /** Requests of the rate that are open at once; those beyond are dropped, and counted. */
+  /** The maximum number of requests in flight; the driver drops and counts further ones. */
   readonly maxOpen: number;
-  /** The end, whatever comes first. */
+  /** The driver ends at the first of these. */
   readonly maxRequests: number;
   readonly maxSeconds: number;
-  /** Kept connections that send `depth` requests at once, again and again. */
+  /** Persistent connections that repeatedly send `depth` pipelined requests. */
   readonly pipelined?: { readonly connections: number; readonly depth: number };
-  /** Kept connections that rest for `seconds` between two requests. */
+  /** Persistent connections that are idle for `seconds` between two requests. */
   readonly idle?: { readonly connections: number; readonly seconds: number };
-  /** Requests whose body takes `seconds` to send, on fresh connections. */
+  /** Requests whose body takes `seconds` to send, on new connections. */
   readonly long?: { readonly connections: number; readonly seconds: number };
 }
 
 const PIPELINE_PAUSE_MS = 100;
 
-/** Sends the load until the signal, the count or the time ends it; what is open then is finished. */
+/** Sends the load until the signal, the count or the time ends it, and then waits for the requests in flight. */
 export async function drive(
   load: Load,
   check: Check,
@@ -90,7 +90,7 @@ export async function drive(
   let free: Connection[] = [];
   let busy = 0;
 
-  /** All sockets take turns, also when one would do: they lead to different pods. */
+  /** All sockets take turns, even if one is enough: they lead to different pods. */
   function takeKept(): Connection {
     free = free.filter((connection) => connection.idle());
     const rested = free.length + busy < load.sockets ? undefined : free.shift();
@@ -125,7 +125,7 @@ export async function drive(
       if (!going()) break;
       if (open.size >= load.maxOpen) {
         tally.drop();
-        // Beyond the timer's grain every drop would otherwise be one turn of a busy loop.
+        // Below the resolution of timers, each drop would otherwise be one turn of a busy loop.
         await pause(1, ended);
         continue;
       }
@@ -184,7 +184,7 @@ export async function drive(
     ...times(load.idle?.connections, () => idle(load.idle?.seconds ?? 1)),
     ...times(load.long?.connections, () => long(load.long?.seconds ?? 1)),
   ];
-  // A defect of the driver itself ends all of it: traffic that stopped in silence would look like success.
+  // A bug in the driver ends the process: traffic that stops silently would look like success.
   await Promise.all(loops.map((loop) => loop.catch((error: unknown) => broken.abort(error))));
   broken.signal.throwIfAborted();
 }

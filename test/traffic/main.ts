@@ -11,10 +11,10 @@ import { drive } from "./driver.ts";
 import { createTally } from "./tally.ts";
 
 /**
- * Steady traffic at a scoring server, every answer checked:
+ * Sends traffic at a constant rate to a scoring server, and checks every response:
  * `node test/traffic/main.ts --url http://IP/score --picture FILE --rate 60 --json FILE`.
- * SIGTERM finishes what is open and prints `{"summary": {…}}`. The exit status is 0 when nothing failed and nothing
- * was left out, 1 otherwise, 2 for wrong usage.
+ * After SIGTERM it waits for the requests in flight and prints `{"summary": {…}}`. The exit status is 0 if no request
+ * failed and none was dropped, 1 otherwise, 2 for a usage error.
  * Lines on stdin: `{"expect": {…}}` adds expectations, `{"snapshot": true}` prints `{"snapshot": {…}}`.
  */
 
@@ -22,7 +22,7 @@ const usage = `Usage: node test/traffic/main.ts --url http://HOST[:PORT]/score -
   --rate N            requests a second, half kept and half fresh connections (60; 0: none)
   --sockets N         kept connections (10)
   --expect FILE       {"<release or model version>": {"<picture or *>": "<label>" or the whole answer}}
-  --strict            an answer of a release that nobody expects is wrong (default: it must agree with itself)
+  --strict            a response of a release without expectations is wrong (default: it must be consistent)
   --tolerance X       between numbers (0.01)
   --timeout SECONDS   for one answer (10)
   --requests N        at most (1000000)       --seconds N  at most (3600)

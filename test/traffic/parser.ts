@@ -1,19 +1,19 @@
-/** HTTP/1.1 responses as they come off a socket (RFC 9112), as far as scoring servers go: strict, bounded, and several in a row. */
+/** Parses consecutive HTTP/1.1 responses from a socket (RFC 9112): strict, bounded, and only what scoring servers use. */
 export interface HttpResponse {
   readonly status: number;
-  /** By lower-case name; of a repeated header the last. */
+  /** By lower-case name; the last value of a repeated header. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: Buffer;
-  /** The server said, or HTTP/1.0 means, that no further request on this connection will be answered. */
+  /** `Connection: close`, or HTTP/1.0: the connection ends with this response. */
   readonly lastOne: boolean;
 }
 
 export interface ResponseParser {
   /** @throws Error when the bytes are not HTTP. */
   readonly push: (chunk: Buffer) => HttpResponse[];
-  /** The peer has closed: gives the response whose end was the close, if there is one. */
+  /** Call it when the peer has closed: returns the response that the close ends, if there is one. */
   readonly end: () => HttpResponse | undefined;
-  /** Bytes of a response are here whose rest is not. */
+  /** Whether it has received a response in part. */
   readonly midway: () => boolean;
 }
 
@@ -49,7 +49,7 @@ export function createResponseParser(): ResponseParser {
       if (end < 0) return undefined;
       const parsed = parseHead(buffer.toString("latin1", 0, end));
       buffer = buffer.subarray(end + 4);
-      // 100 Continue and its like only announce the response.
+      // 1xx responses precede the final response.
       if (parsed.status >= 200) return parsed;
     }
   }
@@ -71,7 +71,7 @@ export function createResponseParser(): ResponseParser {
     return body;
   }
 
-  /** Looks for all chunks again each time: responses are small. */
+  /** Parses all chunks again with each read: responses are small. */
   function takeChunks(): Buffer | undefined {
     const chunks: Buffer[] = [];
     let at = 0;

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Server, Socket } from "node:net";
 import { createServer } from "node:net";
 
-/** What a server on loopback does with the n-th request of a connection (from 1), byte by byte. */
+/** Handles the n-th request of a connection (from 1), byte by byte. */
 export type Behaviour = (request: ServedRequest) => void;
 
 export interface ServedRequest {
@@ -30,7 +30,7 @@ export interface TestServer extends AsyncDisposable {
   readonly total: () => number;
 }
 
-/** A scoring server on bare sockets: a real one would not misbehave on command. */
+/** A scoring server on plain sockets, which fails on command, as a real one cannot. */
 export async function startServer(behaviour: Behaviour): Promise<TestServer> {
   const sockets = new Set<Socket>();
   let total = 0;

@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(async () => rm(folder, { recursive: true }));
 
-test("the driver runs as a process, tells how it goes, and ends with a summary", async () => {
+test("the driver runs as a process, reports snapshots, and ends with a summary", async () => {
   await using server = await startServer(({ answer }) => answer());
   const traffic = startTraffic({ url: server.url, pictures: [picture], rate: 200 });
   await vi.waitFor(() => expect(server.total()).toBeGreaterThan(20), { timeout: 10_000 });
@@ -32,7 +32,7 @@ test("the driver runs as a process, tells how it goes, and ends with a summary",
   expect(await traffic.stop()).toEqual(summary);
 });
 
-test("what is right for a release can be said while it runs", async () => {
+test("expectations can be added while it runs", async () => {
   let release = "aaaa000000";
   await using server = await startServer(({ answer }) =>
     answer({ release, modelVersion: release[0] ?? "" }),
@@ -55,12 +55,12 @@ test("what is right for a release can be said while it runs", async () => {
   expect(summary.releases["aaaa000000"]).toMatchObject({ failed: 0 });
 });
 
-test("a driver that cannot start says why when it is stopped", async () => {
+test("a driver that cannot start reports why when it is stopped", async () => {
   const traffic = startTraffic({ url: "http://127.0.0.1:1/score", pictures: ["/nowhere.png"] });
   await expect(traffic.stop()).rejects.toThrow("/nowhere.png");
 });
 
-test("SIGTERM finishes what is open, writes the summary, and the exit status tells of failures", async () => {
+test("after SIGTERM it finishes requests in flight, writes the summary, and exits with 1 after failures", async () => {
   for (const { broken, status } of [
     { broken: false, status: 0 },
     { broken: true, status: 1 },

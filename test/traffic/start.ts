@@ -17,7 +17,7 @@ export interface TrafficOptions {
   readonly timeoutSeconds?: number;
   readonly maxRequests?: number;
   readonly maxSeconds?: number;
-  /** An answer of a release that nobody expects is wrong; otherwise it must only agree with itself. */
+  /** Whether a response of a release without expectations is wrong; otherwise it only has to be consistent. */
   readonly strict?: boolean;
   readonly tolerance?: number;
   readonly expectations?: Expectations;
@@ -26,20 +26,20 @@ export interface TrafficOptions {
   readonly long?: { readonly connections: number; readonly seconds: number };
 }
 
-/** Starts a command with pipes for stdin, stdout and stderr: in the cluster's network, where that is elsewhere. */
+/** Starts a command with pipes for stdin, stdout and stderr, perhaps in the cluster's network. */
 export type Launch = (command: string, args: readonly string[]) => ChildProcessWithoutNullStreams;
 
 export interface Traffic {
-  /** What is right for a release or a model version that is about to come. */
+  /** Adds expected responses of a release or a model version. */
   readonly expect: (more: Expectations) => void;
   readonly snapshot: () => Promise<Summary>;
-  /** Finishes what is open and ends the process; again gives the same summary. */
+  /** Waits for the requests in flight and ends the process. Idempotent. */
   readonly stop: () => Promise<Summary>;
 }
 
 const Line = z.object({ snapshot: Summary.optional(), summary: Summary.optional() });
 
-/** The traffic driver as a process of its own: the load does not disturb who measures, nor the other way round. */
+/** Starts the traffic driver in a process of its own, so that load and measurement do not disturb each other. */
 export function startTraffic(options: TrafficOptions, launch: Launch = launchHere): Traffic {
   const child = launch(process.execPath, [
     join(import.meta.dirname, "main.ts"),
@@ -51,7 +51,7 @@ export function startTraffic(options: TrafficOptions, launch: Launch = launchHer
   child.stderr.on("data", (chunk: Buffer) => {
     errors = (errors + chunk.toString()).slice(-10_000);
   });
-  // A driver that ended already takes no more lines: `stop` tells why.
+  // A driver that has exited reads no more lines; `stop` reports why it exited.
   child.stdin.on("error", () => {});
   createInterface({ input: child.stdout }).on("line", (text) => {
     const line = Line.parse(JSON.parse(text));
@@ -64,7 +64,7 @@ export function startTraffic(options: TrafficOptions, launch: Launch = launchHer
   });
   closed.catch(() => {});
 
-  function tell(line: unknown): void {
+  function send(line: unknown): void {
     child.stdin.write(`${JSON.stringify(line)}\n`);
   }
 
@@ -81,12 +81,12 @@ export function startTraffic(options: TrafficOptions, launch: Launch = launchHer
 
   async function snapshot(): Promise<Summary> {
     const next = new Promise<Summary>((resolve) => snapshots.push(resolve));
-    tell({ snapshot: true });
+    send({ snapshot: true });
     return Promise.race([next, result()]);
   }
 
-  if (options.expectations) tell({ expect: options.expectations });
-  return { expect: (more) => tell({ expect: more }), snapshot, stop };
+  if (options.expectations) send({ expect: options.expectations });
+  return { expect: (more) => send({ expect: more }), snapshot, stop };
 }
 
 function launchHere(command: string, args: readonly string[]): ChildProcessWithoutNullStreams {
@@ -113,6 +113,6 @@ function argumentsOf(options: TrafficOptions): string[] {
   const named = pairs.flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, String(value)],
   );
-  // When we die the pipe ends, and so does the driver.
+  // The driver exits when its stdin ends, and so with this process.
   return [...named, "--until-stdin-ends", ...(options.strict ? ["--strict"] : [])];
 }

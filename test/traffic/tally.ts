@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** How a request came about: each kind breaks in its own way when pods go. */
+/** How a request uses its connection: each kind fails in its own way when pods terminate. */
 export const kinds = ["keepAlive", "fresh", "pipelined", "idle", "long"] as const;
 export type Kind = (typeof kinds)[number];
 
@@ -12,7 +12,7 @@ export const Summary = z.object({
   seconds: z.number(),
   requests: z.number(),
   failed: z.number(),
-  /** Requests of the rate that were not made, because too many others were open: the driver could not keep up. */
+  /** Requests that the driver dropped because too many others were in flight. */
   dropped: z.number(),
   reasons: z.record(z.string(), z.number()),
   kinds: z.partialRecord(
@@ -35,11 +35,11 @@ export const Summary = z.object({
       failed: z.number(),
       firstMs: z.number(),
       lastMs: z.number(),
-      /** RFC 3339: when its first right answer came. */
+      /** RFC 3339: the time of its first right response. */
       firstAt: z.string(),
     }),
   ),
-  /** The first of them, in full. */
+  /** The first failures, with details. */
   failures: z.array(
     z.object({
       atMs: z.number(),
@@ -80,7 +80,7 @@ interface KindTally {
   connections: number;
   reused: number;
   readonly reasons: Record<string, number>;
-  /** How many requests took that many milliseconds: bounded, whatever the count. */
+  /** The number of requests by milliseconds: its size does not depend on their number. */
   readonly histogram: Uint32Array;
 }
 
