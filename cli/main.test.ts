@@ -6,6 +6,7 @@ import { execa } from "execa";
 import { describe, expect, test } from "vitest";
 
 import { errorCodes } from "./errors.ts";
+import { startApi } from "./kube.testing.ts";
 
 const bin = join(import.meta.dirname, "bin.js");
 
@@ -44,6 +45,29 @@ describe("the command line", () => {
     expect(plain.stderr).not.toContain("    at ");
     expect(plain.stdout).toBe("");
     expect((await aiapp("status", "digits", "--verbose")).stderr).toContain("    at ");
+  });
+
+  test("prints nothing of a hostile API server that could drive the terminal", async () => {
+    await using api = await startApi();
+    const hostile = "\u001b[2J\u009b2J\u202e\r";
+    const shown: string[] = [];
+    for (const response of [
+      { status: 500, body: { kind: "Status", message: hostile } },
+      { status: 403, body: { kind: "Status", message: hostile } },
+      { status: 200, body: { kind: hostile, metadata: { [hostile]: hostile } } },
+    ]) {
+      api.response = response;
+      for (const output of ["text", "json"]) {
+        const options = ["--kubeconfig", api.kubeconfig, "--output", output, "--verbose"];
+        const { stdout, stderr, exitCode } = await aiapp("status", "digits", ...options);
+        expect(exitCode).toBe(1);
+        shown.push(stdout, stderr);
+      }
+    }
+    // eslint-disable-next-line no-control-regex
+    const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]|\p{Bidi_Control}/u;
+    expect(shown.filter((text) => unsafe.test(text))).toEqual([]);
+    expect(shown.join("")).toContain("error ClusterUnavailable:");
   });
 
   test("reports in one line where to run npm ci, in a clone without packages", async () => {
