@@ -7,7 +7,7 @@ import { statusCommand } from "./command.ts";
 
 const idle = new AbortController().signal;
 
-function found(ready: "True" | "False"): TestApi["response"] {
+function found(ready: "True" | "False", message = "exit 1"): TestApi["response"] {
   const lastTransitionTime = "2026-01-02T00:00:00Z";
   const status = {
     observedGeneration: 1,
@@ -16,7 +16,7 @@ function found(ready: "True" | "False"): TestApi["response"] {
         type: "Ready",
         status: ready,
         reason: "PodCrashing",
-        message: "exit 1",
+        message,
         lastTransitionTime,
       },
     ],
@@ -77,6 +77,15 @@ test("the JSON output has a hint for each problem", async () => {
     upToDate: true,
     problems: [{ reason: "PodCrashing", hint: expect.stringContaining("kubectl logs") }],
   });
+});
+
+test("the JSON output escapes characters that drive a terminal, and keeps their value", async () => {
+  const message = "\u001b[2J\u009b2J\u202e";
+  await using api = await startApi(found("False", message));
+  const { written } = await status(api, { output: "json" });
+  // eslint-disable-next-line no-control-regex
+  expect(written).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]|\p{Bidi_Control}/u);
+  expect(JSON.parse(written)).toMatchObject({ problems: [{ message }] });
 });
 
 test("an object that does not match the schema is an error", async () => {
