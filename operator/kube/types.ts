@@ -7,6 +7,7 @@ import type {
   V1Lease,
   V1Pod,
   V1PodDisruptionBudget,
+  V1ReplicaSet,
   V1Secret,
   V1Service,
   V1ServiceAccount,
@@ -28,6 +29,7 @@ export type {
   V1Pod,
   V1PodDisruptionBudget,
   V1PodTemplateSpec,
+  V1ReplicaSet,
   V1Secret,
   V1Service,
   V1ServiceAccount,
@@ -37,7 +39,7 @@ export type {
 
 export interface WatchEvent<T> {
   readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
-  /** Of a BOOKMARK, nothing but its resourceVersion counts. */
+  /** A BOOKMARK carries nothing but a resourceVersion. */
   readonly object: T;
 }
 
@@ -79,6 +81,7 @@ export const kinds = {
     "PodDisruptionBudget",
     "poddisruptionbudgets",
   ),
+  replicaSet: kind<V1ReplicaSet>("apps/v1", "ReplicaSet", "replicasets"),
   secret: kind<V1Secret>("v1", "Secret", "secrets"),
   service: kind<V1Service>("v1", "Service", "services"),
   serviceAccount: kind<V1ServiceAccount>("v1", "ServiceAccount", "serviceaccounts"),
