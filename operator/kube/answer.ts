@@ -15,9 +15,16 @@ export function errorOf(
   const seconds = retryAfter === null ? undefined : Number(retryAfter) || 1;
   const retryAfterMs =
     seconds === undefined ? undefined : Math.min(seconds, MAX_RETRY_AFTER_SECONDS) * 1000;
-  // Server-side apply answers so when an object does not fit its schema: no fault of the server's.
-  if (status === 500 && message.includes("failed to create typed patch object"))
+  // Server-side apply responds so to an object that does not fit its schema or its Go type (a quantity such as "much").
+  if (
+    status === 500 &&
+    (message.includes("failed to create typed patch object") ||
+      message.includes("unable to convert unstructured object"))
+  )
     return new OperatorError("KUBE_INVALID", what);
+  // Another object has taken the name: an apply that names a uid is refused so, others with 409.
+  if (status === 422 && /metadata\.uid: Invalid value: .*field is immutable/.test(message))
+    return new OperatorError("KUBE_CONFLICT", what);
   // A webhook that is down refuses as one that says no.
   if (status === 500 && message.includes("failed calling webhook"))
     return new OperatorError("KUBE_FORBIDDEN", what);
