@@ -1,0 +1,262 @@
+import { canonicalQuantity } from "./quantities.testing.ts";
+import { isList, isObject, objectAt, textAt, type Json, type JsonObject } from "./json.testing.ts";
+import type { MapType, Type } from "./schema.testing.ts";
+
+/** What the API server fills in, kind by kind; and how it writes back what it was given. */
+
+type Fill = (object: JsonObject) => JsonObject;
+
+/** Members that are missing get these values. */
+function fill(object: JsonObject, defaults: JsonObject): JsonObject {
+  return { ...defaults, ...object };
+}
+
+function at(object: JsonObject, key: string, change: Fill): JsonObject {
+  const value = object[key];
+  return isObject(value) ? { ...object, [key]: change(value) } : object;
+}
+
+function each(object: JsonObject, key: string, change: Fill): JsonObject {
+  const value = object[key];
+  if (!isList(value)) return object;
+  return { ...object, [key]: value.map((item) => (isObject(item) ? change(item) : item)) };
+}
+
+const httpGet: Fill = (probe) =>
+  at(probe, "httpGet", (get) => fill(get, { path: "/", scheme: "HTTP" }));
+
+const probe: Fill = (one) =>
+  fill(httpGet(at(one, "grpc", (grpc) => fill(grpc, { service: "" }))), {
+    timeoutSeconds: 1,
+    periodSeconds: 10,
+    successThreshold: 1,
+    failureThreshold: 3,
+  });
+
+const envVar: Fill = (one) =>
+  at(one, "valueFrom", (from) => at(from, "fieldRef", (ref) => fill(ref, { apiVersion: "v1" })));
+
+/** The tag of an image: none and `latest` are always pulled. */
+function pullPolicy(image: string | undefined): string {
+  const name = image ?? "";
+  if (name.includes("@")) return "IfNotPresent";
+  const tag = /:([^/:]+)$/.exec(name)?.[1] ?? "latest";
+  return tag === "latest" ? "Always" : "IfNotPresent";
+}
+
+/** What is requested is at least what is limited, unless said otherwise. */
+const resources: Fill = (one) => {
+  const limits = objectAt(one, "limits");
+  return Object.keys(limits).length === 0
+    ? one
+    : { ...one, requests: fill(objectAt(one, "requests"), limits) };
+};
+
+const container: Fill = (one) => {
+  let result = each(one, "ports", (port) => fill(port, { protocol: "TCP" }));
+  result = each(result, "env", envVar);
+  for (const name of ["startupProbe", "readinessProbe", "livenessProbe"])
+    result = at(result, name, probe);
+  result = at(result, "lifecycle", (hooks) =>
+    at(at(hooks, "preStop", httpGet), "postStart", httpGet),
+  );
+  result = at(result, "resources", resources);
+  return fill(result, {
+    resources: {},
+    terminationMessagePath: "/dev/termination-log",
+    terminationMessagePolicy: "File",
+    imagePullPolicy: pullPolicy(textAt(one, "image")),
+  });
+};
+
+const projected: Fill = (source) =>
+  each(fill(source, { defaultMode: 420 }), "sources", (one) =>
+    at(
+      at(one, "serviceAccountToken", (token) => fill(token, { expirationSeconds: 3600 })),
+      "downwardAPI",
+      downward,
+    ),
+  );
+
+const downward: Fill = (source) =>
+  each(source, "items", (item) => at(item, "fieldRef", (ref) => fill(ref, { apiVersion: "v1" })));
+
+const volume: Fill = (one) => {
+  if (Object.keys(one).length === 1) return { ...one, emptyDir: {} };
+  let result = one;
+  for (const name of ["secret", "configMap"])
+    result = at(result, name, (source) => fill(source, { defaultMode: 420 }));
+  result = at(result, "downwardAPI", (source) => downward(fill(source, { defaultMode: 420 })));
+  result = at(result, "hostPath", (source) => fill(source, { type: "" }));
+  return at(result, "projected", projected);
+};
+
+const podSpec: Fill = (one) => {
+  let result = one;
+  for (const name of ["containers", "initContainers"]) result = each(result, name, container);
+  result = each(result, "volumes", volume);
+  const { serviceAccountName, serviceAccount } = one;
+  const account = serviceAccountName ?? serviceAccount;
+  return fill(result, {
+    restartPolicy: "Always",
+    dnsPolicy: "ClusterFirst",
+    schedulerName: "default-scheduler",
+    terminationGracePeriodSeconds: 30,
+    securityContext: {},
+    ...(account !== undefined && { serviceAccount: account, serviceAccountName: account }),
+  });
+};
+
+const podTemplate: Fill = (spec) =>
+  at(spec, "template", (template) => at(template, "spec", podSpec));
+
+const deployment: Fill = (spec) => {
+  const strategy = fill(objectAt(spec, "strategy"), { type: "RollingUpdate" });
+  const rolling = fill(objectAt(strategy, "rollingUpdate"), {
+    maxUnavailable: "25%",
+    maxSurge: "25%",
+  });
+  return fill(
+    {
+      ...podTemplate(spec),
+      strategy:
+        strategy["type"] === "RollingUpdate" ? { ...strategy, rollingUpdate: rolling } : strategy,
+    },
+    { replicas: 1, revisionHistoryLimit: 10, progressDeadlineSeconds: 600 },
+  );
+};
+
+const service: Fill = (spec) => {
+  const type = textAt(spec, "type") ?? "ClusterIP";
+  const isExternal = type === "LoadBalancer" || type === "NodePort";
+  const ports = each(spec, "ports", (port) =>
+    fill(port, {
+      protocol: "TCP",
+      ...(port["port"] !== undefined && { targetPort: port["port"] }),
+    }),
+  );
+  return fill(ports, {
+    type,
+    sessionAffinity: "None",
+    internalTrafficPolicy: "Cluster",
+    ...(isExternal && { externalTrafficPolicy: "Cluster" }),
+    ...(type === "LoadBalancer" && { allocateLoadBalancerNodePorts: true }),
+    ipFamilies: ["IPv4"],
+    ipFamilyPolicy: "SingleStack",
+  });
+};
+
+const job: Fill = (spec) =>
+  fill(podTemplate(spec), {
+    completions: 1,
+    parallelism: 1,
+    backoffLimit: 6,
+    completionMode: "NonIndexed",
+    suspend: false,
+    podReplacementPolicy: "TerminatingOrFailed",
+    manualSelector: false,
+  });
+
+const event: Fill = (object) =>
+  fill(object, {
+    source: {},
+    firstTimestamp: null,
+    lastTimestamp: null,
+    eventTime: null,
+    reportingComponent: "",
+    reportingInstance: "",
+  });
+
+const specDefaults: Readonly<Record<string, Fill>> = {
+  Deployment: deployment,
+  ReplicaSet: (spec) => fill(podTemplate(spec), { replicas: 1 }),
+  Pod: (spec) =>
+    fill(podSpec(spec), {
+      enableServiceLinks: true,
+      preemptionPolicy: "PreemptLowerPriority",
+      priority: 0,
+    }),
+  Service: service,
+  Job: job,
+  HorizontalPodAutoscaler: (spec) => fill(spec, { minReplicas: 1 }),
+};
+
+export function setDefaults(kind: string, object: JsonObject): JsonObject {
+  if (kind === "Secret") return fill(object, { type: "Opaque" });
+  if (kind === "Event") return event(object);
+  const set = specDefaults[kind];
+  return set === undefined ? object : { ...object, spec: set(objectAt(object, "spec")) };
+}
+
+/** Fields that a Go struct holds by value and leaves out when they are zero. */
+const zeroIsAbsent = new Set([
+  "hostIPC",
+  "hostNetwork",
+  "hostPID",
+  "hostPort",
+  "minReadySeconds",
+  "mountPath",
+  "paused",
+  "publishNotReadyAddresses",
+  "readOnly",
+  "stdin",
+  "stdinOnce",
+  "subPath",
+  "tty",
+  "value",
+]);
+
+function isZero(name: string, value: Json): boolean {
+  if (value === null) return true;
+  if (isList(value)) return value.length === 0;
+  return (value === "" || value === false || value === 0) && zeroIsAbsent.has(name);
+}
+
+/** How a built-in kind is written back: structs that are always there, nothing empty, quantities canonical. */
+export function normalize(type: Type, value: Json): Json {
+  if (type.kind === "scalar" && type.of === "quantity" && typeof value !== "object") {
+    return canonicalQuantity(String(value));
+  }
+  if (type.kind === "list" && isList(value)) {
+    return value.map((item) => normalize(type.items, item));
+  }
+  return type.kind === "map" && isObject(value) ? normalizeMap(type, value) : value;
+}
+
+function normalizeMap(type: MapType, value: JsonObject): JsonObject {
+  const result: Record<string, Json> = {};
+  for (const [name, member] of Object.entries(value)) {
+    if (type.fields.size > 0 && isZero(name, member)) continue;
+    const field = type.fields.get(name);
+    const memberType = field?.type ?? type.values;
+    if (memberType === undefined) continue;
+    const isMapOfValues = memberType.kind === "map" && memberType.fields.size === 0;
+    if (isMapOfValues && isObject(member) && Object.keys(member).length === 0) continue;
+    result[name] = normalize(memberType, member);
+  }
+  for (const [name, field] of type.fields) {
+    const isStruct = isObject(field.default) && field.type.kind === "map";
+    if (isStruct && result[name] === undefined) result[name] = normalize(field.type, {});
+  }
+  return result;
+}
+
+/** The defaults that a CustomResourceDefinition's schema names. */
+export function schemaDefaults(type: Type, value: Json): Json {
+  if (type.kind === "list" && isList(value)) {
+    return value.map((item) => schemaDefaults(type.items, item));
+  }
+  if (type.kind !== "map" || !isObject(value)) return value;
+  const result: Record<string, Json> = {};
+  for (const [name, member] of Object.entries(value)) {
+    const memberType = type.fields.get(name)?.type ?? type.values;
+    if (member !== null) {
+      result[name] = memberType === undefined ? member : schemaDefaults(memberType, member);
+    }
+  }
+  for (const [name, field] of type.fields) {
+    if (field.default !== undefined && result[name] === undefined)
+      result[name] = schemaDefaults(field.type, field.default);
+  }
+  return result;
+}
