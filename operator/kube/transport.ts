@@ -3,13 +3,13 @@ import { fetch, type Dispatcher, type Response } from "undici";
 
 import { readBounded } from "../body.ts";
 import { OperatorError } from "../errors.ts";
-import { errorOf, messageIn, unavailable } from "./answer.ts";
+import { errorOf, messageIn, ResponseTooLargeError, unavailable } from "./response.ts";
 
 /** Requests to the API server, with the kubeconfig's credentials and the project's errors. */
 export interface Transport {
-  /** A request and its whole answer, within the time that one request may take. */
+  /** A request and its whole response, within the time that one request may take. */
   readonly json: <T>(request: Request, signal: AbortSignal) => Promise<T>;
-  /** A request whose answer the caller reads; only the signal bounds it. */
+  /** A request whose response the caller reads; only the signal bounds it. */
   readonly open: (request: Request, signal: AbortSignal) => Promise<Response>;
 }
 
@@ -23,35 +23,43 @@ export interface Request {
 export interface TransportSettings {
   readonly config: KubeConfig;
   readonly requestTimeoutMs: number;
-  /** Told of every answer, for rest_client_requests_total; the code is `<error>` when none came. */
-  readonly onAnswer?: (method: string, code: number | "<error>", host: string) => void;
+  /** Called with every response, for rest_client_requests_total; the code is `<error>` when none came. */
+  readonly onResponse?: (method: string, code: number | "<error>", host: string) => void;
 }
+
+type Send = (request: Request, url: URL, signal: AbortSignal) => Promise<Response>;
 
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 const MAX_ERROR_BYTES = 100_000;
-/** Connections are shared for this long; then certificates are read anew. Tokens are, with every request. */
+/** Connections are shared for this long; then certificates are read again. Tokens are, with every request. */
 const DISPATCHER_LIFETIME_MS = 10 * 60_000;
 
-export function createTransport({
-  config,
-  requestTimeoutMs,
-  onAnswer,
-}: TransportSettings): Transport {
-  let dispatcher: { readonly value: Dispatcher | undefined; readonly until: number } | undefined;
+export function createTransport(settings: TransportSettings): Transport {
+  const send = createSender(settings.config);
+  const open = (request: Request, signal: AbortSignal): Promise<Response> =>
+    openResponse(settings, send, request, signal);
+  return {
+    open: (request, signal) => translateErrors(request, signal, () => open(request, signal)),
+    json: <T>(request: Request, signal: AbortSignal) =>
+      translateErrors(request, signal, async () => {
+        const bounded = AbortSignal.any([signal, AbortSignal.timeout(settings.requestTimeoutMs)]);
+        return readJson<T>(request, await open(request, bounded));
+      }),
+  };
+}
 
-  async function answerOf(
-    { method, query = {}, body }: Request,
-    url: URL,
-    signal: AbortSignal,
-  ): Promise<Response> {
-    for (const [key, value] of Object.entries(query)) {
-      if (value !== undefined) url.searchParams.set(key, value);
-    }
+/** Sends requests with credentials, over connections that it keeps. */
+function createSender(config: KubeConfig): Send {
+  let connections: { readonly dispatcher: Dispatcher | undefined; readonly until: number } = {
+    dispatcher: undefined,
+    until: 0,
+  };
+  return async ({ method, body }, url, signal) => {
     const context = new RequestContext(url.toString(), HttpMethod[method]);
     await config.applySecurityAuthentication(context);
-    if (dispatcher === undefined || dispatcher.until < performance.now()) {
-      dispatcher = {
-        value: context.getDispatcher(),
+    if (connections.until <= performance.now()) {
+      connections = {
+        dispatcher: context.getDispatcher(),
         until: performance.now() + DISPATCHER_LIFETIME_MS,
       };
     }
@@ -63,72 +71,72 @@ export function createTransport({
         ...(body && { "content-type": body.type }),
       },
       ...(body && { body: JSON.stringify(body.value) }),
-      ...(dispatcher.value && { dispatcher: dispatcher.value }),
+      ...(connections.dispatcher && { dispatcher: connections.dispatcher }),
       // Credentials go to the API server and nowhere else.
       redirect: "error",
       signal,
     });
-  }
-
-  async function open(request: Request, signal: AbortSignal): Promise<Response> {
-    const { method, path } = request;
-    const cluster = config.getCurrentCluster();
-    if (cluster === null)
-      throw new OperatorError("CONFIG_INVALID", "the kubeconfig names no current cluster");
-    const url = new URL(cluster.server.replace(/\/$/, "") + path);
-    let response: Response;
-    try {
-      response = await answerOf(request, url, signal);
-    } catch (error) {
-      onAnswer?.(method, "<error>", url.host);
-      throw error;
-    }
-    onAnswer?.(method, response.status, url.host);
-    if (response.ok) return response;
-    const { bytes } = await readBounded(response.body, MAX_ERROR_BYTES);
-    const retryAfter = response.headers.get("retry-after");
-    throw errorOf(response.status, method, path, messageIn(bytes.toString("utf8")), retryAfter);
-  }
-
-  async function translated<T>(
-    { method, path }: Request,
-    signal: AbortSignal,
-    work: () => Promise<T>,
-  ): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof OperatorError) throw error;
-      // Who called it off is told so; a deadline of theirs is a timeout all the same.
-      if (signal.aborted && !isTimeout(signal.reason)) throw signal.reason;
-      throw unavailable(method, path, error);
-    }
-  }
-
-  return {
-    open: (request, signal) => translated(request, signal, () => open(request, signal)),
-    json: <T>(request: Request, signal: AbortSignal) =>
-      translated(request, signal, async () => {
-        const bounded = AbortSignal.any([signal, AbortSignal.timeout(requestTimeoutMs)]);
-        const response = await open(request, bounded);
-        const { bytes, whole } = await readBounded(response.body, MAX_BODY_BYTES);
-        const what = `${request.method} ${request.path}`;
-        if (!whole) {
-          throw new OperatorError(
-            "KUBE_UNEXPECTED_RESPONSE",
-            `${what}: the answer is larger than ${MAX_BODY_BYTES} bytes`,
-          );
-        }
-        try {
-          // The API server holds its objects to their schema.
-          return JSON.parse(bytes.toString("utf8")) as T;
-        } catch (cause) {
-          throw new OperatorError("KUBE_UNEXPECTED_RESPONSE", `${what}: the answer is not JSON`, {
-            cause,
-          });
-        }
-      }),
   };
+}
+
+function urlOf(config: KubeConfig, { path, query = {} }: Request): URL {
+  const cluster = config.getCurrentCluster();
+  if (cluster === null)
+    throw new OperatorError("CONFIG_INVALID", "the kubeconfig names no current cluster");
+  const url = new URL(cluster.server.replace(/\/$/, "") + path);
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined) url.searchParams.set(key, value);
+  }
+  return url;
+}
+
+async function openResponse(
+  { config, onResponse }: TransportSettings,
+  send: Send,
+  request: Request,
+  signal: AbortSignal,
+): Promise<Response> {
+  const { method, path } = request;
+  const url = urlOf(config, request);
+  let response: Response;
+  try {
+    response = await send(request, url, signal);
+  } catch (error) {
+    onResponse?.(method, "<error>", url.host);
+    throw error;
+  }
+  onResponse?.(method, response.status, url.host);
+  if (response.ok) return response;
+  const { bytes } = await readBounded(response.body, MAX_ERROR_BYTES);
+  const retryAfter = response.headers.get("retry-after");
+  throw errorOf(response.status, method, path, messageIn(bytes.toString("utf8")), retryAfter);
+}
+
+async function readJson<T>({ method, path }: Request, response: Response): Promise<T> {
+  const { bytes, whole } = await readBounded(response.body, MAX_BODY_BYTES);
+  if (!whole) throw new ResponseTooLargeError(`${method} ${path}`, MAX_BODY_BYTES);
+  try {
+    // The API server holds its objects to their schema.
+    return JSON.parse(bytes.toString("utf8")) as T;
+  } catch (cause) {
+    const message = `${method} ${path}: the response is not JSON`;
+    throw new OperatorError("KUBE_UNEXPECTED_RESPONSE", message, { cause });
+  }
+}
+
+async function translateErrors<T>(
+  { method, path }: Request,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof OperatorError) throw error;
+    // The caller's own reason is thrown as it is, unless it is a deadline: that is a timeout.
+    if (signal.aborted && !isTimeout(signal.reason)) throw signal.reason;
+    throw unavailable(method, path, error);
+  }
 }
 
 function isTimeout(reason: unknown): boolean {

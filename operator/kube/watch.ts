@@ -1,5 +1,5 @@
 import { OperatorError } from "../errors.ts";
-import { errorOf, linesOf, unavailable } from "./answer.ts";
+import { errorOf, linesOf, unavailable } from "./response.ts";
 import type { Request, Transport } from "./transport.ts";
 import type { WatchEvent } from "./types.ts";
 
@@ -7,8 +7,8 @@ const MAX_LINE = 4 * 1024 * 1024;
 const eventTypes = ["ADDED", "MODIFIED", "DELETED", "BOOKMARK"] as const;
 
 /**
- * The events of a watch until the server ends it. A connection on which nothing comes for `silenceMs`, not even a
- * bookmark, is taken for dead: TCP alone would not notice for hours.
+ * The events of a watch until the server ends it. A connection without any event for `silenceMs`, not even a bookmark,
+ * is considered dead: TCP alone would not notice for hours.
  */
 export async function* openWatch<T>(
   transport: Transport,
@@ -17,29 +17,29 @@ export async function* openWatch<T>(
   signal: AbortSignal,
 ): AsyncGenerator<WatchEvent<T>> {
   const where = `WATCH ${request.path}`;
-  const over = new AbortController();
-  let silent = false;
+  const ended = new AbortController();
+  let isSilent = false;
   let timer: NodeJS.Timeout | undefined;
-  function listen(): void {
+  function startTimer(): void {
     timer = setTimeout(() => {
-      silent = true;
-      over.abort();
+      isSilent = true;
+      ended.abort();
     }, silenceMs);
   }
   try {
-    listen();
-    const response = await transport.open(request, AbortSignal.any([signal, over.signal]));
+    startTimer();
+    const response = await transport.open(request, AbortSignal.any([signal, ended.signal]));
     for await (const line of linesOf(response.body, MAX_LINE, where)) {
-      // Whoever takes the event may take their time.
+      // The time that the caller takes for an event does not count.
       clearTimeout(timer);
       yield eventOf<T>(line, request.path);
-      listen();
+      startTimer();
     }
   } catch (error) {
-    if (silent) {
+    if (isSilent) {
       throw new OperatorError(
         "KUBE_TIMEOUT",
-        `${where}: nothing came for ${silenceMs / 1000} s: the connection is taken for dead`,
+        `${where}: no event for ${silenceMs / 1000} s: the connection is considered dead`,
         { cause: error },
       );
     }
@@ -47,7 +47,7 @@ export async function* openWatch<T>(
     throw unavailable("WATCH", request.path, error);
   } finally {
     clearTimeout(timer);
-    over.abort();
+    ended.abort();
   }
 }
 

@@ -64,7 +64,7 @@ export abstract class OperatorFrame extends k8sOperator.default {
     this.kube = createKube({
       config: this.kubeConfig,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
-      onAnswer: (method, code, host) =>
+      onResponse: (method, code, host) =>
         parts.metrics.kubeRequests.inc({ method, code: String(code), host }),
     });
   }

@@ -3,7 +3,14 @@ import { OperatorError } from "../errors.ts";
 const MAX_MESSAGE = 2000;
 const MAX_RETRY_AFTER_SECONDS = 300;
 
-/** The project's error for an answer of the API server. */
+/** A response that is larger than may be held in memory: a list must be requested in smaller pages. */
+export class ResponseTooLargeError extends OperatorError {
+  constructor(what: string, maxBytes: number) {
+    super("KUBE_UNEXPECTED_RESPONSE", `${what}: the response is larger than ${maxBytes} bytes`);
+  }
+}
+
+/** The project's error for a response of the API server that is no success. */
 export function errorOf(
   status: number,
   method: string,
@@ -25,7 +32,7 @@ export function errorOf(
   // Another object has taken the name: an apply that names a uid is refused so, others with 409.
   if (status === 422 && /metadata\.uid: Invalid value: .*field is immutable/.test(message))
     return new OperatorError("KUBE_CONFLICT", what);
-  // A webhook that is down refuses as one that says no.
+  // A webhook that cannot be called refuses just as one that says no.
   if (status === 500 && message.includes("failed calling webhook"))
     return new OperatorError("KUBE_FORBIDDEN", what);
   switch (status) {
@@ -54,12 +61,12 @@ export function errorOf(
   }
 }
 
-/** The project's error for a request that came to no answer. */
+/** The project's error for a request without a response. */
 export function unavailable(method: string, path: string, cause: unknown): OperatorError {
   // fetch says "fetch failed" and keeps the reason in the cause.
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   if (inner instanceof Error && inner.name === "TimeoutError") {
-    return new OperatorError("KUBE_TIMEOUT", `${method} ${path}: no answer in time`, { cause });
+    return new OperatorError("KUBE_TIMEOUT", `${method} ${path}: no response in time`, { cause });
   }
   // An address that refuses on IPv4 and IPv6 both gives an AggregateError without a message.
   const detail =
@@ -69,14 +76,14 @@ export function unavailable(method: string, path: string, cause: unknown): Opera
   return new OperatorError("KUBE_UNAVAILABLE", `${method} ${path}: ${detail}`, { cause });
 }
 
-/** The message of a `v1.Status`, or the start of whatever else came. */
+/** The message of a `v1.Status`, or the start of another body. */
 export function messageIn(text: string): string {
   try {
     const status: unknown = JSON.parse(text);
     if (typeof status === "object" && status !== null && "message" in status)
       return String(status.message);
   } catch {
-    // Not JSON: a proxy answered.
+    // Not JSON: the response is a proxy's.
   }
   return text.slice(0, 500);
 }
@@ -94,7 +101,10 @@ export async function* linesOf(
     parts[0] = rest + (parts[0] ?? "");
     rest = parts.pop() ?? "";
     if (rest.length > maxLength) {
-      throw new OperatorError("KUBE_UNEXPECTED_RESPONSE", `${where}: an event is too large`);
+      throw new OperatorError(
+        "KUBE_UNEXPECTED_RESPONSE",
+        `${where}: an event is larger than ${maxLength} characters`,
+      );
     }
     for (const part of parts) if (part.length > 0) yield part;
   }
