@@ -23,13 +23,15 @@ export interface Request {
 export interface TransportSettings {
   readonly config: KubeConfig;
   readonly requestTimeoutMs: number;
+  /** A larger response is an error; 64 MiB when not given. */
+  readonly maxResponseBytes?: number;
   /** Called with every response, for rest_client_requests_total; the code is `<error>` when none came. */
   readonly onResponse?: (method: string, code: number | "<error>", host: string) => void;
 }
 
 type Send = (request: Request, url: URL, signal: AbortSignal) => Promise<Response>;
 
-const MAX_BODY_BYTES = 64 * 1024 * 1024;
+const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 const MAX_ERROR_BYTES = 100_000;
 /** Connections are shared for this long; then certificates are read again. Tokens are, with every request. */
 const DISPATCHER_LIFETIME_MS = 10 * 60_000;
@@ -43,7 +45,8 @@ export function createTransport(settings: TransportSettings): Transport {
     json: <T>(request: Request, signal: AbortSignal) =>
       translateErrors(request, signal, async () => {
         const bounded = AbortSignal.any([signal, AbortSignal.timeout(settings.requestTimeoutMs)]);
-        return readJson<T>(request, await open(request, bounded));
+        const response = await open(request, bounded);
+        return readJson<T>(request, response, settings.maxResponseBytes ?? MAX_RESPONSE_BYTES);
       }),
   };
 }
@@ -112,9 +115,13 @@ async function openResponse(
   throw errorOf(response.status, method, path, messageIn(bytes.toString("utf8")), retryAfter);
 }
 
-async function readJson<T>({ method, path }: Request, response: Response): Promise<T> {
-  const { bytes, whole } = await readBounded(response.body, MAX_BODY_BYTES);
-  if (!whole) throw new ResponseTooLargeError(`${method} ${path}`, MAX_BODY_BYTES);
+async function readJson<T>(
+  { method, path }: Request,
+  response: Response,
+  maxBytes: number,
+): Promise<T> {
+  const { bytes, whole } = await readBounded(response.body, maxBytes);
+  if (!whole) throw new ResponseTooLargeError(`${method} ${path}`, maxBytes);
   try {
     // The API server holds its objects to their schema.
     return JSON.parse(bytes.toString("utf8")) as T;

@@ -103,7 +103,9 @@ export function applyConfiguration(
   const owned = without(fieldSetOf(type, applied), ignored);
   const next = new Map(managers).set(key, { ...writer, fields: owned });
   const merged = asObject(merge(type, live, applied));
-  const object = isEmpty(last) ? merged : prune(type, merged, next, last);
+  // Usually nothing is dropped: then there is nothing to take away.
+  const isSubset = isEmpty(difference(last, owned));
+  const object = isSubset ? merged : prune(type, merged, next, last);
   const settled = settle(type, live, object, next, key, ignored, force);
   const stripped = difference(owned, SERVER_FIELDS);
   if (isEmpty(stripped)) settled.delete(key);
