@@ -44,7 +44,7 @@ function pullPolicy(image: string | undefined): string {
   return tag === "latest" ? "Always" : "IfNotPresent";
 }
 
-/** What is requested is at least what is limited, unless said otherwise. */
+/** A pod requests what it is limited to, unless it says otherwise; a template does not. */
 const resources: Fill = (one) => {
   const limits = objectAt(one, "limits");
   return Object.keys(limits).length === 0
@@ -60,7 +60,6 @@ const container: Fill = (one) => {
   result = at(result, "lifecycle", (hooks) =>
     at(at(hooks, "preStop", httpGet), "postStart", httpGet),
   );
-  result = at(result, "resources", resources);
   return fill(result, {
     resources: {},
     terminationMessagePath: "/dev/termination-log",
@@ -141,8 +140,6 @@ const service: Fill = (spec) => {
     internalTrafficPolicy: "Cluster",
     ...(isExternal && { externalTrafficPolicy: "Cluster" }),
     ...(type === "LoadBalancer" && { allocateLoadBalancerNodePorts: true }),
-    ipFamilies: ["IPv4"],
-    ipFamilyPolicy: "SingleStack",
   });
 };
 
@@ -167,11 +164,16 @@ const event: Fill = (object) =>
     reportingInstance: "",
   });
 
+function withRequests(spec: JsonObject): JsonObject {
+  const request: Fill = (one) => at(one, "resources", resources);
+  return each(each(spec, "containers", request), "initContainers", request);
+}
+
 const specDefaults: Readonly<Record<string, Fill>> = {
   Deployment: deployment,
   ReplicaSet: (spec) => fill(podTemplate(spec), { replicas: 1 }),
   Pod: (spec) =>
-    fill(podSpec(spec), {
+    fill(withRequests(podSpec(spec)), {
       enableServiceLinks: true,
       preemptionPolicy: "PreemptLowerPriority",
       priority: 0,
@@ -206,39 +208,56 @@ const zeroIsAbsent = new Set([
   "value",
 ]);
 
-function isZero(name: string, value: Json): boolean {
+function isZero(name: string, value: Json, type: MapType, inStatus: boolean): boolean {
   if (value === null) return true;
   if (isList(value)) return value.length === 0;
-  return (value === "" || value === false || value === 0) && zeroIsAbsent.has(name);
+  const isAbsent = zeroIsAbsent.has(name) || (inStatus && !type.required.includes(name));
+  return (value === "" || value === false || value === 0) && isAbsent;
 }
 
 /** How a built-in kind is written back: structs that are always there, nothing empty, quantities canonical. */
-export function normalize(type: Type, value: Json): Json {
+export function normalize(type: Type, value: Json, inStatus = false): Json {
   if (type.kind === "scalar" && type.of === "quantity" && typeof value !== "object") {
     return canonicalQuantity(String(value));
   }
   if (type.kind === "list" && isList(value)) {
-    return value.map((item) => normalize(type.items, item));
+    return value.map((item) => normalize(type.items, item, inStatus));
   }
-  return type.kind === "map" && isObject(value) ? normalizeMap(type, value) : value;
+  return type.kind === "map" && isObject(value) ? normalizeMap(type, value, inStatus) : value;
 }
 
-function normalizeMap(type: MapType, value: JsonObject): JsonObject {
+function normalizeMap(type: MapType, value: JsonObject, inStatus: boolean): JsonObject {
   const result: Record<string, Json> = {};
   for (const [name, member] of Object.entries(value)) {
-    if (type.fields.size > 0 && isZero(name, member)) continue;
+    if (type.fields.size > 0 && isZero(name, member, type, inStatus)) continue;
     const field = type.fields.get(name);
     const memberType = field?.type ?? type.values;
     if (memberType === undefined) continue;
     const isMapOfValues = memberType.kind === "map" && memberType.fields.size === 0;
     if (isMapOfValues && isObject(member) && Object.keys(member).length === 0) continue;
-    result[name] = normalize(memberType, member);
+    result[name] = normalize(memberType, member, inStatus || name === "status");
   }
   for (const [name, field] of type.fields) {
+    if (result[name] !== undefined) continue;
     const isStruct = isObject(field.default) && field.type.kind === "map";
-    if (isStruct && result[name] === undefined) result[name] = normalize(field.type, {});
+    if (isStruct) result[name] = normalize(field.type, {}, inStatus || name === "status");
+    if (isNumber(field.type) && type.required.includes(name)) result[name] = 0;
   }
   return result;
+}
+
+/** A Go struct without any value: its lists and pointers that are never left out are null. */
+export function blankOf(type: MapType): JsonObject {
+  const result: Record<string, Json> = {};
+  for (const [name, field] of type.fields) {
+    if (isObject(field.default) && field.type.kind === "map") result[name] = blankOf(field.type);
+    else if (type.required.includes(name)) result[name] = isNumber(field.type) ? 0 : null;
+  }
+  return result;
+}
+
+function isNumber(type: Type): boolean {
+  return type.kind === "scalar" && type.of === "number";
 }
 
 /** The defaults that a CustomResourceDefinition's schema names. */
@@ -250,9 +269,9 @@ export function schemaDefaults(type: Type, value: Json): Json {
   const result: Record<string, Json> = {};
   for (const [name, member] of Object.entries(value)) {
     const memberType = type.fields.get(name)?.type ?? type.values;
-    if (member !== null) {
-      result[name] = memberType === undefined ? member : schemaDefaults(memberType, member);
-    }
+    // Null stands for a default where there is one; elsewhere it is refused.
+    if (member === null && type.fields.get(name)?.default !== undefined) continue;
+    result[name] = memberType === undefined ? member : schemaDefaults(memberType, member);
   }
   for (const [name, field] of type.fields) {
     if (field.default !== undefined && result[name] === undefined)

@@ -166,7 +166,7 @@ class FakeApi {
       live,
       subresource,
     });
-    return this.#writes.commit({ kind, key: place.key, object: prepared, live, managers });
+    return this.#writes.commit({ kind, key: place.key, object: prepared.object, live, managers });
   }
 
   create(kind: Kind, given: JsonObject): JsonObject {
@@ -275,7 +275,7 @@ class FakeApi {
     const typed = { ...given, apiVersion: kind.apiVersion, kind: kind.kind };
     const wanted = toJsonObject(pruneUnknown(resource.type, typed));
     const prepared = this.#writes.prepare({ resource, strategy, wanted, live, subresource });
-    check(resource.type, prepared);
+    check(resource.type, prepared.object);
     const managers = trackUpdate(
       {
         type: resource.type,
@@ -284,9 +284,9 @@ class FakeApi {
         writer: writerOf(resource, manager, "Update", subresource, this.clock.now()),
         hasStatus: strategy.hasStatus,
       },
-      withoutManagedFields(prepared),
+      withoutManagedFields(prepared.tracked),
     );
-    return this.#writes.commit({ kind, key: place.key, object: prepared, live, managers });
+    return this.#writes.commit({ kind, key: place.key, object: prepared.object, live, managers });
   }
 
   /** What nobody manages is managed, from the first apply on, by who came before it. */

@@ -55,10 +55,19 @@ function builtIn(name: string): Type {
   if (type === undefined) {
     const node: unknown = Reflect.get(definitions, name);
     if (!isObject(node)) throw new Error(`the fake has no schema ${name}`);
-    type = name.endsWith(".Quantity") ? { kind: "scalar", of: "quantity" } : compile(node);
+    type = special(name) ?? compile(node);
     compiled.set(name, type);
   }
   return type;
+}
+
+/** Types that are more than their schema says. */
+function special(name: string): Type | undefined {
+  if (name.endsWith(".Quantity")) return { kind: "scalar", of: "quantity" };
+  // Any object, taken as a whole.
+  return name.endsWith(".RawExtension")
+    ? { kind: "map", fields: new Map(), values: ANY, atomic: true, required: [] }
+    : undefined;
 }
 
 function compile(node: JsonObject): Type {

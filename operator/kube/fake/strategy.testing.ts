@@ -1,4 +1,5 @@
 import { OperatorError } from "../../errors.ts";
+import { nanosOf } from "../quantity.ts";
 import {
   equals,
   isList,
@@ -71,6 +72,44 @@ function validateWorkload(object: JsonObject, live: JsonObject | undefined): voi
   if (differs)
     throw invalid("spec.template.metadata.labels", "`selector` does not match template `labels`");
   immutable(object, live, "spec", "selector");
+  const strategy = at(object, "spec", "strategy");
+  if (
+    isObject(strategy) &&
+    strategy["type"] === "Recreate" &&
+    strategy["rollingUpdate"] !== undefined
+  )
+    throw invalid("spec.strategy.rollingUpdate", "may not be specified when type is 'Recreate'");
+  validateCounts(object);
+  validateResources(at(object, "spec", "template", "spec", "containers"));
+}
+
+/** Counts of a status, each with what it cannot be larger than. */
+const counts = [
+  ["updatedReplicas", "replicas"],
+  ["readyReplicas", "replicas"],
+  ["availableReplicas", "replicas"],
+  ["availableReplicas", "readyReplicas"],
+] as const;
+
+function validateCounts(object: JsonObject): void {
+  const count = (name: string): number => Number(at(object, "status", name) ?? 0);
+  for (const [part, whole] of counts) {
+    if (count(part) > count(whole))
+      throw invalid(`status.${part}`, `cannot be greater than status.${whole}`);
+  }
+}
+
+function validateResources(containers: Json | undefined): void {
+  for (const container of isList(containers) ? containers : []) {
+    const limits = isObject(container) ? at(container, "resources", "limits") : undefined;
+    for (const [name, limit] of Object.entries(isObject(limits) ? limits : {})) {
+      const request = isObject(container)
+        ? at(container, "resources", "requests", name)
+        : undefined;
+      if ((nanosOf(String(request ?? "0")) ?? 0n) > (nanosOf(String(limit)) ?? 0n))
+        throw invalid(`resources.requests.${name}`, "must be less than or equal to its limit");
+    }
+  }
 }
 
 function withoutImages(spec: Json | undefined): Json {
@@ -104,6 +143,8 @@ function allotService(
   };
   const ports = spec["ports"];
   let result: JsonObject = {
+    ipFamilies: before["ipFamilies"] ?? ["IPv4"],
+    ipFamilyPolicy: before["ipFamilyPolicy"] ?? "SingleStack",
     ...spec,
     clusterIP,
     clusterIPs: spec["clusterIPs"] ?? before["clusterIPs"] ?? [clusterIP],

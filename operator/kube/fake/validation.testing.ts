@@ -44,6 +44,7 @@ export function validateAIApp(value: JsonObject): void {
 
 function validateNode(node: JsonObject, value: Json, path: string): void {
   const at = path.slice(1);
+  if (value === null) refuse(at, "must not be null");
   if (typeof value === "string") validateText(node, value, at);
   if (typeof value === "number") {
     const { minimum, maximum } = node;

@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { OperatorError } from "../../errors.ts";
 import type { Kind } from "../types.ts";
-import { normalize, schemaDefaults, setDefaults } from "./defaults.testing.ts";
+import { blankOf, normalize, schemaDefaults, setDefaults } from "./defaults.testing.ts";
 import {
   deepFreeze,
   equals,
@@ -24,7 +24,7 @@ export interface Writes {
   /** An empty object of the kind, as the first write of it is compared with. */
   readonly blank: (resource: ResourceType) => JsonObject;
   /** Fills in defaults and what the server allots, and validates. */
-  readonly prepare: (input: Prepare) => JsonObject;
+  readonly prepare: (input: Prepare) => Prepared;
   /** Stores what was prepared, unless it is what is stored already. Returns what is stored then. */
   readonly commit: (input: Commit) => JsonObject;
 }
@@ -35,6 +35,12 @@ export interface Prepare {
   readonly wanted: JsonObject;
   readonly live: Stored | undefined;
   readonly subresource: "status" | undefined;
+}
+
+export interface Prepared {
+  /** With defaults, but without what the server allots: nobody manages that. */
+  readonly tracked: JsonObject;
+  readonly object: JsonObject;
 }
 
 export interface Commit {
@@ -96,7 +102,7 @@ export function createWrites({
     };
   }
 
-  function prepareSpec(input: Prepare): JsonObject {
+  function prepareSpec(input: Prepare): Prepared {
     const { resource, strategy, wanted, live } = input;
     const { type, kind, isCustom } = resource;
     const identified = {
@@ -108,10 +114,16 @@ export function createWrites({
     // The status is the status subresource's.
     const status = live?.object["status"];
     const bare = strategy.hasStatus ? withMember(identified, "status", status) : identified;
-    if (isCustom) return withDefaults(type, bare);
+    if (isCustom) {
+      const object = withDefaults(type, bare);
+      return { tracked: object, object };
+    }
     const filled = setDefaults(kind, asObject(normalize(type, bare)));
-    const complete = strategy.allot(filled, live?.object, allotment);
-    return asObject(normalize(type, complete));
+    const object = strategy.allot(filled, live?.object, allotment);
+    return {
+      tracked: asObject(normalize(type, filled)),
+      object: asObject(normalize(type, object)),
+    };
   }
 
   function withDefaults(type: ResourceType["type"], object: JsonObject): JsonObject {
@@ -137,17 +149,18 @@ export function createWrites({
 
   return {
     blank: ({ type, apiVersion, kind, isCustom }) =>
-      isCustom
-        ? { apiVersion, kind, metadata: {} }
-        : asObject(normalize(type, { apiVersion, kind, metadata: {} })),
+      isCustom ? { apiVersion, kind, metadata: {} } : { ...blankOf(type), apiVersion, kind },
     prepare: (input) => {
       const { resource, strategy, live, subresource } = input;
-      const object = subresource === "status" ? prepareStatus(input) : prepareSpec(input);
+      const status = subresource === "status" ? prepareStatus(input) : undefined;
+      const { tracked, object } =
+        status === undefined ? prepareSpec(input) : { tracked: status, object: status };
       validateName(resource.kind, textAt(objectAt(object, "metadata"), "name") ?? "");
       if (resource.isCustom) validateAIApp(object);
       else validateRequired(resource.type, object);
       strategy.validate(object, live?.object);
-      return strategy.hasGeneration ? withGeneration(resource.kind, object, live) : object;
+      const counted = strategy.hasGeneration ? withGeneration(resource.kind, object, live) : object;
+      return { tracked, object: counted };
     },
     commit: ({ kind, key, object, live, managers }) => {
       const encoded = encodeManagers(managers);
