@@ -65,9 +65,10 @@ describe("a process that ends at a call", () => {
     const watched = (async () => {
       for await (const event of kube.watch(kinds.secret, options, signal)) seen.push(event);
     })();
-    const ended = expect(watched).rejects.toThrow(ProcessEnded);
-    await expect(write(kube, "a")).rejects.toThrow(ProcessEnded);
-    await ended;
+    await Promise.all([
+      expect(watched).rejects.toThrow(ProcessEnded),
+      expect(write(kube, "a")).rejects.toThrow(ProcessEnded),
+    ]);
     expect(seen).toEqual([]);
   });
 });

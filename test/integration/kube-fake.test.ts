@@ -1,7 +1,7 @@
 import { join } from "node:path";
 
 import { KubeConfig } from "@kubernetes/client-node";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { API_VERSION, KIND, PLURAL } from "../../crds/names.ts";
@@ -16,14 +16,7 @@ import { startApiServer, type ApiServer } from "../support/apiserver.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const CRD = join(
-  import.meta.dirname,
-  "..",
-  "..",
-  "crds",
-  "generated",
-  "aiapps.aiapp.dev.yaml",
-);
+const CRD = join(import.meta.dirname, "..", "..", "crds", "generated", "aiapps.aiapp.dev.yaml");
 const aiapp: Kind = { apiVersion: API_VERSION, kind: KIND, plural: PLURAL };
 const RUNS = Number(process.env["KUBE_RUNS"] ?? 60);
 const signal = AbortSignal.timeout(600_000);
@@ -47,9 +40,7 @@ const keyed = (
   keys: readonly string[],
   item: (key: string) => fc.Arbitrary<Fields>,
 ): fc.Arbitrary<readonly Fields[]> =>
-  fc
-    .shuffledSubarray([...keys])
-    .chain((chosen) => fc.tuple(...chosen.map((key) => item(key))));
+  fc.shuffledSubarray([...keys]).chain((chosen) => fc.tuple(...chosen.map((key) => item(key))));
 const texts = (keys: readonly string[]): fc.Arbitrary<Fields> =>
   fc
     .subarray([...keys])
@@ -104,7 +95,9 @@ const container = (name: string): fc.Arbitrary<Fields> =>
       }),
     ),
     securityContext: some(
-      fc.record({ capabilities: fc.record({ drop: fc.constantFrom(["ALL"], ["NET_ADMIN", "CHOWN"]) }) }),
+      fc.record({
+        capabilities: fc.record({ drop: fc.constantFrom(["ALL"], ["NET_ADMIN", "CHOWN"]) }),
+      }),
     ),
   });
 
@@ -163,11 +156,13 @@ const app = fc
         fc.record({ name: fc.constant(key), value: fc.constantFrom("", "1") }),
       ),
     ),
-    credentials: some(
-      fc.record({ anonymous: some(fc.subarray(["Registry", "Storage"])) }),
-    ),
+    credentials: some(fc.record({ anonymous: some(fc.subarray(["Registry", "Storage"])) })),
     podTemplate: some(
-      fc.constantFrom({}, { spec: { priorityClassName: "x" } }, { spec: { volumes: [{ name: "v" }] } }),
+      fc.constantFrom(
+        {},
+        { spec: { priorityClassName: "x" } },
+        { spec: { volumes: [{ name: "v" }] } },
+      ),
     ),
   })
   .map((spec) => ({
@@ -188,7 +183,11 @@ const conditions = keyed(["Ready", "Available", "Stalled"], (type) =>
   }),
 );
 const appStatus = fc
-  .record({ observedGeneration: fc.nat(2), url: some(fc.constant("http://a")), conditions: some(conditions) })
+  .record({
+    observedGeneration: fc.nat(2),
+    url: some(fc.constant("http://a")),
+    conditions: some(conditions),
+  })
   .map((status) => ({ status }));
 const deploymentStatus = fc
   .record({
@@ -207,7 +206,10 @@ const deploymentStatus = fc
   })
   .map((status) => ({ status }));
 const budget = fc
-  .record({ maxUnavailable: fc.constantFrom(0, 1, "25%"), selector: fc.constant({ matchLabels: { a: "b" } }) })
+  .record({
+    maxUnavailable: fc.constantFrom(0, 1, "25%"),
+    selector: fc.constant({ matchLabels: { a: "b" } }),
+  })
   .map((spec) => ({ spec }));
 const autoscaler = fc
   .record({ minReplicas: some(fc.constantFrom(1, 2)), maxReplicas: fc.constantFrom(2, 3) })
@@ -216,7 +218,10 @@ const autoscaler = fc
       ...spec,
       scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "a" },
       metrics: [
-        { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 70 } } },
+        {
+          type: "Resource",
+          resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 70 } },
+        },
       ],
     },
   }));
@@ -251,7 +256,10 @@ interface Step {
   readonly fields: Fields;
 }
 
-function stepsOf({ main, status = fc.constant({}) }: Described, hasStatus: boolean): fc.Arbitrary<readonly Step[]> {
+function stepsOf(
+  { main, status = fc.constant({}) }: Described,
+  hasStatus: boolean,
+): fc.Arbitrary<readonly Step[]> {
   const common = {
     verb: fc.constantFrom("apply", "apply", "apply", "create", "patch", "replace", "delete"),
     manager: fc.constantFrom("one", "two"),
@@ -259,17 +267,25 @@ function stepsOf({ main, status = fc.constant({}) }: Described, hasStatus: boole
   } as const;
   const whole = fc
     .record({ ...common, fields: main, meta: metadata })
-    .map(({ fields, meta, ...step }) => ({ ...step, subresource: undefined, fields: { ...fields, metadata: meta } }));
+    .map(({ fields, meta, ...step }) => ({
+      ...step,
+      subresource: undefined,
+      fields: { ...fields, metadata: meta },
+    }));
   const part = fc
     .record({ ...common, verb: fc.constantFrom("apply", "patch", "replace"), fields: status })
     .map((step) => ({ ...step, subresource: "status" as const }));
-  const step: fc.Arbitrary<Step> = hasStatus ? fc.oneof({ weight: 3, arbitrary: whole }, part) : whole;
+  const step: fc.Arbitrary<Step> = hasStatus
+    ? fc.oneof({ weight: 3, arbitrary: whole }, part)
+    : whole;
   return fc.array(step, { minLength: 1, maxLength: 10 });
 }
 
 const scenario = fc
   .constantFrom(...described)
-  .chain((one) => fc.record({ kind: fc.constant(one.kind), steps: stepsOf(one, one.status !== undefined) }));
+  .chain((one) =>
+    fc.record({ kind: fc.constant(one.kind), steps: stepsOf(one, one.status !== undefined) }),
+  );
 
 /** Performs a step, and says what came of it without what differs between any two servers. */
 async function perform(
@@ -292,7 +308,14 @@ async function perform(
     else if (verb === "create") result = await kube.create(kind, object, signal);
     else if (verb === "patch") {
       const patch = { ...object, metadata: { ...metadata, name: undefined, namespace: undefined } };
-      result = await kube.patch(kind, namespace, name, patch, { ...options, fieldManager: manager }, signal);
+      result = await kube.patch(
+        kind,
+        namespace,
+        name,
+        patch,
+        { ...options, fieldManager: manager },
+        signal,
+      );
     } else if (live === undefined) return "nothing there";
     else if (verb === "replace") {
       const { resourceVersion } = live.metadata ?? {};
@@ -306,9 +329,9 @@ async function perform(
     }
     const isNew = result?.metadata?.resourceVersion !== seen.version;
     seen.version = result?.metadata?.resourceVersion;
-    return { isNew, object: result && comparable(result) };
+    // A custom resource may get a new version for a new time in its managedFields alone.
+    return { isNew: kind === aiapp || isNew, object: result && comparable(result) };
   } catch (error) {
-    if (process.env['KUBE_FAST'] && isOperatorError(error) && kube===real) console.log(error.message.slice(0,500));
     if (isOperatorError(error)) return error.code;
     throw error;
   }
@@ -316,17 +339,26 @@ async function perform(
 
 function comparable(object: KubernetesObject): unknown {
   const { metadata, ...rest } = JSON.parse(JSON.stringify(object)) as KubernetesObject & Fields;
-  const { uid: _, creationTimestamp: __, resourceVersion: ___, managedFields = [], ...kept } = metadata ?? {};
+  const {
+    uid: _,
+    creationTimestamp: __,
+    resourceVersion: ___,
+    managedFields = [],
+    ...kept
+  } = metadata ?? {};
   // A Go list that is never left out is null when it is empty: the same as absent to every reader.
-  const text = JSON.stringify(rest, (_, value: unknown) => value ?? undefined)
+  const text = JSON.stringify(rest, (_key, value: unknown) => value ?? undefined)
     .replaceAll(/"nodePort":\d+/g, '"nodePort":0')
     .replaceAll(/"10\.0\.0\.\d+"/g, '"10.0.0.0"');
-  const managers = managedFields.map(({ time: _, ...entry }) => entry);
+  const managers = managedFields.map(({ time: _time, ...entry }) => entry);
   const keyOf = (entry: (typeof managers)[number]): string =>
     `${entry.operation} ${entry.subresource} ${entry.manager}`;
   return {
     ...(JSON.parse(text) as Fields),
-    metadata: { ...kept, managedFields: managers.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)) },
+    metadata: {
+      ...kept,
+      managedFields: managers.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)),
+    },
   };
 }
 
@@ -343,6 +375,6 @@ it("end in the same world, response by response", { timeout: 600_000 }, async ()
         expect(await perform(fake, kind, name, step, seen.fake)).toEqual(expected);
       }
     }),
-    { numRuns: RUNS, endOnFailure: Boolean(process.env["KUBE_FAST"]) },
+    { numRuns: RUNS },
   );
 });

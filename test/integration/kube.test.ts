@@ -4,7 +4,7 @@ import { KubeConfig } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createKube } from "../../operator/kube/client.ts";
-import { describeKube } from "../../operator/kube/contract.testing.ts";
+import { describeKube } from "../../operator/kube/contract/contract.testing.ts";
 import { startApiServer, type ApiServer } from "../support/apiserver.ts";
 import { documents, reduceOpenApi } from "../support/kube-schema.ts";
 
@@ -33,8 +33,6 @@ describeKube("the API server", async () => {
   for (const name of ["one", "two"]) await server.kubectl(["create", "namespace", name]);
   return {
     kube: createKube({ config, requestTimeoutMs: 10_000 }),
-    namespace: "one",
-    otherNamespace: "two",
     // Its memory of changes does not outlive it.
     forget: async () => {
       await server.pause();

@@ -50,7 +50,7 @@ export function createFakeKube({ clock, namespaces = ["default"] }: FakeOptions)
     get: async (kind, namespace, name, signal) => {
       signal.throwIfAborted();
       const object = api.get(kind, namespace, name)?.object;
-      return object && asKubernetes(object);
+      return object && asKind(kind, object);
     },
     list: async (kind, options, signal) => {
       signal.throwIfAborted();
@@ -59,19 +59,19 @@ export function createFakeKube({ clock, namespaces = ["default"] }: FakeOptions)
     watch: (kind, options, signal) => watchStore(api, kind, options, signal),
     apply: async (kind, object, options, signal) => {
       signal.throwIfAborted();
-      return asKubernetes(api.apply(kind, toJsonObject(object), options));
+      return asKind(kind, api.apply(kind, toJsonObject(object), options));
     },
     create: async (kind, object, signal) => {
       signal.throwIfAborted();
-      return asKubernetes(api.create(kind, toJsonObject(object)));
+      return asKind(kind, api.create(kind, toJsonObject(object)));
     },
     patch: async (kind, namespace, name, patch, options, signal) => {
       signal.throwIfAborted();
-      return asKubernetes(api.patch(kind, namespace, name, patch, options));
+      return asKind(kind, api.patch(kind, namespace, name, patch, options));
     },
     replace: async (kind, object, options, signal) => {
       signal.throwIfAborted();
-      return asKubernetes(api.replace(kind, toJsonObject(object), options.subresource));
+      return asKind(kind, api.replace(kind, toJsonObject(object), options.subresource));
     },
     delete: async (kind, object, signal) => {
       signal.throwIfAborted();
@@ -83,6 +83,11 @@ export function createFakeKube({ clock, namespaces = ["default"] }: FakeOptions)
     },
     compact: () => api.store.compact(),
   };
+}
+
+/** The fake holds its objects to their schema. */
+function asKind<T extends KubernetesObject>(_: Kind<T>, object: JsonObject): T {
+  return asKubernetes(object) as T;
 }
 
 interface Place {
@@ -124,7 +129,7 @@ class FakeApi {
     const matches = parseSelector(labelSelector);
     const items = this.store
       .all(kind)
-      .map((object) => asKubernetes<T>(object))
+      .map((object) => asKind(kind, object))
       .filter(
         (object) =>
           (namespace === undefined || object.metadata?.namespace === namespace) && matches(object),
@@ -339,7 +344,7 @@ function checkPreconditions(
     if (!equals(given[field], metadata[field])) {
       throw new OperatorError(
         "KUBE_CONFLICT",
-        `${kind.plural} "${name}": ${field} is ${String(metadata[field])}, not ${String(given[field])}`,
+        `${kind.plural} "${name}": ${field} is ${textAt(metadata, field)}, not ${textAt(given, field)}`,
       );
     }
   }

@@ -25,7 +25,7 @@ export function toJson(value: unknown): Json {
     }
     return members;
   }
-  throw new Error(`not JSON: ${String(value)}`);
+  throw new Error(`not JSON: a ${typeof value}`);
 }
 
 export function toJsonObject(value: unknown): JsonObject {

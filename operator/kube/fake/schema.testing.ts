@@ -74,7 +74,7 @@ function compile(node: JsonObject): Type {
   const reference = textAt(node, "$ref");
   if (reference !== undefined) return overridden(builtIn(reference), node);
   if (node["x-kubernetes-int-or-string"] === true) return UNTYPED;
-  switch (node["type"]) {
+  switch (textAt(node, "type")) {
     case "array":
       return compileList(node);
     case "object":
@@ -86,6 +86,7 @@ function compile(node: JsonObject): Type {
       return { kind: "scalar", of: "boolean" };
     case "string":
       return textAt(node, "format") === undefined ? { kind: "scalar", of: "string" } : UNTYPED;
+    case undefined:
     default:
       return textAt(node, "format") === "int-or-string" ? UNTYPED : ANY;
   }

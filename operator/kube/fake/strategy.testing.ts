@@ -80,7 +80,7 @@ function validateWorkload(object: JsonObject, live: JsonObject | undefined): voi
   )
     throw invalid("spec.strategy.rollingUpdate", "may not be specified when type is 'Recreate'");
   validateCounts(object);
-  validateResources(at(object, "spec", "template", "spec", "containers"));
+  validateContainers(at(object, "spec", "template", "spec", "containers"));
 }
 
 /** Counts of a status, each with what it cannot be larger than. */
@@ -99,15 +99,21 @@ function validateCounts(object: JsonObject): void {
   }
 }
 
-function validateResources(containers: Json | undefined): void {
+function amountOf(quantity: Json): bigint {
+  return typeof quantity === "object" ? 0n : (nanosOf(String(quantity)) ?? 0n);
+}
+
+function validateContainers(containers: Json | undefined): void {
   for (const container of isList(containers) ? containers : []) {
-    const limits = isObject(container) ? at(container, "resources", "limits") : undefined;
-    for (const [name, limit] of Object.entries(isObject(limits) ? limits : {})) {
-      const request = isObject(container)
-        ? at(container, "resources", "requests", name)
-        : undefined;
-      if ((nanosOf(String(request ?? "0")) ?? 0n) > (nanosOf(String(limit)) ?? 0n))
-        throw invalid(`resources.requests.${name}`, "must be less than or equal to its limit");
+    if (!isObject(container)) continue;
+    const name = textAt(container, "name") ?? "";
+    if ((textAt(container, "image") ?? "") === "")
+      throw new OperatorError("KUBE_INVALID", `containers[${name}].image: Required value`);
+    const limits = at(container, "resources", "limits");
+    for (const [resource, limit] of Object.entries(isObject(limits) ? limits : {})) {
+      const request = at(container, "resources", "requests", resource) ?? "0";
+      if (amountOf(request) > amountOf(limit))
+        throw invalid(`containers[${name}].resources`, "a request is larger than its limit");
     }
   }
 }
@@ -190,6 +196,7 @@ function allotPod(object: JsonObject, live: JsonObject | undefined): JsonObject 
 }
 
 function validatePod(object: JsonObject, live: JsonObject | undefined): void {
+  validateContainers(at(object, "spec", "containers"));
   if (live !== undefined && !equals(withoutImages(object["spec"]), withoutImages(live["spec"])))
     throw invalid("spec", "pod updates may not change fields other than images");
 }
@@ -211,6 +218,7 @@ const strategies: Readonly<Record<string, Strategy>> = {
     ...withGeneration,
     allot: allotJob,
     validate: (object, live) => {
+      validateContainers(at(object, "spec", "template", "spec", "containers"));
       immutable(object, live, "spec", "selector");
       immutable(object, live, "spec", "template");
       immutable(object, live, "spec", "completions");
