@@ -362,19 +362,23 @@ function comparable(object: KubernetesObject): unknown {
   };
 }
 
-it("end in the same world, response by response", { timeout: 600_000 }, async () => {
-  let runs = 0;
-  await fc.assert(
-    fc.asyncProperty(scenario, async ({ kind, steps }) => {
-      runs += 1;
-      const name = `run-${runs}`;
-      const fake = createFakeKube({ clock: new ManualClock() });
-      const seen = { fake: { version: undefined }, real: { version: undefined } };
-      for (const step of steps) {
-        const expected = await perform(real, kind, name, step, seen.real);
-        expect(await perform(fake, kind, name, step, seen.fake)).toEqual(expected);
-      }
-    }),
-    { numRuns: RUNS },
-  );
-});
+it(
+  "the fake responds to the same writes as a real API server does",
+  { timeout: 600_000 },
+  async () => {
+    let runs = 0;
+    await fc.assert(
+      fc.asyncProperty(scenario, async ({ kind, steps }) => {
+        runs += 1;
+        const name = `run-${runs}`;
+        const fake = createFakeKube({ clock: new ManualClock() });
+        const seen = { fake: { version: undefined }, real: { version: undefined } };
+        for (const step of steps) {
+          const expected = await perform(real, kind, name, step, seen.real);
+          expect(await perform(fake, kind, name, step, seen.fake)).toEqual(expected);
+        }
+      }),
+      { numRuns: RUNS },
+    );
+  },
+);

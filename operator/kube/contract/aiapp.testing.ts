@@ -42,22 +42,22 @@ export function describeAIApp(t: Cases): void {
       await refused(apply(aiapp, { spec: { image: appSpec.image } }), "KUBE_INVALID");
     });
 
-    it("keeps spec and status apart: who writes one leaves the other alone", async () => {
+    it("keeps spec and status apart: a write of one leaves the other alone", async () => {
       const status = { observedGeneration: 9 };
       const made = await apply(aiapp, { spec: appSpec, status });
       expect(made.status).toEqual({ observedGeneration: -1 });
-      const told = await apply(
+      const reported = await apply(
         aiapp,
         { spec: { ...appSpec, modelVersion: "8" }, status },
         { ...forced, subresource: "status" },
         { uid: uidOf(made) },
       );
-      expect(told).toMatchObject({
+      expect(reported).toMatchObject({
         metadata: { generation: 1 },
         spec: { modelVersion: "7" },
         status: { observedGeneration: 9 },
       });
-      expect(managerOf(told, "ours", "status")).toEqual({
+      expect(managerOf(reported, "ours", "status")).toEqual({
         "f:status": { "f:observedGeneration": {} },
       });
       const changed = await apply(aiapp, { spec: { ...appSpec, modelVersion: "8" } });

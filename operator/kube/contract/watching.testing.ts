@@ -42,7 +42,7 @@ export function describeWatching(t: Cases): void {
       ]);
     });
 
-    it("shows who selects by label an object that comes to match, and one that no longer does", async () => {
+    it("reports an object as added when it begins to match the selector, and as deleted when it no longer does", async () => {
       const { resourceVersion } = await t.kube.list(kinds.secret, { namespace }, signal);
       for (const step of ["1", own(), "3"])
         await apply(kinds.secret, {}, ours, { labels: { step } });

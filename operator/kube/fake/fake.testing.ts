@@ -294,7 +294,7 @@ class FakeApi {
     return this.#writes.commit({ kind, key: place.key, object: prepared.object, live, managers });
   }
 
-  /** What nobody manages is managed, from the first apply on, by who came before it. */
+  /** From the first apply on, fields without a manager belong to `before-first-apply`, as on the API server. */
   #managersOf(resource: ResourceType, strategy: Strategy, live: Stored): Managers {
     if (live.managers.size > 0) return live.managers;
     return trackUpdate(

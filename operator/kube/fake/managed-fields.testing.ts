@@ -23,7 +23,7 @@ import {
   withStructs,
 } from "./typed.testing.ts";
 
-/** Who manages which fields: what `metadata.managedFields` says, decoded. Keys tell managers apart. */
+/** `metadata.managedFields`, decoded: the fields of each manager. A key is unique to a manager. */
 export type Managers = ReadonlyMap<string, Manager>;
 
 export interface Manager {
@@ -113,7 +113,7 @@ export function applyConfiguration(
   return { object, managers: settled };
 }
 
-/** Takes away what the manager applied last time and nobody owns now. */
+/** Removes what the manager applied last time and no manager owns now. */
 function prune(type: MapType, merged: JsonObject, managers: Managers, last: FieldSet): JsonObject {
   const structs = (set: FieldSet): FieldSet => withStructs(type, set);
   const remaining = (set: FieldSet): Json => removeFields(type, merged, set) ?? {};

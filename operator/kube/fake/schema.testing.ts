@@ -22,7 +22,7 @@ export interface ScalarType {
 export interface ListType {
   readonly kind: "list";
   readonly items: Type;
-  /** A map's items are told apart by their keys, a set's by their values; an atomic list is one value. */
+  /** A map identifies its items by their keys, a set by their values; an atomic list is one value. */
   readonly type: "atomic" | "set" | "map";
   readonly keys: readonly string[];
 }

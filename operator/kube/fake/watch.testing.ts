@@ -54,7 +54,7 @@ export async function* watchStore<T extends KubernetesObject>(
   }
 }
 
-/** An object that no longer matches is deleted for who watches by a selector; one that begins to is added. */
+/** For a watch with a selector, an object that no longer matches is deleted, and one that begins to match is added. */
 function eventFor<T extends KubernetesObject>(
   { type, object, previous }: StoredEvent,
   matches: (object: KubernetesObject) => boolean,

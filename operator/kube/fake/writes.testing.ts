@@ -19,7 +19,7 @@ import type { Store, Stored } from "./store.testing.ts";
 import { generationInput, type Allotment, type Strategy } from "./strategy.testing.ts";
 import { validateAIApp, validateName, validateRequired } from "./validation.testing.ts";
 
-/** From an object as somebody wants it to the object that is stored. */
+/** Turns an object as a request describes it into the object that is stored. */
 export interface Writes {
   /** An empty object of the kind, as the first write of it is compared with. */
   readonly blank: (resource: ResourceType) => JsonObject;
@@ -38,7 +38,7 @@ export interface Prepare {
 }
 
 export interface Prepared {
-  /** With defaults, but without what the server allots: nobody manages that. */
+  /** With defaults, but without what the server allots: no manager owns that. */
   readonly tracked: JsonObject;
   readonly object: JsonObject;
 }
