@@ -131,6 +131,22 @@ export const errors = {
     reason: "HostNotAllowed",
     summary: "the host must not be contacted",
   },
+  // The verification of a release
+  VERIFICATION_FAILED: {
+    retry: "terminal",
+    reason: "VerificationFailed",
+    summary: "the response to a sample is not as expected",
+  },
+  SAMPLES_INVALID: {
+    retry: "terminal",
+    reason: "SamplesInvalid",
+    summary: "the bundle's samples cannot be scored",
+  },
+  VERIFICATION_TIMED_OUT: {
+    retry: "terminal",
+    reason: "VerificationTimedOut",
+    summary: "the server does not respond in time",
+  },
   // The process
   CONFIG_INVALID: { retry: "terminal", summary: "the operator's own configuration is wrong" },
   LEASE_LOST: { retry: "terminal", summary: "another replica leads now" },

@@ -1,0 +1,41 @@
+import { z } from "zod";
+
+/** The samples of a bundle: `samples/*.json`, in the order of their names. */
+export const SAMPLES_FOLDER = "samples";
+
+/** More than any request has: what reads a sample may recurse. */
+const MAX_DEPTH = 64;
+
+/** What JSON.parse gives, unless it is nested too deep or has a number too large for JSON. */
+const JsonValue = z.unknown().superRefine((value, context) => {
+  const problem = problemOf(value);
+  if (problem !== undefined) context.addIssue(problem);
+});
+
+/** A request with the response that the model gave where it was trained. */
+export const Sample = z.strictObject({
+  /** The body of a request. */
+  request: JsonValue,
+  /** Of a response in the form `{"result": [scores, "Computed in … ms"]}`: the scores. Of another form: all of it. */
+  expected: JsonValue,
+  /** How far each number of the response may be from the expected one. */
+  tolerance: z.number().min(0).default(0.01),
+});
+export type Sample = z.infer<typeof Sample>;
+
+function problemOf(value: unknown): string | undefined {
+  if (value === undefined) return "is missing";
+  // Level by level, without recursion: text of a few MiB may be nested a million times.
+  let level: readonly unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > MAX_DEPTH) return `is nested deeper than ${MAX_DEPTH} levels`;
+    const next: unknown[] = [];
+    for (const one of level) {
+      if (typeof one === "number" && !Number.isFinite(one)) return "has a number that is too large";
+      if (typeof one === "object" && one !== null)
+        for (const part of Object.values(one)) next.push(part);
+    }
+    level = next;
+  }
+  return undefined;
+}
