@@ -30,6 +30,11 @@ describe("an owned object covers what was applied", () => {
       { resources: { requests: { cpu: "500m" } } },
       { resources: { requests: { cpu: "0.5" } } },
     ],
+    [
+      "with an empty text that was not stored",
+      { env: [{ name: "A" }] },
+      { env: [{ name: "A", value: "" }] },
+    ],
     ["with members that were not applied", { a: 1 }, { a: 1, b: undefined }],
   ])("%s", (_, live, desired) => {
     expect(covers(live, desired)).toBe(true);

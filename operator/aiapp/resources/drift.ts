@@ -20,7 +20,8 @@ export function covers(live: unknown, desired: unknown, field = ""): boolean {
       )
     );
   }
-  return live === desired;
+  // The API server does not store an empty text.
+  return live === desired || (desired === "" && live === undefined);
 }
 
 /** Members of these are quantities, which the API server may write in another unit ("0.5" as "500m"). */

@@ -94,10 +94,11 @@ function sidecar(container: V1Container): V1Container {
 
 /** The operator's own image: it scores the samples as a user would, or only finds that the server is ready. */
 function samplesContainer(
-  { spec }: AIApp,
+  app: AIApp,
   { inputs }: ReleaseRecord,
   puller: PullerSettings,
 ): V1Container {
+  const { spec } = app;
   const { port, readinessPath } = serverSettings(inputs);
   // The project's own server needs no settings, and takes samples at /score.
   const scorePath = spec.server === undefined ? "/score" : spec.server.scorePath;
@@ -112,8 +113,10 @@ function samplesContainer(
       { name: "READY_URL", value: `${origin}${readinessPath}` },
       { name: "SCORE_URL", value: scores ? `${origin}${scorePath}` : "" },
       { name: "VERIFY_SAMPLES", value: String(scores) },
+      // Ends with a message of its own, before the pod's deadline ends it without one.
+      { name: "TIMEOUT_SECONDS", value: String(Math.max(1, Math.floor(timeoutMs(app) / 1100))) },
     ],
-    resources: { requests: { cpu: "50m", memory: "64Mi" } },
+    resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
     securityContext: { ...restricted, capabilities: { drop: ["ALL"] } },
     terminationMessagePolicy: "FallbackToLogsOnError",
     volumeMounts: [{ name: "model", mountPath: MODEL_MOUNT_PATH, readOnly: true }],

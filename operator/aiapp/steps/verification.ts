@@ -76,7 +76,20 @@ function causeOf(pod: V1Pod): Trouble | undefined {
   const container = crashed ?? ended;
   if (container === undefined) return takenAway(name, status.reason, status.message);
   const trouble = troubleIn(container, name, reasonWithout(container.name));
-  return trouble && { ...trouble, isPassing: false };
+  return (
+    trouble && {
+      ...trouble,
+      isPassing: false,
+      ...(couldNotRun(container) && { isInfrastructure: true }),
+    }
+  );
+}
+
+/** The samples container found nothing: it says so by its exit code. */
+const COULD_NOT_RUN = 2;
+
+function couldNotRun({ name, state }: V1ContainerStatus): boolean {
+  return name === containers.samples && state?.terminated?.exitCode === COULD_NOT_RUN;
 }
 
 /** The reason for a container that names none itself. */
@@ -88,8 +101,8 @@ function reasonWithout(container: string): Reason {
 
 /** Sidecars are killed when the last container has ended: that is no failure. */
 function hasFailed({ state }: V1ContainerStatus): boolean {
-  const code = state?.terminated?.exitCode ?? 0;
-  return code !== 0 && code !== 137 && code !== 143;
+  const { exitCode = 0, reason } = state?.terminated ?? {};
+  return exitCode !== 0 && (reason === "OOMKilled" || (exitCode !== 137 && exitCode !== 143));
 }
 
 function timedOut(pod: string, message = "its deadline passed"): Trouble {
