@@ -2,7 +2,8 @@ import { join } from "node:path";
 
 import { expectations, models, pictureFile, pictureFiles } from "../demo/pictures.ts";
 import { untilServedBy, score, type Scored } from "../demo/accuracy.ts";
-import { readFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 
 import type { AIApp } from "../../crds/aiapp.ts";
 import { isReleased, waitFor } from "../support/aiapp.ts";
@@ -17,7 +18,7 @@ import { startTraffic, type Traffic, type TrafficOptions } from "../traffic/star
 
 /** The setup of every e2e file and the soak: the operator, installed by its chart, and a namespace for each file. */
 
-const NAMESPACES = ["e2e-release", "e2e-disruption", "e2e-faults", "soak"] as const;
+const NAMESPACES = ["e2e-release", "e2e-disruption", "e2e-faults", "e2e-safety", "soak"] as const;
 export type Namespace = (typeof NAMESPACES)[number];
 
 /** The code image of a namespace's apps. */
@@ -89,6 +90,46 @@ export async function patch(
 ): Promise<void> {
   // prettier-ignore
   await platform.kubectl(["patch", "aia", name, "--namespace", namespace, "--type", "merge", "--patch", JSON.stringify({ spec })]);
+}
+
+/** Sets an annotation of an AIApp, or removes it (`undefined`). */
+export async function annotate(
+  platform: Platform,
+  namespace: Namespace,
+  name: string,
+  annotation: string,
+  value: string | undefined,
+): Promise<void> {
+  const change = value === undefined ? `${annotation}-` : `${annotation}=${value}`;
+  await platform.kubectl([
+    "annotate",
+    "aia",
+    name,
+    "--namespace",
+    namespace,
+    "--overwrite",
+    change,
+  ]);
+}
+
+/** Publishes one of the example's versions with a sample that its model does not score as recorded. */
+export async function publishWrong(
+  platform: Platform,
+  model: string,
+  version: string,
+  of: string,
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "wrong-"));
+  try {
+    await cp(join(models, of), folder, { recursive: true });
+    const path = join(folder, "samples", "1.json");
+    const sample = JSON.parse(await readFile(path, "utf8")) as { expected: unknown };
+    sample.expected = [[["nine", 99]]];
+    await writeFile(path, JSON.stringify(sample));
+    await publish(platform, model, version, folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** Publishes one of the example's versions under a name and a version. */
