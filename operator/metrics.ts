@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 /** Metrics under the names that controller dashboards know (controller-runtime, client-go), and ours as `aiapp_*`. */
 export interface Metrics {
   readonly registry: Registry;
-  /** Calls back before each scrape, for what is computed then; the returned function ends that. */
+  /** Calls back before each scrape, for gauges that are computed then; the returned function ends that. */
   readonly observe: (callback: () => void) => () => void;
   readonly reconcileTotal: Counter<"controller" | "result">;
   readonly reconcileErrors: Counter<"controller">;
@@ -15,27 +15,51 @@ export interface Metrics {
   readonly queueWorkSeconds: Histogram<"name">;
   readonly queueUnfinishedSeconds: Gauge<"name">;
   readonly queueLongestSeconds: Gauge<"name">;
+  readonly queuePending: Gauge<"name" | "priority">;
+  readonly queueOldestSeconds: Gauge<"name" | "priority">;
   readonly kubeRequests: Counter<"method" | "code" | "host">;
   readonly leader: Gauge<"name">;
   readonly polls: Counter<"source" | "result">;
-  readonly releases: Counter<"outcome">;
+  /** Polled sources by kind and by what the last poll gave; `pending` before the first one. */
+  readonly sources: Gauge<"source" | "state">;
+  /** Seconds since the epoch: of the source of that kind whose last successful poll is the longest ago. */
+  readonly sourceOldestCheck: Gauge<"source">;
+  /** Seconds since the epoch: of the latest successful poll of that kind. */
+  readonly sourceLastCheck: Gauge<"source">;
+  readonly releases: Counter<"outcome" | "reason">;
+  readonly releasePhaseSeconds: Histogram<"phase">;
 }
 
 const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60];
+/** A phase lasts from a poll of the other source (seconds) to a release window (days). */
+const PHASE_SECONDS = [1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 6 * 3600, 86_400, 7 * 86_400];
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const registers = [registry];
   const observers = new Set<() => void>();
+  function observe(callback: () => void): () => void {
+    observers.add(callback);
+    return () => {
+      observers.delete(callback);
+    };
+  }
+  function collect(): void {
+    for (const callback of observers) callback();
+  }
   return {
     registry,
-    observe: (callback) => {
-      observers.add(callback);
-      return () => {
-        observers.delete(callback);
-      };
-    },
+    observe,
+    ...controllerMetrics(registry, collect),
+    ...sourceMetrics(registry),
+    ...releaseMetrics(registry),
+  };
+}
+
+/** Names and meaning as in controller-runtime and client-go. */
+function controllerMetrics(registry: Registry, collect: () => void) {
+  const registers = [registry];
+  return {
     reconcileTotal: new Counter({
       name: "controller_runtime_reconcile_total",
       help: "Reconciles by result.",
@@ -57,7 +81,7 @@ export function createMetrics(): Metrics {
     }),
     queueDepth: new Gauge({
       name: "workqueue_depth",
-      help: "Keys that wait.",
+      help: "Keys that wait for a worker.",
       labelNames: ["name"],
       registers,
     }),
@@ -75,31 +99,42 @@ export function createMetrics(): Metrics {
     }),
     queueWaitSeconds: new Histogram({
       name: "workqueue_queue_duration_seconds",
-      help: "How long a key waited.",
+      help: "How long a key waited for a worker.",
       labelNames: ["name"],
       buckets: SECONDS,
       registers,
     }),
     queueWorkSeconds: new Histogram({
       name: "workqueue_work_duration_seconds",
-      help: "How long a key was worked on.",
+      help: "How long the work on a key took.",
       labelNames: ["name"],
       buckets: SECONDS,
       registers,
     }),
+    // The first of the computed gauges: its `collect` sets them all, and they are collected in this order.
     queueUnfinishedSeconds: new Gauge({
       name: "workqueue_unfinished_work_seconds",
-      help: "How long the work under way has taken so far, in sum.",
+      help: "Sum of how long the work in flight has taken so far.",
       labelNames: ["name"],
       registers,
-      collect: () => {
-        for (const callback of observers) callback();
-      },
+      collect,
     }),
     queueLongestSeconds: new Gauge({
       name: "workqueue_longest_running_processor_seconds",
-      help: "How long the longest work under way has taken so far.",
+      help: "How long the longest work in flight has taken so far.",
       labelNames: ["name"],
+      registers,
+    }),
+    queuePending: new Gauge({
+      name: "aiapp_queue_pending",
+      help: "Keys that wait for a worker, by priority (user, rollout, release, default, background, retry).",
+      labelNames: ["name", "priority"],
+      registers,
+    }),
+    queueOldestSeconds: new Gauge({
+      name: "aiapp_queue_oldest_seconds",
+      help: "How long the oldest pending key has waited, by priority; 0 when none waits.",
+      labelNames: ["name", "priority"],
       registers,
     }),
     kubeRequests: new Counter({
@@ -114,17 +149,55 @@ export function createMetrics(): Metrics {
       labelNames: ["name"],
       registers,
     }),
+  } as const;
+}
+
+/** Labels hold the kind of a source only: names of tenants and tags would be without bound. */
+function sourceMetrics(registry: Registry) {
+  const registers = [registry];
+  return {
     polls: new Counter({
       name: "aiapp_polls_total",
-      help: "Polls of registries and stores by result.",
+      help: "Polls of registries and model stores by result (changed, unchanged, failed).",
       labelNames: ["source", "result"],
       registers,
     }),
-    releases: new Counter({
-      name: "aiapp_releases_total",
-      help: "Releases by how they ended.",
-      labelNames: ["outcome"],
+    sources: new Gauge({
+      name: "aiapp_sources",
+      help: "Distinct sources that are polled, by kind (image, model) and state (pending, ok, failing).",
+      labelNames: ["source", "state"],
       registers,
     }),
-  };
+    sourceOldestCheck: new Gauge({
+      name: "aiapp_source_oldest_check_timestamp_seconds",
+      help: "Last successful poll of the source that was polled the longest ago, by kind: it stands still when one source is no longer polled or keeps failing.",
+      labelNames: ["source"],
+      registers,
+    }),
+    sourceLastCheck: new Gauge({
+      name: "aiapp_source_last_check_timestamp_seconds",
+      help: "Latest successful poll of any source, by kind: it stands still when polling has stopped.",
+      labelNames: ["source"],
+      registers,
+    }),
+  } as const;
+}
+
+function releaseMetrics(registry: Registry) {
+  const registers = [registry];
+  return {
+    releases: new Counter({
+      name: "aiapp_releases_total",
+      help: "Releases by outcome (released, failed, superseded) and the reason of the last transition.",
+      labelNames: ["outcome", "reason"],
+      registers,
+    }),
+    releasePhaseSeconds: new Histogram({
+      name: "aiapp_release_phase_seconds",
+      help: "How long a release was in a phase, observed when it leaves the phase.",
+      labelNames: ["phase"],
+      buckets: PHASE_SECONDS,
+      registers,
+    }),
+  } as const;
 }

@@ -3,7 +3,7 @@ import { kinds, type Kind, type KubernetesObject, type V1Pod } from "../kube/typ
 import type { Informer } from "../runtime/informer.ts";
 import { ownedObjects, slotNames } from "./resources/owned.ts";
 
-/** The copies that the operator keeps of what it watches: AIApps, what they own, and their pods. */
+/** The caches of what the operator watches: AIApps, what they own, and their pods; each object as `projections.ts` has it. */
 export interface Cache {
   readonly apps: View<KubernetesObject>;
   readonly pods: View<V1Pod>;
@@ -36,18 +36,20 @@ export function appKeyOf(object: KubernetesObject): string | undefined {
 }
 
 /** One view over the informers of several namespaces. */
-export function viewOf<T extends KubernetesObject>(informers: readonly Informer<T>[]): View<T> {
+export function viewOf<T extends KubernetesObject>(
+  informers: () => readonly Informer<T>[],
+): View<T> {
   return {
     get: (namespace, name) => {
-      for (const informer of informers) {
+      for (const informer of informers()) {
         const found = informer.get(namespace, name);
         if (found !== undefined) return found;
       }
       return undefined;
     },
-    indexed: (key) => informers.flatMap((informer) => informer.indexed(key)),
+    indexed: (key) => informers().flatMap((informer) => informer.indexed(key)),
     all: function* all() {
-      for (const informer of informers) yield* informer.list();
+      for (const informer of informers()) yield* informer.list();
     },
   };
 }

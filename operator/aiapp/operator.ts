@@ -1,18 +1,23 @@
-import type { Clock } from "../clock.ts";
+import { GROUP, KIND, PLURAL, VERSION } from "../../crds/names.ts";
+import { withDeadline, type Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import { kinds, type Kind, type KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import { OperatorFrame, type FrameParts } from "../runtime/frame.ts";
+import { OperatorFrame, type FrameParts, type ResourceChange } from "../runtime/frame.ts";
+import type { Change } from "../runtime/indexer.ts";
 import { keyOf } from "../runtime/key.ts";
 import { LEASE } from "../runtime/leader.ts";
+import type { Queue } from "../runtime/queue.ts";
 import { createRecorder } from "../runtime/recorder.ts";
 import { createBlobStore, createContainers } from "../sources/blob.ts";
 import { createAgents } from "../sources/hosts.ts";
 import { createPoller, type Poller } from "../sources/poller.ts";
 import { createRegistry } from "../sources/registry.ts";
 import { createTokenCredentials } from "../sources/workload.ts";
-import { appKeyOf, OWNED_SELECTOR, ownedKinds, viewOf, type Cache, type View } from "./cache.ts";
+import { appKeyOf, OWNED_SELECTOR, ownedKinds, viewOf } from "./cache.ts";
+import { priorityOfApp, priorityOfOwned } from "./priority.ts";
+import { projectApp, projectDeployment, projectObject, projectPod } from "./projections.ts";
 import { Reconciler } from "./reconcile.ts";
 import { createSourceResolver } from "./resolve-sources.ts";
 import { aiappKind } from "./status-writer.ts";
@@ -33,15 +38,20 @@ export class AIAppOperator extends OperatorFrame {
     this.#config = config;
   }
 
-  protected override init(): Promise<void> {
+  protected override async init(): Promise<void> {
     const { kube, clock, log, metrics } = this;
     const config = this.#config;
-    const cache: Cache = this.#watchAll((key) => queue.add(key));
-    const poller = createPoller({ clock, log, metrics, onChange: (key) => queue.add(key) });
+    // A poll that found something new may complete a pair.
+    const onChange = (key: string): void => queue.add(key, "release");
+    const poller = createPoller({ clock, log, metrics, onChange });
     this.#poller = poller;
     const reconciler = new Reconciler({
       kube,
-      cache,
+      cache: {
+        apps: viewOf(() => this.informersOf(aiappKind)),
+        pods: viewOf(() => this.informersOf(kinds.pod)),
+        of: (kind) => viewOf(() => this.informersOf(kind)),
+      },
       poller,
       resolver: this.#createSourceResolver(),
       recorder: createRecorder({
@@ -61,54 +71,48 @@ export class AIAppOperator extends OperatorFrame {
       log,
       metrics,
     });
-    const queue = this.reconciler({
+    const queue = this.controller({
       name: NAME,
       workers: config.workers,
       reconcile: (key, signal) =>
-        reconciler.reconcile(
-          key,
-          AbortSignal.any([signal, AbortSignal.timeout(RECONCILE_TIMEOUT_MS)]),
+        withDeadline(clock, RECONCILE_TIMEOUT_MS, signal, (bounded) =>
+          reconciler.reconcile(key, bounded),
         ),
     });
-    return Promise.resolve();
+    await this.#watchAll(queue);
   }
 
-  #watchAll(add: (key: string) => void): Cache {
+  /** Watches AIApps, by the frame's own entry, and what they own; resolves when every AIApp is known. */
+  async #watchAll(queue: Queue): Promise<void> {
     const { watchNamespaces } = this.#config;
     const namespaces = watchNamespaces.length === 0 ? [undefined] : watchNamespaces;
-    const enqueue = (object: KubernetesObject): void => {
+    const onEvent = async ({ object, change }: ResourceChange): Promise<void> =>
+      queue.add(keyOf(object), priorityOfApp(object, change));
+    const addOwner = (object: KubernetesObject, change: Change<KubernetesObject>): void => {
       const key = appKeyOf(object);
-      if (key !== undefined) add(key);
+      if (key !== undefined) queue.add(key, priorityOfOwned(object, change));
     };
-    const view = <T extends KubernetesObject>(kind: Kind<T>): View<T> =>
-      viewOf(
-        namespaces.map((namespace) =>
-          this.watch(kind, {
-            namespace,
-            labelSelector: OWNED_SELECTOR,
-            indexBy: appKeyOf,
-            // They tell whether `replicas` is still ours, before we let an autoscaler have it.
-            keepManagedFields: kind.plural === kinds.deployment.plural,
-            onChange: enqueue,
-          }),
-        ),
-      );
-    const owned = new Map<string, View<KubernetesObject>>();
-    for (const kind of ownedKinds) owned.set(kind.plural, view<KubernetesObject>(kind));
-    return {
-      apps: viewOf(
-        namespaces.map((namespace) =>
-          this.watch(aiappKind, { namespace, onChange: (app) => add(keyOf(app)) }),
-        ),
+    const watchOwned = <T extends KubernetesObject>(
+      kind: Kind<T>,
+      transform: (object: T) => T,
+    ): void => {
+      for (const namespace of namespaces) {
+        const labelSelector = OWNED_SELECTOR;
+        const settings = { namespace, labelSelector, indexBy: appKeyOf, transform };
+        this.watch(kind, { ...settings, onChange: addOwner });
+      }
+    };
+    for (const kind of ownedKinds) {
+      if (kind.plural === kinds.deployment.plural) watchOwned(kinds.deployment, projectDeployment);
+      else watchOwned<KubernetesObject>(kind, projectObject);
+    }
+    watchOwned(kinds.pod, projectPod);
+    const settings = { kind: KIND, transform: projectApp };
+    await Promise.all(
+      namespaces.map((namespace) =>
+        this.watchResource(GROUP, VERSION, PLURAL, onEvent, namespace, settings),
       ),
-      pods: view(kinds.pod),
-      of: <T extends KubernetesObject>(kind: Kind<T>) => {
-        const found = owned.get(kind.plural);
-        if (found === undefined) throw new TypeError(`${kind.plural} are not watched`);
-        // Filed under their kind above.
-        return found as View<T>;
-      },
-    };
+    );
   }
 
   #createSourceResolver(): ReturnType<typeof createSourceResolver> {
@@ -139,7 +143,7 @@ export class AIAppOperator extends OperatorFrame {
   }
 }
 
-/** Of several replicas one works; a short lease, for tests, is renewed as often in proportion. */
+/** Of several replicas one works; a short Lease, for tests, is renewed as often in proportion. */
 function electionOf(config: Config): NonNullable<FrameParts["election"]> {
   const { leaseSeconds } = config;
   return {

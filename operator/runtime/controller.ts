@@ -4,17 +4,18 @@ import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { createQueue, type Outcome, type Queue } from "./queue.ts";
 
-export interface Reconciler {
+export interface ControllerOptions {
+  /** The value of the labels `controller` and `name` in metrics. */
   readonly name: string;
   /** How many keys are worked on at once. */
   readonly workers: number;
-  /** Makes the world right for one key; reads it anew each time. Throwing brings it back with back-off. */
+  /** Reads the world around one key and changes it to what is desired. A key for which it throws comes back with back-off. */
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<Outcome>;
 }
 
-/** A queue whose work is to reconcile: not before `ready`, no more once the signal is aborted, counted and logged. */
-export function startReconciler(
-  { name, workers, reconcile }: Reconciler,
+/** A queue whose work is to reconcile, counted and logged: it begins after `ready` and ends with the signal. */
+export function startController(
+  { name: controller, workers, reconcile }: ControllerOptions,
   {
     clock,
     log,
@@ -28,8 +29,6 @@ export function startReconciler(
   },
   signal: AbortSignal,
 ): Queue {
-  const controller = name;
-
   async function work(key: string): Promise<Outcome> {
     await ready();
     const began = clock.now();
@@ -50,12 +49,12 @@ export function startReconciler(
   function onError(key: string, error: unknown): { retry: boolean; minimumMs?: number } {
     if (signal.aborted) return { retry: false };
     const { retry, minimumMs } = retryOf(error);
-    // Somebody was quicker: what they did is read next time.
+    // Another writer was faster: the next reconcile reads what it wrote.
     if (isOperatorError(error, "KUBE_CONFLICT"))
       log.debug({ controller, key, error }, "reconcile met a conflict");
     else log.warn({ controller, key, error, retry }, "reconcile failed");
     return { retry, minimumMs };
   }
 
-  return createQueue({ name, workers, clock, metrics, work, onError });
+  return createQueue({ name: controller, workers, clock, metrics, work, onError });
 }

@@ -5,14 +5,13 @@ import k8sOperator, {
 } from "@dot-i/k8s-operator";
 
 import { sleep, type Clock } from "../clock.ts";
-import { OperatorError } from "../errors.ts";
 import { createKube, type Kube } from "../kube/client.ts";
 import type { Kind, KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import { startReconciler, type Reconciler } from "./controller.ts";
-import { startInformer, type Change, type Informer } from "./informer.ts";
-import { keyOf, splitKey } from "./key.ts";
+import { startController, type ControllerOptions } from "./controller.ts";
+import type { Change, IndexerOptions } from "./indexer.ts";
+import { startInformer, type Informer } from "./informer.ts";
 import { lead, LEASE, type ElectionOptions, type Leadership } from "./leader.ts";
 import type { Queue } from "./queue.ts";
 
@@ -25,22 +24,33 @@ export interface FrameParts {
     Partial<Pick<ElectionOptions, "leaseSeconds" | "renewDeadlineSeconds" | "retrySeconds">>;
 }
 
-export interface WatchSettings<T extends KubernetesObject> {
+export interface WatchSettings<T extends KubernetesObject> extends Pick<
+  IndexerOptions<T>,
+  "transform" | "indexBy" | "onChange"
+> {
   readonly namespace?: string | undefined;
   readonly labelSelector?: string;
-  readonly indexBy?: (object: T) => string | undefined;
-  readonly keepManagedFields?: boolean;
-  readonly onChange: (object: T, change: Change<T>) => void;
+}
+
+/** An event of `watchResource`, with what the informer knows beside it. */
+export interface ResourceChange extends ResourceEvent {
+  readonly change: Change<KubernetesObject>;
+}
+
+export interface ResourceSettings {
+  /** Set on every object; the plural when not given. */
+  readonly kind?: string;
+  readonly transform?: (object: KubernetesObject) => KubernetesObject;
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
-/** Work that does not heed its signal is not waited for any longer; a pod's grace period is longer. */
+/** Work that ignores its signal is abandoned after this; a pod's grace period is longer. */
 const STOP_TIMEOUT_MS = 20_000;
 
 /**
- * `@dot-i/k8s-operator`'s Operator, with what it does badly replaced (docs/decisions/0001): its watch ends the process
- * when it fails and never lists again, its one queue has neither keys nor retries, its writes hide their errors, and
- * `stop` exits with 1. Subclasses fill `init`; `start` and `shutdown` are called once.
+ * `@dot-i/k8s-operator`'s Operator on our informer, queue and client (docs/decisions/0001): its watch ends the process
+ * when it fails and never lists again, its one queue has neither keys nor retries, and `stop` waits for nothing.
+ * Subclasses fill `init`; `start` and `shutdown` are called once.
  */
 export abstract class OperatorFrame extends k8sOperator.default {
   protected readonly kube: Kube;
@@ -50,7 +60,10 @@ export abstract class OperatorFrame extends k8sOperator.default {
   /** Aborted by `stop` and by the loss of the Lease: ends every watch and all work. */
   protected readonly running = new AbortController();
   readonly #election: FrameParts["election"];
-  readonly #informers: Informer<KubernetesObject>[] = [];
+  readonly #informers: {
+    readonly plural: string;
+    readonly informer: Informer<KubernetesObject>;
+  }[] = [];
   readonly #queues: Queue[] = [];
   #leadership: Leadership | undefined;
   #started = false;
@@ -85,11 +98,17 @@ export abstract class OperatorFrame extends k8sOperator.default {
         once: true,
       });
     }
-    await super.start();
+    try {
+      await super.start();
+    } catch (error) {
+      // Stopped before the caches were filled.
+      if (this.running.signal.aborted) return;
+      throw error;
+    }
     this.#started = true;
   }
 
-  /** Ends every watch, waits for the work under way, then gives the Lease back. */
+  /** Ends every watch, waits for the work in flight, then releases the Lease. */
   async shutdown(): Promise<void> {
     this.running.abort();
     const bound = new AbortController();
@@ -103,137 +122,84 @@ export abstract class OperatorFrame extends k8sOperator.default {
     await this.#leadership?.release();
   }
 
-  /** The frame's own way to end, which waits for nothing. */
+  /** The frame's own method, which returns before the shutdown is done. */
   override stop(): void {
     void this.shutdown();
   }
 
-  /** Whether this process does what it should: stands by, or works with every cache filled. */
+  /** Whether this process is ready: it stands by, or it leads and every cache holds its first list. */
   isReady(): boolean {
     if (this.running.signal.aborted) return false;
     if (this.#election !== undefined && this.#leadership === undefined) return true;
     return this.#started && this.isSynced();
   }
 
-  /** Whether every cache holds a first list. */
+  /** Whether every cache holds its first list. */
   isSynced(): boolean {
-    return this.#informers.length > 0 && this.#informers.every((informer) => informer.isSynced());
+    return (
+      this.#informers.length > 0 && this.#informers.every(({ informer }) => informer.isSynced())
+    );
   }
 
-  /** Lists and watches a kind; the returned informer is the cache. */
+  /** Lists and watches a kind; the returned informer is its cache. */
   protected watch<T extends KubernetesObject>(
     kind: Kind<T>,
     settings: WatchSettings<T>,
   ): Informer<T> {
     const { kube, clock, log } = this;
     const informer = startInformer({ kube, kind, clock, log, ...settings }, this.running.signal);
-    this.#informers.push(informer);
+    this.#informers.push({ plural: kind.plural, informer });
     return informer;
   }
 
-  /** A queue for reconciling; its work begins when every cache that was asked for by then holds its first list. */
-  protected reconciler(options: Reconciler): Queue {
+  /** The caches of a kind that is watched: one per call of `watch` or `watchResource`. */
+  protected informersOf<T extends KubernetesObject>({ plural }: Kind<T>): readonly Informer<T>[] {
+    const found = this.#informers.filter((one) => one.plural === plural);
+    if (found.length === 0) throw new TypeError(`${plural} are not watched`);
+    // Filed under the plural of their kind by `watch`.
+    return found.map(({ informer }) => informer as Informer<T>);
+  }
+
+  /** A controller's queue. Its work begins when every cache that is watched by then holds its first list. */
+  protected controller(options: ControllerOptions): Queue {
     const { clock, log, metrics } = this;
     const ready = (): Promise<unknown> =>
-      Promise.all(this.#informers.map((informer) => informer.synced));
-    const queue = startReconciler(options, { clock, log, metrics, ready }, this.running.signal);
+      Promise.all(this.#informers.map(({ informer }) => informer.synced));
+    const queue = startController(options, { clock, log, metrics, ready }, this.running.signal);
     this.#queues.push(queue);
     return queue;
   }
 
-  /** The frame's own entry, on our informer and queue: resolves when the first list is in; failed events come again. */
+  /**
+   * The frame's own entry, on our informer: lists, watches and lists again for as long as the operator runs; resolves when
+   * the first list is in. `onEvent` is called in the order of the events and not waited for: it adds a key to a
+   * controller's queue, which retries.
+   */
   protected override async watchResource(
     group: string,
     version: string,
     plural: string,
-    onEvent: (event: ResourceEvent) => Promise<void>,
+    onEvent: (event: ResourceChange) => Promise<void>,
     namespace?: string,
+    { kind = plural, transform }: ResourceSettings = {},
   ): Promise<void> {
     const apiVersion = group === "" ? version : `${group}/${version}`;
     const id = `${plural}.${apiVersion}`;
     const { Added, Modified, Deleted } = k8sOperator.ResourceEventType;
-    const told = new Set<string>();
-    const gone = new Map<string, KubernetesObject>();
-    const queue = this.reconciler({
-      name: id,
-      workers: 1,
-      reconcile: async (key) => {
-        const { namespace, name } = splitKey(key);
-        const present = informer.get(namespace, name);
-        const object = structuredClone(present ?? gone.get(key));
-        if (object === undefined) return { kind: "done" };
-        const type = present === undefined ? Deleted : told.has(key) ? Modified : Added;
-        await onEvent({ meta: metaOf(id, object), object, type });
-        gone.delete(key);
-        if (present === undefined) told.delete(key);
-        else told.add(key);
-        return { kind: "done" };
-      },
-    });
     const informer = this.watch<KubernetesObject>(
-      { apiVersion, kind: plural, plural },
+      { apiVersion, kind, plural },
       {
         namespace,
+        transform,
         onChange: (object, change) => {
-          if (change.gone) gone.set(keyOf(object), object);
-          queue.add(keyOf(object));
+          const type = change.gone ? Deleted : change.previous === undefined ? Added : Modified;
+          onEvent({ meta: metaOf(id, object), object, type, change }).catch((error: unknown) =>
+            this.log.error({ resource: id, error }, "handling an event failed"),
+          );
         },
       },
     );
     await informer.synced;
-  }
-
-  protected override getCustomResourceApiUri(
-    group: string,
-    version: string,
-    plural: string,
-    namespace?: string,
-  ): string {
-    const server = this.kubeConfig.getCurrentCluster()?.server ?? "";
-    const base = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
-    return `${server}${base}${namespace === undefined ? "" : `/namespaces/${namespace}`}/${plural}`;
-  }
-
-  protected override registerCustomResourceDefinition(): Promise<never> {
-    const message =
-      "CustomResourceDefinitions come with the chart: the operator may not write them";
-    return Promise.reject(new OperatorError("KUBE_FORBIDDEN", message));
-  }
-
-  protected override async setResourceStatus(
-    meta: ResourceMeta,
-    status: unknown,
-  ): Promise<ResourceMeta> {
-    const { name, namespace, resourceVersion } = meta;
-    const metadata = { name, resourceVersion, ...(namespace !== undefined && { namespace }) };
-    const body: KubernetesObject & { status: unknown } = { metadata, status };
-    const options = { subresource: "status" } as const;
-    const answer = await this.kube.replace(kindOf(meta), body, options, this.running.signal);
-    return metaOf(meta.id, answer);
-  }
-
-  protected override async patchResourceStatus(
-    meta: ResourceMeta,
-    status: unknown,
-  ): Promise<ResourceMeta> {
-    const { name, namespace, resourceVersion } = meta;
-    const patch = { metadata: { resourceVersion }, status };
-    const options = { subresource: "status" } as const;
-    const { kube, running } = this;
-    return metaOf(
-      meta.id,
-      await kube.patch(kindOf(meta), namespace, name, patch, options, running.signal),
-    );
-  }
-
-  protected override async setResourceFinalizers(
-    meta: ResourceMeta,
-    finalizers: string[],
-  ): Promise<void> {
-    const { name, namespace, resourceVersion } = meta;
-    // The whole list is replaced: of another version it might undo what others added.
-    const patch = { metadata: { finalizers, resourceVersion } };
-    await this.kube.patch(kindOf(meta), namespace, name, patch, {}, this.running.signal);
   }
 }
 
@@ -247,11 +213,6 @@ function metaOf(id: string, { apiVersion, kind, metadata }: KubernetesObject): R
     apiVersion: apiVersion ?? "",
     kind: kind ?? "",
   };
-}
-
-/** The frame's ids are `<plural>.<apiVersion>`. */
-function kindOf({ id, apiVersion, kind }: ResourceMeta): Kind {
-  return { apiVersion, kind, plural: id.slice(0, id.length - apiVersion.length - 1) };
 }
 
 function loggerOf(log: Logger): OperatorLogger {

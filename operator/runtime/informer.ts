@@ -1,11 +1,10 @@
 import { backoff, sleep, type Clock } from "../clock.ts";
 import { isOperatorError } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
-import type { Kind, KubernetesObject, WatchEvent } from "../kube/types.ts";
-import type { Logger } from "../log.ts";
-import { keyOf } from "./key.ts";
+import type { Kind, KubernetesObject } from "../kube/types.ts";
+import { Indexer, type IndexerOptions } from "./indexer.ts";
 
-/** A copy of a set of objects, kept current by list and watch. It may lag: whoever reads it must be harmless when it does. */
+/** A copy of a set of objects, kept current by list and watch. It may lag: a decision on a stale copy must be harmless. */
 export interface Informer<T extends KubernetesObject> {
   readonly get: (namespace: string, name: string) => T | undefined;
   readonly list: () => IterableIterator<T>;
@@ -16,35 +15,21 @@ export interface Informer<T extends KubernetesObject> {
   readonly isSynced: () => boolean;
 }
 
-export interface Change<T> {
-  /** The object as it was before; undefined when it is new. */
-  readonly previous: T | undefined;
-  /** Whether it is gone now. */
-  readonly gone: boolean;
-}
-
-export interface InformerOptions<T extends KubernetesObject> {
+export interface InformerOptions<T extends KubernetesObject> extends IndexerOptions<T> {
   readonly kube: Kube;
   readonly kind: Kind<T>;
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
-  /** Files objects under a value, for `indexed`. */
-  readonly indexBy?: (object: T) => string | undefined;
-  /** Who owns which field is half of an object's size: forgotten, unless somebody reads it. */
-  readonly keepManagedFields?: boolean;
-  /** Told of every change, after the cache has it, with the object as it is now, or as it last was when it is gone. */
-  readonly onChange: (object: T, change: Change<T>) => void;
   readonly clock: Clock;
-  readonly log: Logger;
-  /** The server ends a watch after this, and the next one goes on where it ended. */
+  /** The server ends a watch after this, and the next one continues where it ended. */
   readonly watchSeconds?: number;
-  /** A watch on which nothing comes for so long is taken for dead and opened anew. */
+  /** A watch without any event or bookmark for this long is a dead connection and is opened again. */
   readonly silenceMs?: number;
 }
 
 const WATCH_SECONDS = 290;
 const BACKOFF = { baseMs: 500, maxMs: 30_000 } as const;
-/** A watch that lived this long was a good one: the next failure is a first one again. */
+/** A watch that lasted this long resets the back-off. */
 const HEALTHY_MS = 10_000;
 
 /** Lists and watches until the signal is aborted. */
@@ -54,18 +39,18 @@ export function startInformer<T extends KubernetesObject>(
 ): Informer<T> {
   const { kube, kind, namespace, labelSelector, clock, log } = options;
   const { watchSeconds = WATCH_SECONDS, silenceMs } = options;
-  const cache = createCache(options);
-  /** Where to go on watching; undefined when a list is needed. */
+  const indexer = new Indexer(options);
+  /** The resourceVersion to watch from; undefined when a list is needed. */
   let position: string | undefined;
-  let done = false;
+  let hasList = false;
   const synced = Promise.withResolvers<void>();
-  // Whoever does not wait for it need not handle it.
+  // A caller that does not wait for it need not handle its rejection.
   synced.promise.catch(() => {});
 
   async function list(): Promise<string> {
     const { items, resourceVersion } = await kube.list(kind, { namespace, labelSelector }, signal);
-    cache.replace(items);
-    done = true;
+    indexer.replace(items);
+    hasList = true;
     synced.resolve();
     return resourceVersion;
   }
@@ -84,7 +69,7 @@ export function startInformer<T extends KubernetesObject>(
     );
     for await (const event of events) {
       if (signal.aborted) return;
-      if (event.type !== "BOOKMARK") cache.take(event);
+      if (event.type !== "BOOKMARK") indexer.take(event);
       position = event.object.metadata?.resourceVersion ?? position;
     }
   }
@@ -96,7 +81,7 @@ export function startInformer<T extends KubernetesObject>(
       try {
         position ??= await list();
         await watch(position);
-        // It ended as it should; at once, though, is no way to end.
+        // The server ended it as it should, unless it did so at once.
         if (clock.now() - began >= HEALTHY_MS) {
           failures = 0;
           continue;
@@ -104,7 +89,7 @@ export function startInformer<T extends KubernetesObject>(
       } catch (error) {
         if (signal.aborted) break;
         if (clock.now() - began >= HEALTHY_MS) failures = 0;
-        // A dead connection loses nothing: only what the server has forgotten must be listed again.
+        // After a dead connection the watch continues; a list is needed only where the server has compacted its history.
         if (!isOperatorError(error, "KUBE_UNAVAILABLE", "KUBE_TIMEOUT", "KUBE_THROTTLED")) {
           position = undefined;
         }
@@ -120,92 +105,10 @@ export function startInformer<T extends KubernetesObject>(
 
   void run();
   return {
-    get: (namespace, name) => cache.objects.get(`${namespace}/${name}`),
-    list: () => cache.objects.values(),
-    indexed: cache.indexed,
+    get: (namespace, name) => indexer.get(namespace, name),
+    list: () => indexer.list(),
+    indexed: (value) => indexer.indexed(value),
     synced: synced.promise,
-    isSynced: () => done,
-  };
-}
-
-interface Cache<T> {
-  readonly objects: ReadonlyMap<string, T>;
-  readonly indexed: (value: string) => readonly T[];
-  /** What a list gave is all that there is. */
-  readonly replace: (items: readonly T[]) => void;
-  readonly take: (event: WatchEvent<T>) => void;
-}
-
-function slim<T extends KubernetesObject>(object: T): T {
-  if (object.metadata?.managedFields === undefined) return object;
-  const { managedFields: _, ...metadata } = object.metadata;
-  return { ...object, metadata };
-}
-
-function createCache<T extends KubernetesObject>({
-  kind,
-  indexBy,
-  keepManagedFields = false,
-  onChange,
-  log,
-}: InformerOptions<T>): Cache<T> {
-  const objects = new Map<string, T>();
-  const index = new Map<string, Set<string>>();
-
-  function notify(object: T, change: Change<T>): void {
-    try {
-      onChange(object, change);
-    } catch (error) {
-      // The top of a callback: what a listener does wrong must not end the watch.
-      log.error({ kind: kind.kind, error }, "handling a change failed");
-    }
-  }
-
-  function unindex(key: string, object: T): void {
-    const value = indexBy?.(object);
-    if (value === undefined) return;
-    const keys = index.get(value);
-    keys?.delete(key);
-    if (keys?.size === 0) index.delete(value);
-  }
-
-  function put(raw: T): void {
-    const object = keepManagedFields ? raw : slim(raw);
-    const key = keyOf(object);
-    const previous = objects.get(key);
-    if (previous !== undefined) unindex(key, previous);
-    objects.set(key, object);
-    const value = indexBy?.(object);
-    if (value !== undefined) index.set(value, (index.get(value) ?? new Set()).add(key));
-    if (previous?.metadata?.resourceVersion !== object.metadata?.resourceVersion) {
-      notify(object, { previous, gone: false });
-    }
-  }
-
-  function remove(object: T): void {
-    const key = keyOf(object);
-    const previous = objects.get(key);
-    if (previous === undefined) return;
-    unindex(key, previous);
-    objects.delete(key);
-    notify(previous, { previous, gone: true });
-  }
-
-  return {
-    objects,
-    indexed: (value) =>
-      [...(index.get(value) ?? [])].flatMap((key) => {
-        const object = objects.get(key);
-        return object === undefined ? [] : [object];
-      }),
-    replace(items) {
-      const present = new Set(items.map(keyOf));
-      for (const [key, object] of objects) if (!present.has(key)) remove(object);
-      for (const item of items) put(item);
-    },
-    take({ type, object }) {
-      if (type === "DELETED") remove(object);
-      else put(object);
-    },
+    isSynced: () => hasList,
   };
 }

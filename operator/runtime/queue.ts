@@ -1,24 +1,30 @@
 import { backoff, type Clock } from "../clock.ts";
 import type { Metrics } from "../metrics.ts";
+import { higher, PendingKeys, type Priority } from "./pending.ts";
 
 /**
- * A keyed queue: a key waits at most once, is worked on by one worker at a time, and a key added meanwhile is worked on
- * again after. Failures come back with back-off. Work on a key answers every wish for it that was made before the work
- * began, so that it is bounded by the number of distinct keys.
+ * A keyed work queue: a key waits at most once, is worked on by one worker at a time, and a key added meanwhile is worked
+ * on again after. Failures come back with back-off. Work on a key covers every add that was made before the work began,
+ * so that the queue is bounded by the number of distinct keys.
  */
 export interface Queue {
-  /** Work on the key as soon as a worker is free. */
-  readonly add: (key: string) => void;
-  /** Work on the key in a while; of several wishes for one key the earliest counts. */
-  readonly addAfter: (key: string, ms: number) => void;
-  /** Take no more work; resolves when the work under way is done. */
+  /** Work on the key as soon as a worker is free. A key that waits is raised to a higher priority, never lowered. */
+  readonly add: (key: string, priority: Priority) => void;
+  /** Add the key after `ms`; of several times for one key the earliest counts. */
+  readonly addAfter: (key: string, ms: number, priority: Priority) => void;
+  /** Take no more work; resolves when the work in flight is done. */
   readonly close: () => Promise<void>;
 }
 
 /** How the work on a key ended: come back later, or only when something happens. */
 export type Outcome =
   | { readonly kind: "done" }
-  | { readonly kind: "requeue"; readonly afterMs: number };
+  | {
+      readonly kind: "requeue";
+      readonly afterMs: number;
+      /** `background` when not given: a periodic resync. */
+      readonly priority?: Priority;
+    };
 
 export interface QueueOptions {
   readonly name: string;
@@ -26,7 +32,7 @@ export interface QueueOptions {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly work: (key: string) => Promise<Outcome>;
-  /** Told of each failure; says whether the key comes back, and how soon at the earliest. */
+  /** Called on each failure; returns whether the key comes back, and how soon at the earliest. */
   readonly onError: (
     key: string,
     error: unknown,
@@ -35,13 +41,18 @@ export interface QueueOptions {
 
 export const BACKOFF = { baseMs: 750, maxMs: 15 * 60_000 } as const;
 
+interface Timer {
+  readonly at: number;
+  readonly cancel: () => void;
+}
+
 export function createQueue({ name, workers, clock, metrics, work, onError }: QueueOptions): Queue {
-  /** Keys that wait, with the time at which they came; Map keeps their order. */
-  const waiting = new Map<string, number>();
+  const pending = new PendingKeys();
   /** Keys that are worked on, with the time at which that began. */
   const active = new Map<string, number>();
-  const again = new Set<string>();
-  const timers = new Map<string, { readonly at: number; readonly cancel: () => void }>();
+  /** Keys that were added while they are worked on. */
+  const again = new Map<string, Priority>();
+  const timers = new Map<string, Timer>();
   const failures = new Map<string, number>();
   const closers: (() => void)[] = [];
   let closed = false;
@@ -53,27 +64,31 @@ export function createQueue({ name, workers, clock, metrics, work, onError }: Qu
       running.reduce((sum, seconds) => sum + seconds, 0),
     );
     metrics.queueLongestSeconds.set({ name }, Math.max(0, ...running));
+    for (const [priority, { size, oldest = clock.now() }] of pending.summarize()) {
+      metrics.queuePending.set({ name, priority }, size);
+      metrics.queueOldestSeconds.set({ name, priority }, (clock.now() - oldest) / 1000);
+    }
   });
 
-  function add(key: string): void {
+  function add(key: string, priority: Priority): void {
     if (closed) return;
     clearTimer(key);
     metrics.queueAdds.inc({ name });
     if (active.has(key)) {
-      again.add(key);
+      again.set(key, higher(again.get(key) ?? priority, priority));
       return;
     }
-    if (!waiting.has(key)) waiting.set(key, clock.now());
+    pending.add(key, priority, clock.now());
     pump();
   }
 
-  function addAfter(key: string, ms: number): void {
-    if (closed || waiting.has(key) || again.has(key)) return;
+  function addAfter(key: string, ms: number, priority: Priority): void {
+    if (closed || pending.has(key) || again.has(key)) return;
     const at = clock.now() + ms;
     const present = timers.get(key);
     if (present !== undefined && present.at <= at) return;
     clearTimer(key);
-    timers.set(key, { at, cancel: clock.after(ms, () => add(key)) });
+    timers.set(key, { at, cancel: clock.after(ms, () => add(key, priority)) });
   }
 
   function clearTimer(key: string): void {
@@ -82,14 +97,15 @@ export function createQueue({ name, workers, clock, metrics, work, onError }: Qu
   }
 
   function pump(): void {
-    for (const [key, since] of waiting) {
-      if (closed || active.size >= workers) break;
-      waiting.delete(key);
+    while (active.size < workers) {
+      const next = closed ? undefined : pending.take();
+      if (next === undefined) break;
+      const { key, since } = next;
       active.set(key, clock.now());
       metrics.queueWaitSeconds.observe({ name }, (clock.now() - since) / 1000);
       void run(key);
     }
-    metrics.queueDepth.set({ name }, waiting.size);
+    metrics.queueDepth.set({ name }, pending.size);
     if (closed && active.size === 0) for (const resolve of closers.splice(0)) resolve();
   }
 
@@ -98,7 +114,9 @@ export function createQueue({ name, workers, clock, metrics, work, onError }: Qu
     try {
       const outcome = await work(key);
       failures.delete(key);
-      if (outcome.kind === "requeue") addAfter(key, outcome.afterMs);
+      if (outcome.kind === "requeue") {
+        addAfter(key, outcome.afterMs, outcome.priority ?? "background");
+      }
     } catch (error) {
       const { retry, minimumMs = 0 } = onError(key, error);
       if (retry) {
@@ -108,6 +126,7 @@ export function createQueue({ name, workers, clock, metrics, work, onError }: Qu
         addAfter(
           key,
           Math.max(minimumMs, backoff(count, BACKOFF.baseMs, BACKOFF.maxMs, clock.random)),
+          "retry",
         );
       } else {
         failures.delete(key);
@@ -115,7 +134,9 @@ export function createQueue({ name, workers, clock, metrics, work, onError }: Qu
     } finally {
       metrics.queueWorkSeconds.observe({ name }, (clock.now() - began) / 1000);
       active.delete(key);
-      if (again.delete(key) && !closed) waiting.set(key, clock.now());
+      const priority = again.get(key);
+      again.delete(key);
+      if (priority !== undefined && !closed) pending.add(key, priority, clock.now());
       pump();
     }
   }
@@ -127,7 +148,7 @@ export function createQueue({ name, workers, clock, metrics, work, onError }: Qu
       closed = true;
       for (const { cancel } of timers.values()) cancel();
       timers.clear();
-      waiting.clear();
+      pending.clear();
       again.clear();
       return new Promise<void>((resolve) => {
         closers.push(resolve);

@@ -12,6 +12,7 @@ import {
 import { createLogger } from "../../operator/log.ts";
 import { createMetrics } from "../../operator/metrics.ts";
 import { OperatorFrame } from "../../operator/runtime/frame.ts";
+import { keyOf } from "../../operator/runtime/key.ts";
 import { startInformer, type Informer } from "../../operator/runtime/informer.ts";
 import { lead } from "../../operator/runtime/leader.ts";
 import { eventually } from "../cluster/process.ts";
@@ -58,7 +59,7 @@ const write = (name: string, value: string): Promise<string> =>
 describe("an informer", () => {
   const stop = new AbortController();
   let informer: Informer<KubernetesObject & { data?: Record<string, string> }>;
-  const told: string[] = [];
+  const changes: string[] = [];
   const valueOf = (name: string): string | undefined =>
     informer.get("default", name)?.data?.["value"];
 
@@ -70,7 +71,7 @@ describe("an informer", () => {
         kind: configMap,
         namespace: "default",
         labelSelector: "test=informer",
-        onChange: ({ metadata }, { gone }) => told.push(`${gone ? "-" : "+"}${metadata?.name}`),
+        onChange: ({ metadata }, { gone }) => changes.push(`${gone ? "-" : "+"}${metadata?.name}`),
         clock: systemClock,
         log,
         silenceMs: 3000,
@@ -87,7 +88,7 @@ describe("an informer", () => {
     await eventually("the new object", 10_000, async () => valueOf("later") === "1");
     await server.kubectl(["delete", "configmap", "later"]);
     await eventually("its end", 10_000, async () => valueOf("later") === undefined);
-    expect(told).toEqual(["+before", "+later", "-later"]);
+    expect(changes).toEqual(["+before", "+later", "-later"]);
   });
 
   it("goes on when its connection is cut", async () => {
@@ -95,7 +96,7 @@ describe("an informer", () => {
     await write("before", "2");
     proxy.become("pass");
     await eventually("what was missed", 20_000, async () => valueOf("before") === "2");
-    expect(told.at(-1)).toBe("+before");
+    expect(changes.at(-1)).toBe("+before");
   });
 
   it("notices a watch that has fallen silent, and catches up", async () => {
@@ -103,7 +104,7 @@ describe("an informer", () => {
     await write("before", "3");
     // The back-off goes on from where the cut connections left it: half a minute at most.
     await eventually("what was missed", 60_000, async () => valueOf("before") === "3");
-    expect(told.at(-1)).toBe("+before");
+    expect(changes.at(-1)).toBe("+before");
   });
 
   it("goes on when the API server was away", async () => {
@@ -111,12 +112,12 @@ describe("an informer", () => {
     await server.resume();
     await write("before", "4");
     await eventually("what was missed", 60_000, async () => valueOf("before") === "4");
-    expect(told.at(-1)).toBe("+before");
+    expect(changes.at(-1)).toBe("+before");
   });
 });
 
 describe("an object that does not fit its schema", () => {
-  it("is told apart from an API server in trouble, which answers 500 as well", async () => {
+  it("is distinguished from an API server that fails, which answers 500 as well", async () => {
     const kube = await kubeVia(server.port);
     const metadata = { namespace: "default", name: "misspelt" };
     const spec: unknown = { template: { spec: { contaners: [] } } };
@@ -201,18 +202,27 @@ describe("the frame", () => {
     failures = 0;
 
     protected override async init(): Promise<void> {
-      await this.watchResource(
-        "",
-        "v1",
-        "configmaps",
-        async ({ type, meta }) => {
-          if (!meta.name.startsWith("frame")) return;
+      const events = new Map<string, string>();
+      const queue = this.controller({
+        name: "watcher",
+        workers: 1,
+        reconcile: async (key) => {
           if (this.failures > 0) {
             this.failures -= 1;
             throw new Error("not this time");
           }
-          this.seen.push(`${meta.name} ${type}`);
-          await Promise.resolve();
+          this.seen.push(events.get(key) ?? "");
+          return { kind: "done" };
+        },
+      });
+      await this.watchResource(
+        "",
+        "v1",
+        "configmaps",
+        async ({ type, meta, object }) => {
+          if (!meta.name.startsWith("frame")) return;
+          events.set(keyOf(object), `${meta.name} ${type}`);
+          queue.add(keyOf(object), "default");
         },
         "default",
       );
