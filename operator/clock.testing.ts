@@ -2,12 +2,12 @@ import { setImmediate } from "node:timers/promises";
 
 import type { Clock } from "./clock.ts";
 
-/** A clock that stands still until a test moves it on. */
+/** A clock that stands still until a test advances it. */
 export class ManualClock implements Clock {
   #now: number;
   #count = 0;
   readonly #timers = new Map<number, { readonly at: number; readonly callback: () => void }>();
-  /** In the middle: what it is a jitter of is not moved. */
+  /** The result of `random`: in the middle, so that jitter is zero. */
   chance = 0.5;
 
   constructor(now = Date.parse("2026-03-01T08:00:00Z")) {
@@ -27,7 +27,7 @@ export class ManualClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Moves on, timer by timer; what only waits for promises has gone on before the next one. */
+  /** Advances timer by timer; promises that are settled by one continue before the next fires. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     await setImmediate();

@@ -16,7 +16,7 @@ const list = (fallback: string) =>
         .filter(Boolean),
     );
 
-/** Azure tokens go to hosts that end so: without the dot, evilazurecr.io would be one. */
+/** Azure tokens go to hosts with these suffixes only. Without the dot, evilazurecr.io would match. */
 const suffixes = (fallback: string) =>
   list(fallback).refine((all) => all.every((suffix) => suffix.startsWith(".")), {
     error: "each suffix must begin with a dot, such as .azurecr.io",
@@ -29,7 +29,7 @@ const Environment = z.object({
   OPERATOR_IMAGE: z.string().min(1),
   POD_NAME: z.string().min(1).default("aiapp-operator"),
   POD_NAMESPACE: z.string().min(1).default("default"),
-  /** Empty: all. */
+  /** Empty: all namespaces. */
   WATCH_NAMESPACES: list(""),
   LEADER_ELECTION: z.stringbool().default(true),
   LEASE_SECONDS: z.coerce.number().int().min(2).max(600).default(35),
@@ -68,7 +68,7 @@ export interface Config {
   readonly caBundle: string | undefined;
 }
 
-/** @throws CONFIG_INVALID naming each variable that is wrong */
+/** @throws CONFIG_INVALID naming each invalid variable */
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const parsed = Environment.safeParse(environment);
   if (!parsed.success) throw new OperatorError("CONFIG_INVALID", z.prettifyError(parsed.error));

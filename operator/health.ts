@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
 
 export interface HealthServers {
-  /** Bound ports, for when 0 was asked for. */
+  /** Bound ports: the operating system chose them where 0 was configured. */
   readonly healthPort: number;
   readonly metricsPort: number;
   readonly close: () => Promise<void>;
@@ -39,7 +39,9 @@ export async function startHealthServers(options: {
     };
     const check = checks[request.url ?? ""];
     response.statusCode = check === undefined ? 404 : check() ? 200 : 503;
-    response.end(response.statusCode === 200 ? "ok" : "no");
+    response.end(
+      response.statusCode === 200 ? "ok" : response.statusCode === 404 ? "not found" : "not ready",
+    );
   });
   const metrics = createServer((request, response) => {
     if (request.url !== "/metrics") {
@@ -47,10 +49,16 @@ export async function startHealthServers(options: {
       response.end();
       return;
     }
-    void options.registry.metrics().then((text) => {
-      response.setHeader("content-type", options.registry.contentType);
-      response.end(text);
-    });
+    options.registry.metrics().then(
+      (text) => {
+        response.setHeader("content-type", options.registry.contentType);
+        response.end(text);
+      },
+      () => {
+        response.statusCode = 500;
+        response.end("the metrics could not be collected");
+      },
+    );
   });
   const [healthPort, metricsPort] = await Promise.all([
     listen(health, options.healthPort),

@@ -6,7 +6,7 @@ import { startHealthServers } from "./health.ts";
 import { createLogger } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 
-/** Exit codes: 0 stopped as asked, 1 could not start, 2 lost the lease (the kubelet starts us again). */
+/** Exit codes: 0 stopped by a signal, 1 could not start, 2 lost the Lease (the kubelet restarts the container). */
 async function main(): Promise<number> {
   const config = readConfig(process.env);
   const log = createLogger(config.logLevel);
@@ -20,12 +20,12 @@ async function main(): Promise<number> {
     isReady: () => operator.isReady(),
   });
   const ended = Promise.withResolvers<number>();
-  const asked = (): void => {
+  const onSignal = (): void => {
     log.info("stopping");
     ended.resolve(0);
   };
-  process.once("SIGTERM", asked);
-  process.once("SIGINT", asked);
+  process.once("SIGTERM", onSignal);
+  process.once("SIGINT", onSignal);
   operator.ended.addEventListener("abort", () => ended.resolve(2), { once: true });
   log.info({ namespaces: config.watchNamespaces, image: config.operatorImage }, "starting");
   await Promise.race([operator.start(), ended.promise]);

@@ -13,7 +13,7 @@ export interface ElectionOptions {
   readonly identity: string;
   /** A Lease that has not been renewed for this long may be taken over. */
   readonly leaseSeconds: number;
-  /** Give up leading when no renewal has worked for this long; less than `leaseSeconds`, so that never two lead. */
+  /** Stop leading when no renewal has succeeded for this long; less than `leaseSeconds`, so that two never lead. */
   readonly renewDeadlineSeconds: number;
   readonly retrySeconds: number;
   readonly clock: Clock;
@@ -24,9 +24,9 @@ export interface ElectionOptions {
 export const LEASE = { leaseSeconds: 35, renewDeadlineSeconds: 30, retrySeconds: 5 } as const;
 
 export interface Leadership {
-  /** Aborted when leading is over: lost, given up, or the signal that `lead` was given. */
+  /** Aborted when leadership ends: lost, released, or the signal given to `lead`. */
   readonly signal: AbortSignal;
-  /** Gives the Lease back, so that the next one need not wait for it to expire. Only when no work is under way. */
+  /** Releases the Lease, so that the next leader need not wait for it to expire. Only when no work is in flight. */
   readonly release: () => Promise<void>;
 }
 
@@ -43,11 +43,11 @@ export async function lead(
   const jittered = (): number => retryMs * (0.9 + 0.2 * clock.random());
 
   metrics?.leader.set({ name }, 0);
-  let askedAt = clock.now();
+  let requestedAt = clock.now();
   while ((await attempt(signal)) !== "held") {
     await sleep(clock, jittered(), signal);
     if (signal.aborted) return undefined;
-    askedAt = clock.now();
+    requestedAt = clock.now();
   }
   log.info({ lease: name, identity }, "leading");
   metrics?.leader.set({ name }, 1);
@@ -56,16 +56,16 @@ export async function lead(
   const stop = AbortSignal.any([signal, over.signal]);
   stop.addEventListener("abort", () => metrics?.leader.set({ name }, 0), { once: true });
 
-  /** Counted from before the request was sent: the others count from after it was answered. */
+  /** Counted from before the request was sent: other candidates count from after its response. */
   let cancelDeadline = (): void => {};
-  function renewed(askedAt: number): void {
+  function renewed(requestedAt: number): void {
     cancelDeadline();
-    const left = askedAt + options.renewDeadlineSeconds * 1000 - clock.now();
-    cancelDeadline = clock.after(left, () => lose("the lease could not be renewed in time"));
+    const leftMs = requestedAt + options.renewDeadlineSeconds * 1000 - clock.now();
+    cancelDeadline = clock.after(leftMs, () => lose("the Lease could not be renewed in time"));
   }
   function lose(reason: string): void {
     if (stop.aborted) return;
-    log.error({ lease: name, identity, reason }, "leading no more");
+    log.error({ lease: name, identity, reason }, "lost leadership");
     over.abort();
   }
 
@@ -73,14 +73,14 @@ export async function lead(
     while (!stop.aborted) {
       await sleep(clock, retryMs, stop);
       if (stop.aborted) break;
-      const askedAt = clock.now();
+      const requestedAt = clock.now();
       const result = await attempt(stop);
-      if (result === "held") renewed(askedAt);
-      else if (result === "other") lose("somebody else holds the lease");
+      if (result === "held") renewed(requestedAt);
+      else if (result === "other") lose("another process holds the Lease");
     }
     cancelDeadline();
   }
-  renewed(askedAt);
+  renewed(requestedAt);
   const renewing = renew();
 
   return {
@@ -88,31 +88,33 @@ export async function lead(
     release: async () => {
       over.abort();
       await renewing;
-      await giveBack(options);
+      await releaseLease(options);
     },
   };
 }
 
-/** One try to get or renew the Lease. */
+/** One attempt to acquire or renew the Lease. */
 function createCandidate(options: ElectionOptions): (signal: AbortSignal) => Promise<Attempt> {
   const { kube, namespace, name, identity, clock, log } = options;
   /**
-   * Expiry is judged by how long we have seen nothing new, not by the holder's clock; and by a timer, so that our own
-   * clock may be set, too.
+   * Expiry is judged by how long this process has observed the same version, not by the holder's clock; and by a timer,
+   * so that setting this machine's clock changes nothing.
    */
-  let seen: { readonly version: string; expired: boolean; readonly cancel: () => void } | undefined;
+  let observed:
+    | { readonly version: string; expired: boolean; readonly cancel: () => void }
+    | undefined;
 
-  function look(lease: V1Lease): boolean {
+  function isExpired(lease: V1Lease): boolean {
     const version = lease.metadata?.resourceVersion ?? "";
-    if (seen?.version !== version) {
-      seen?.cancel();
+    if (observed?.version !== version) {
+      observed?.cancel();
       const ms = (lease.spec?.leaseDurationSeconds ?? options.leaseSeconds) * 1000;
       const cancel = clock.after(ms, () => {
-        if (seen?.version === version) seen.expired = true;
+        if (observed?.version === version) observed.expired = true;
       });
-      seen = { version, expired: false, cancel };
+      observed = { version, expired: false, cancel };
     }
-    return seen.expired;
+    return observed.expired;
   }
 
   async function attempt(signal: AbortSignal): Promise<Attempt> {
@@ -122,7 +124,7 @@ function createCandidate(options: ElectionOptions): (signal: AbortSignal) => Pro
       return "held";
     }
     const holder = present.spec?.holderIdentity ?? "";
-    if (holder !== "" && holder !== identity && !look(present)) return "other";
+    if (holder !== "" && holder !== identity && !isExpired(present)) return "other";
     // The resourceVersion makes this a compare-and-swap.
     await kube.replace(kinds.lease, leaseOf(options, present), {}, signal);
     return "held";
@@ -134,35 +136,35 @@ function createCandidate(options: ElectionOptions): (signal: AbortSignal) => Pro
       return await attempt(AbortSignal.any([signal, timeout]));
     } catch (error) {
       if (!signal.aborted && !isOperatorError(error, "KUBE_CONFLICT")) {
-        log.warn({ lease: name, error }, "could not reach the lease");
+        log.warn({ lease: name, error }, "could not read or write the Lease");
       }
       return "failed";
     }
   };
 }
 
-/** MicroTime, as the API wants it. */
+/** MicroTime of the Kubernetes API. */
 function microTime(ms: number): string {
   return new Date(ms).toISOString().replace("Z", "000Z");
 }
 
 function leaseOf(options: ElectionOptions, present: V1Lease | undefined): V1Lease {
   const { namespace, name, identity, clock } = options;
-  const mine = present?.spec?.holderIdentity === identity;
+  const isHolder = present?.spec?.holderIdentity === identity;
   const now = microTime(clock.now());
   // The API takes times as strings; the client's types want Date objects of its own serialiser.
   const spec: Record<string, unknown> = {
     holderIdentity: identity,
     leaseDurationSeconds: options.leaseSeconds,
-    acquireTime: mine ? present.spec?.acquireTime : now,
+    acquireTime: isHolder ? present.spec?.acquireTime : now,
     renewTime: now,
     leaseTransitions:
-      (present?.spec?.leaseTransitions ?? 0) + (mine || present === undefined ? 0 : 1),
+      (present?.spec?.leaseTransitions ?? 0) + (isHolder || present === undefined ? 0 : 1),
   };
   return { ...present, metadata: { ...present?.metadata, namespace, name }, spec };
 }
 
-async function giveBack(options: ElectionOptions): Promise<void> {
+async function releaseLease(options: ElectionOptions): Promise<void> {
   const { kube, namespace, name, identity, log } = options;
   const bounded = AbortSignal.timeout(options.retrySeconds * 1000);
   try {
@@ -174,6 +176,6 @@ async function giveBack(options: ElectionOptions): Promise<void> {
     };
     await kube.replace(kinds.lease, released, {}, bounded);
   } catch (error) {
-    log.warn({ lease: name, error }, "could not release the lease, it will expire");
+    log.warn({ lease: name, error }, "could not release the Lease: it will expire");
   }
 }

@@ -8,7 +8,11 @@ import { createLogger } from "../log.ts";
 import { createRecorder, type EventNote } from "./recorder.ts";
 
 const MINUTE = 60_000;
-const NOTE: EventNote = { type: "Normal", reason: "Released", message: "release 1 is out" };
+const NOTE: EventNote = {
+  type: "Normal",
+  reason: "Released",
+  message: "release 1 is fully rolled out",
+};
 const SIGNAL = new AbortController().signal;
 
 function app(name = "cats"): KubernetesObject {
@@ -63,7 +67,7 @@ class World {
 }
 
 describe("an event", () => {
-  it("says what, about whom, when and by whom", async () => {
+  it("names the object, the reason, the time and the component", async () => {
     const world = new World();
     await world.record();
     const [[name, event] = ["", undefined]] = world.events;
@@ -99,7 +103,7 @@ describe("an event", () => {
     expect(event?.firstTimestamp).toBe("2026-03-01T08:00:00Z");
   });
 
-  it("is written anew when it comes back after longer", async () => {
+  it("is created again when it repeats after that", async () => {
     const world = new World();
     await world.record();
     await world.clock.advance(11 * MINUTE);
@@ -107,7 +111,7 @@ describe("an event", () => {
     expect(world.counts).toEqual([1, 1]);
   });
 
-  it("is written anew when it was removed meanwhile", async () => {
+  it("is created again when it was deleted in between", async () => {
     const world = new World();
     await world.record();
     world.events.clear();
@@ -118,7 +122,7 @@ describe("an event", () => {
   it("is one of its own for another message, reason, type or object", async () => {
     const world = new World();
     await world.record();
-    await world.record({ message: "release 2 is out" });
+    await world.record({ message: "release 2 is fully rolled out" });
     await world.record({ reason: "RollingOut" });
     await world.record({ type: "Warning" });
     await world.record({}, app("dogs"));
@@ -138,7 +142,7 @@ describe("an event", () => {
 });
 
 describe("too many events", () => {
-  it("about one object are left out, then let through again slowly", async () => {
+  it("about one object are dropped, then written again at a slow rate", async () => {
     const world = new World();
     for (let number = 0; number < 40; number += 1) await world.record({ message: `${number}` });
     expect(world.events.size).toBe(25);
@@ -147,14 +151,14 @@ describe("too many events", () => {
     expect(world.events.size).toBe(27);
   });
 
-  it("leave those about others alone", async () => {
+  it("do not affect events about other objects", async () => {
     const world = new World();
     for (let number = 0; number < 40; number += 1) await world.record({ message: `${number}` });
     await world.record({}, app("dogs"));
     expect(world.events.size).toBe(26);
   });
 
-  it("are not remembered for ever: the oldest are forgotten first", async () => {
+  it("are remembered within a bound: the oldest are evicted first", async () => {
     const world = new World();
     for (let number = 0; number < 1100; number += 1) await world.record({}, app(`app-${number}`));
     await world.record({}, app("app-0"));
@@ -169,7 +173,7 @@ describe("too many events", () => {
 });
 
 describe("an API server that fails", () => {
-  it("costs the event, and nothing else", async () => {
+  it("loses the event, and nothing else", async () => {
     const world = new World();
     world.failure = new OperatorError("KUBE_UNAVAILABLE", "does not answer");
     await world.record();
@@ -180,7 +184,7 @@ describe("an API server that fails", () => {
     expect(world.counts).toEqual([1]);
   });
 
-  it("is asked once for each event", async () => {
+  it("is called once for each event", async () => {
     const world = new World();
     await world.record();
     world.failure = new OperatorError("KUBE_FORBIDDEN", "not allowed");

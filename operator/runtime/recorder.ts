@@ -4,7 +4,7 @@ import type { Kube } from "../kube/client.ts";
 import { kinds, type Kind, type KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 
-/** Something that people should hear of, as `kubectl describe` shows it. */
+/** What an Event says, as `kubectl describe` shows it. */
 export interface EventNote {
   readonly type: "Normal" | "Warning";
   readonly reason: string;
@@ -12,7 +12,7 @@ export interface EventNote {
 }
 
 export interface Recorder {
-  /** Never fails and never waits long: an event that cannot be written is lost, the work goes on. */
+  /** Never rejects and waits at most a few seconds: an event that cannot be written is dropped. */
   readonly record: (about: KubernetesObject, note: EventNote, signal: AbortSignal) => Promise<void>;
 }
 
@@ -24,15 +24,15 @@ export interface RecorderOptions {
   readonly log: Logger;
 }
 
-/** Objects and notes of which something is remembered; the oldest are forgotten first. */
+/** How many objects and notes are remembered; the oldest are evicted first. */
 const MAX_REMEMBERED = 1000;
 const WINDOW_MS = 10 * 60_000;
 const MAX_MESSAGE = 1024;
 const TIMEOUT_MS = 5000;
-/** So many events at once about one object, then one in so long: the Events of a cluster share one store. */
+/** Events about one object: a burst, then one per refill. All Events of a cluster share one store. */
 const BURST = 25;
 const REFILL_MS = 60_000;
-/** Names end with a dot, the time and a random number. */
+/** Leaves room for what an Event's name ends with: a dot, the time and a random number. */
 const MAX_NAME = 253 - 32;
 
 /** The same note about the same object within ten minutes is counted, not written again. */
@@ -41,7 +41,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
   const written = new Map<string, { readonly name: string; count: number; until: number }>();
   const budgets = new Map<string, { tokens: number; at: number }>();
 
-  function allowed(uid: string): boolean {
+  function isAllowed(uid: string): boolean {
     const now = clock.now();
     const { tokens, at } = budgets.get(uid) ?? { tokens: BURST, at: now };
     const filled = Math.min(BURST, tokens + (now - at) / REFILL_MS);
@@ -68,7 +68,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         before.until = clock.now() + WINDOW_MS;
         return;
       } catch (error) {
-        // It has been removed: written again, then.
+        // The Event has been deleted: create another.
         if (!isOperatorError(error, "KUBE_NOT_FOUND")) throw error;
       }
     }
@@ -83,8 +83,8 @@ export function createRecorder(options: RecorderOptions): Recorder {
   return {
     record: async (about, note, signal) => {
       const object = `${about.metadata?.namespace ?? ""}/${about.metadata?.name ?? ""}`;
-      if (!allowed(about.metadata?.uid ?? "")) {
-        log.debug({ object, reason: note.reason }, "too many events, one left out");
+      if (!isAllowed(about.metadata?.uid ?? "")) {
+        log.debug({ object, reason: note.reason }, "too many events: dropped one");
         return;
       }
       const short = { ...note, message: note.message.slice(0, MAX_MESSAGE) };
@@ -108,7 +108,7 @@ function secondsOf(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
-/** A v1 Event; written as JSON, for the client's type wants Date objects of its own serialiser. */
+/** A v1 Event as JSON: the client's type has Date objects for its own serialiser. */
 function eventOf(
   { component, instance, clock }: RecorderOptions,
   about: KubernetesObject,
