@@ -3,7 +3,7 @@ export interface Figure {
   readonly name: string;
   readonly value: number;
   readonly unit: string;
-  /** Said in words: `<= 1.3`. Absent: told for orientation only. */
+  /** As text: `<= 1.3`. Absent: reported without a goal. */
   readonly goal?: string;
   readonly ok: boolean;
 }
@@ -13,8 +13,13 @@ export function atMost(name: string, value: number, unit: string, bound: number)
   return { name, value, unit, goal: `<= ${bound}`, ok: value <= bound };
 }
 
+/** A figure with a lower bound. */
+export function atLeast(name: string, value: number, unit: string, bound: number): Figure {
+  return { name, value, unit, goal: `>= ${bound}`, ok: value >= bound };
+}
+
 /** A figure without a goal, which explains others. */
-export function told(name: string, value: number, unit: string): Figure {
+export function reported(name: string, value: number, unit: string): Figure {
   return { name, value, unit, ok: true };
 }
 

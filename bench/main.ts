@@ -1,60 +1,96 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 
+import { ensurePackages } from "../test/cluster/packages.ts";
 import { explain, preflight } from "../test/cluster/preflight.ts";
 import { untilInterrupted } from "../test/cluster/process.ts";
 import { runInside, withLocal } from "../test/support/outside.ts";
 import { GIVEN } from "../test/support/platform.ts";
+import * as apps from "./apps.ts";
 import { table, type Figure } from "./figures.ts";
+import * as plan from "./plan.ts";
 import * as polling from "./polling.ts";
 import * as release from "./release.ts";
 
-/** `npm run bench -- NAME … [--json FILE]`: measures, prints a table, and exits 1 when a goal is missed. */
-const benches = {
-  polling: polling.run,
-  release: release.run,
-} as const satisfies Record<string, () => Promise<readonly Figure[]>>;
-
-function isBench(name: string): name is keyof typeof benches {
-  return Object.hasOwn(benches, name);
+/** `npm run bench -- NAME … [OPTIONS]`: measures, prints a table, and exits 1 when a goal is missed. */
+interface Bench {
+  /** A whole cluster, the binaries and packages that one is made of, or nothing. */
+  readonly needs: "cluster" | "programs" | "nothing";
+  readonly run: (options: Options) => Promise<readonly Figure[]>;
 }
 
-/** These run beside the cluster, in its network: brings it up and runs this program there. */
-async function beside(): Promise<number> {
+interface Options extends apps.AppsOptions {
+  readonly json: string | undefined;
+}
+
+const benches: ReadonlyMap<string, Bench> = new Map([
+  ["apps", { needs: "programs", run: apps.run }],
+  ["plan", { needs: "nothing", run: plan.run }],
+  ["polling", { needs: "cluster", run: polling.run }],
+  ["release", { needs: "cluster", run: release.run }],
+]);
+
+const DEFAULT_APPS = 1000;
+const usage = `usage: npm run bench -- ${[...benches.keys()].join(" | ")} [--json FILE] [--apps N] [--heap]
+  --json FILE  also write the figures as JSON
+  --apps N     AIApps in the benchmark apps (${DEFAULT_APPS})
+  --heap       print what the operator's heap holds after the benchmark apps`;
+
+/** Whether a cluster, and so the programs that one is made of, can run here; explains what is missing. */
+async function canRun(): Promise<boolean> {
   const lacks = await preflight();
-  if (lacks.length > 0) {
-    console.error(explain(lacks));
-    return 1;
-  }
+  if (lacks.length > 0) console.error(explain(lacks));
+  return lacks.length === 0;
+}
+
+/** Runs this program beside a cluster, in its network. */
+function runBesideCluster(): Promise<number> {
   return withLocal({ signal: untilInterrupted() }, (prepared) =>
     runInside(prepared, [process.execPath, import.meta.filename, ...process.argv.slice(2)]),
   );
 }
 
-async function main(): Promise<void> {
+function readArguments(): { readonly names: readonly string[]; readonly options: Options } {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: "string" } },
+    options: {
+      json: { type: "string" },
+      apps: { type: "string", default: String(DEFAULT_APPS) },
+      heap: { type: "boolean", default: false },
+    },
   });
-  const unknown = positionals.filter((name) => !isBench(name));
-  if (positionals.length === 0 || unknown.length > 0) {
-    const complaint = unknown.length > 0 ? `no bench is named ${unknown.join(", ")}; ` : "";
-    console.error(
-      `${complaint}usage: npm run bench -- ${Object.keys(benches).join(" | ")} [--json FILE]`,
-    );
-    process.exitCode = 2;
-    return;
-  }
-  if (process.env[GIVEN] === undefined) {
-    process.exitCode = await beside();
-    return;
-  }
-  const figures: Figure[] = [];
-  for (const name of positionals.filter(isBench)) figures.push(...(await benches[name]()));
-  console.log(table(figures));
-  if (values.json !== undefined)
-    await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
-  process.exitCode = figures.every((figure) => figure.ok) ? 0 : 1;
+  const unknown = positionals.filter((name) => !benches.has(name));
+  if (unknown.length > 0) throw new TypeError(`no benchmark is named ${unknown.join(", ")}`);
+  if (positionals.length === 0) throw new TypeError("no benchmark is named");
+  const count = Number(values.apps);
+  if (!Number.isInteger(count) || count < 1)
+    throw new TypeError(`--apps ${values.apps} is not a positive whole number`);
+  return { names: positionals, options: { json: values.json, apps: count, heap: values.heap } };
 }
 
-await main();
+async function main(): Promise<number> {
+  let read: ReturnType<typeof readArguments>;
+  try {
+    read = readArguments();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(`${error.message}; ${usage}`);
+    return 2;
+  }
+  const { names, options } = read;
+  const chosen = names.flatMap((name) => benches.get(name) ?? []);
+  if (process.env[GIVEN] === undefined) {
+    const needs = new Set(chosen.map((bench) => bench.needs));
+    if ((needs.has("cluster") || needs.has("programs")) && !(await canRun())) return 1;
+    if (needs.has("cluster")) return runBesideCluster();
+    if (needs.has("programs")) await ensurePackages(untilInterrupted());
+  }
+  const figures: Figure[] = [];
+  for (const bench of chosen) figures.push(...(await bench.run(options)));
+  console.log(table(figures));
+  if (options.json !== undefined)
+    await writeFile(options.json, `${JSON.stringify(figures, null, 2)}\n`);
+  return figures.every((figure) => figure.ok) ? 0 : 1;
+}
+
+process.exitCode = await main();

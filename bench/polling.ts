@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { readApp, condition } from "../test/support/aiapp.ts";
 import { models } from "../test/demo/pictures.ts";
 import type { Platform } from "../test/support/platform.ts";
-import { atMost, told, type Figure } from "./figures.ts";
+import { atMost, reported, type Figure } from "./figures.ts";
 import { NAMESPACE, withTenant } from "./tenant.ts";
 
-/** Cost at rest: what 50 AIApps over three sources (two images, one model) ask of registry and storage in a minute. */
+/** Cost at rest: requests a minute to registry and storage for 50 AIApps over three sources (two images, one model). */
 
 const APPS = 50;
 const INTERVAL_SECONDS = 10;
@@ -26,7 +26,7 @@ async function setUp(platform: Platform): Promise<void> {
       modelVersion: "1",
       model: { store: platform.store, name: "rest" },
       interval: `${INTERVAL_SECONDS}s`,
-      // The polls are what is measured: no pods.
+      // No pods: only polls are measured.
       replicas: 0,
       service: { type: "ClusterIP" },
       credentials: platform.credentials,
@@ -38,7 +38,7 @@ async function setUp(platform: Platform): Promise<void> {
   );
 }
 
-/** Until the last app is released: then all is at rest. */
+/** Waits until the last app is released, and a little longer. */
 async function atRest(platform: Platform): Promise<void> {
   const deadline = Date.now() + 180_000;
   for (let index = 0; index < APPS;) {
@@ -50,7 +50,7 @@ async function atRest(platform: Platform): Promise<void> {
   await delay(5000);
 }
 
-/** The metrics of the replica that leads. */
+/** The metrics of the leader. */
 async function metrics(platform: Platform): Promise<ReadonlyMap<string, number>> {
   // prettier-ignore
   const leader = await platform.kubectl(["get", "lease", "aiapp-operator", "--namespace", "aiapp-system", "--output", "jsonpath={.spec.holderIdentity}"]);
@@ -82,10 +82,10 @@ async function measureRest(platform: Platform): Promise<readonly Figure[]> {
   const owed = (sources: number): number => (sources * 60) / INTERVAL_SECONDS;
   const megabytes = (name: string): number => (memory.get(name) ?? Number.NaN) / 1e6;
   return [
-    told("AIApps", APPS, ""),
-    told("interval", INTERVAL_SECONDS, "s"),
-    told("requests to the registry, two sources", registry.length, "a minute"),
-    told("requests to storage, one source", storage.length, "a minute"),
+    reported("AIApps", APPS, ""),
+    reported("interval", INTERVAL_SECONDS, "s"),
+    reported("requests to the registry, two sources", registry.length, "a minute"),
+    reported("requests to storage, one source", storage.length, "a minute"),
     // A jitter of 5 % and the edges of the minute may add one poll a source.
     atMost("polls a source and interval, registry", registry.length / owed(2), "", 1.2),
     atMost("polls a source and interval, storage", storage.length / owed(1), "", 1.2),
@@ -96,8 +96,8 @@ async function measureRest(platform: Platform): Promise<readonly Figure[]> {
       "MB",
       200,
     ),
-    told("  of it: JavaScript heap in use", megabytes("nodejs_heap_size_used_bytes"), "MB"),
-    told("  of it: JavaScript heap reserved", megabytes("nodejs_heap_size_total_bytes"), "MB"),
-    told("  of it: buffers outside the heap", megabytes("nodejs_external_memory_bytes"), "MB"),
+    reported("  of it: JavaScript heap in use", megabytes("nodejs_heap_size_used_bytes"), "MB"),
+    reported("  of it: JavaScript heap reserved", megabytes("nodejs_heap_size_total_bytes"), "MB"),
+    reported("  of it: buffers outside the heap", megabytes("nodejs_external_memory_bytes"), "MB"),
   ];
 }

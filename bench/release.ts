@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isReleased, waitFor } from "../test/support/aiapp.ts";
 import { models } from "../test/demo/pictures.ts";
 import type { Platform } from "../test/support/platform.ts";
-import { atMost, median, told, type Figure } from "./figures.ts";
+import { atMost, median, reported, type Figure } from "./figures.ts";
 import { NAMESPACE, withTenant } from "./tenant.ts";
 
 /**
@@ -23,7 +23,7 @@ interface Version {
   readonly model: { readonly version: string };
 }
 
-/** Who answers a new connection. */
+/** The version that answers a new connection; undefined when none does. */
 async function version(url: string): Promise<Version | undefined> {
   const request = httpRequest(new URL("/version", url), {
     agent: false,
@@ -39,7 +39,7 @@ async function version(url: string): Promise<Version | undefined> {
   }
 }
 
-/** Milliseconds from before the change to the first answer of what it brings. */
+/** Milliseconds from the change to the first response of the new version. */
 async function measure(
   change: () => Promise<unknown>,
   url: string,
@@ -62,7 +62,7 @@ interface Deployment {
   readonly spec: { readonly template: { readonly metadata: object; readonly spec: object } };
 }
 
-/** The app's own Deployment and Service under another name, owned by nobody. */
+/** The app's own Deployment and Service under another name, without an owner. */
 async function copyBare(platform: Platform): Promise<string> {
   const read = async (kind: string): Promise<unknown> =>
     JSON.parse(
@@ -137,7 +137,7 @@ async function measureReleases(platform: Platform): Promise<readonly Figure[]> {
   const settle = async (): Promise<void> => {
     await waitFor(platform, APP, "the app", isReleased);
     await platform.kubectl(["rollout", "status", "deployment/bare", "--namespace", NAMESPACE]);
-    // Pods that are leaving take no part in the next round.
+    // Pods that terminate must not answer in the next round.
     // prettier-ignore
     await platform.kubectl(["wait", "pods", "--namespace", NAMESPACE, "--all", "--for=condition=Ready", "--timeout=120s"]).catch(() => {});
     await delay(8000);
@@ -145,7 +145,7 @@ async function measureReleases(platform: Platform): Promise<readonly Figure[]> {
 
   const bumps: number[] = [];
   const bare: number[] = [];
-  // The first round of each pulls what is not there yet, and does not count.
+  // The first round pulls images that are not on the node yet, and does not count.
   for (let round = 0; round <= ROUNDS; round += 1) {
     const [modelVersion, build] = round % 2 === 0 ? ["2", "2"] : ["1", "1"];
     await settle();
@@ -168,8 +168,8 @@ async function measureReleases(platform: Platform): Promise<readonly Figure[]> {
     bare.push(set);
   }
   return [
-    told("bump of modelVersion to first answer", median(bumps) / 1000, "s"),
-    told("kubectl set image to first answer, same shape", median(bare) / 1000, "s"),
+    reported("bump of modelVersion to first answer", median(bumps) / 1000, "s"),
+    reported("kubectl set image to first answer, same shape", median(bare) / 1000, "s"),
     atMost("bump to serving, against kubectl set image", median(bumps) / median(bare), "×", 1.3),
   ];
 }

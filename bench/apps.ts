@@ -1,0 +1,320 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { MANAGER } from "../crds/names.ts";
+import { aiappKind } from "../operator/aiapp/status-writer.ts";
+import { systemClock } from "../operator/clock.ts";
+import type { Kube } from "../operator/kube/client.ts";
+import {
+  kinds,
+  type Kind,
+  type KubernetesObject,
+  type V1Deployment,
+} from "../operator/kube/types.ts";
+import { createLogger } from "../operator/log.ts";
+import { startInformer } from "../operator/runtime/informer.ts";
+import {
+  BARE_NAMESPACE,
+  NAMESPACE,
+  rollOutDeployments,
+  runPod,
+  startAppsWorld,
+  type AppsWorld,
+} from "./apps-world.ts";
+import { atLeast, atMost, reported, type Figure } from "./figures.ts";
+import { summarizeHeap } from "./heap.ts";
+import { startOperator, type OperatorProcess } from "./operator-process.ts";
+
+/**
+ * A thousand AIApps on one operator process: memory, writes and CPU at rest, and how fast they are released, against
+ * what a bare client with as many workers writes to the same API server.
+ */
+export interface AppsOptions {
+  readonly apps: number;
+  /** Also print the biggest groups of the operator's heap at rest. */
+  readonly heap: boolean;
+}
+
+const WORKERS = 4;
+const MINUTE_MS = 60_000;
+const SETTLE_MS = 5000;
+const BARE_APPS = 250;
+const RECONCILES = "controller_runtime_reconcile_total";
+const WRITES = ["POST", "PUT", "PATCH", "DELETE"];
+
+export async function run({ apps, heap }: AppsOptions): Promise<readonly Figure[]> {
+  const folder = await mkdtemp(join(tmpdir(), "aiapp-bench-"));
+  const stop = new AbortController();
+  const world = await startAppsWorld(folder);
+  try {
+    const deployments = await rollOutDeployments(world.kube, stop.signal);
+    const operator = await startOperator({
+      folder,
+      kubeconfig: world.server.kubeconfig,
+      environment: { ...world.environment, WORKERS: String(WORKERS) },
+    });
+    try {
+      return await measure({ world, operator, deployments }, { apps, heap }, stop.signal);
+    } finally {
+      await operator.close();
+    }
+  } finally {
+    stop.abort();
+    await world.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Measured {
+  readonly world: AppsWorld;
+  readonly operator: OperatorProcess;
+  readonly deployments: () => readonly V1Deployment[];
+}
+
+async function measure(
+  { world, operator, deployments }: Measured,
+  { apps, heap }: AppsOptions,
+  signal: AbortSignal,
+): Promise<readonly Figure[]> {
+  await delay(SETTLE_MS);
+  const empty = await operator.usage();
+
+  // One app more, released before the others, is the template of what the bare client writes.
+  const releases = await watchReleases(world.kube, signal);
+  await world.createApp(apps);
+  await releases.until(1, performance.now() + MINUTE_MS);
+  await untilQuiet(operator);
+  const template = `app-${apps}`;
+  const rateBefore = await measureBareWrites(world.kube, { template, prefix: "before" }, signal);
+  const writesBefore = await writesOf(operator);
+  const reconcilesBefore = sumOf(await operator.metrics(), RECONCILES);
+
+  const began = performance.now();
+  await inParallel(WORKERS, apps, world.createApp);
+  const createdSeconds = (performance.now() - began) / 1000;
+  await releases.until(apps + 1, began + 120_000 + apps * 500);
+  const seconds = releases.times
+    .filter((at) => at > began)
+    .map((at) => (at - began) / 1000)
+    .toSorted((a, b) => a - b);
+  const releasedSeconds = seconds.at(-1) ?? Number.NaN;
+  const written = await writesOf(operator);
+  const events = written.events - writesBefore.events;
+  const writes = written.all - writesBefore.all;
+  const reconciles = sumOf(await operator.metrics(), RECONCILES) - reconcilesBefore;
+  // The machine is shared and its speed varies: the mean of before and after.
+  const rateAfter = await measureBareWrites(world.kube, { template, prefix: "after" }, signal);
+  const rawRate = (rateBefore + rateAfter) / 2;
+  const peak = await operator.usage();
+
+  // Each app has a pod now, too: the operator watches pods.
+  const running = deployments();
+  await inParallel(WORKERS, running.length, async (index) => {
+    const deployment = running[index];
+    if (deployment !== undefined) await runPod(world.kube, deployment, signal);
+  });
+  await untilQuiet(operator);
+  const reconcilesAtRest = sumOf(await operator.metrics(), RECONCILES);
+  const atRest = await operator.usage();
+  const writesAtRest = await writesOf(operator);
+  await delay(MINUTE_MS);
+  const later = await operator.usage();
+  const writesLater = await writesOf(operator);
+
+  const memory = await operator.metrics();
+  if (heap) await printHeap(operator);
+  const megabytes = (bytes: number): number => bytes / 1e6;
+  return [
+    reported("AIApps", apps, ""),
+    reported("all of them created after", createdSeconds, "s"),
+    reported("first released after", seconds[0] ?? Number.NaN, "s"),
+    reported("median released after", seconds[seconds.length >> 1] ?? Number.NaN, "s"),
+    reported("last released after", releasedSeconds, "s"),
+    reported("writes of a bare client, four workers", rawRate, "a second"),
+    atLeast(
+      "time of a bare client for as many writes, against the last release",
+      writes / rawRate / releasedSeconds,
+      "",
+      0.6,
+    ),
+    reported("reconciles an app until released", reconciles / apps, ""),
+    atMost("writes of objects and status an app until released", (writes - events) / apps, "", 7),
+    reported("Events an app until released", events / apps, ""),
+    reported(
+      "memory of the operator without AIApps (resident)",
+      megabytes(empty.residentBytes),
+      "MB",
+    ),
+    reported("memory at its peak", megabytes(peak.peakResidentBytes), "MB"),
+    atMost(
+      "memory at rest, over that without AIApps",
+      megabytes(later.residentBytes - empty.residentBytes),
+      "MB",
+      128,
+    ),
+    reported(
+      "  JavaScript heap in use",
+      megabytes(sumOf(memory, "nodejs_heap_size_used_bytes")),
+      "MB",
+    ),
+    reported(
+      "  JavaScript heap reserved",
+      megabytes(sumOf(memory, "nodejs_heap_size_total_bytes")),
+      "MB",
+    ),
+    reported(
+      "  buffers outside the heap",
+      megabytes(sumOf(memory, "nodejs_external_memory_bytes")),
+      "MB",
+    ),
+    reported("reconciles at rest", sumOf(memory, RECONCILES) - reconcilesAtRest, "a minute"),
+    atMost("writes at rest", writesLater.all - writesAtRest.all, "a minute", 0),
+    atMost(
+      "CPU at rest",
+      ((later.cpuSeconds - atRest.cpuSeconds) / (MINUTE_MS / 1000)) * 100,
+      "% of a core",
+      2,
+    ),
+  ];
+}
+
+interface Releases {
+  readonly times: readonly number[];
+  readonly until: (count: number, deadline: number) => Promise<void>;
+}
+
+interface App extends KubernetesObject {
+  readonly status?: { readonly current?: { readonly id: string } };
+}
+
+/** When each AIApp was first seen released. */
+async function watchReleases(kube: Kube, signal: AbortSignal): Promise<Releases> {
+  const released = new Map<string, number>();
+  const informer = startInformer<App>(
+    {
+      kube,
+      kind: aiappKind,
+      namespace: NAMESPACE,
+      clock: systemClock,
+      log: createLogger("warn"),
+      // The bench process shares the machine with what it measures: no more than what is read is kept.
+      transform: ({ metadata, status }) => {
+        const { namespace = "", name = "", resourceVersion = "" } = metadata ?? {};
+        const current = status?.current;
+        return {
+          metadata: { namespace, name, resourceVersion },
+          status: current === undefined ? {} : { current: { id: current.id } },
+        };
+      },
+      onChange: ({ metadata, status }) => {
+        const name = metadata?.name ?? "";
+        if (status?.current !== undefined && !released.has(name))
+          released.set(name, performance.now());
+      },
+    },
+    signal,
+  );
+  await informer.synced;
+  return {
+    get times() {
+      return [...released.values()];
+    },
+    until: async (count, deadline) => {
+      while (released.size < count) {
+        if (performance.now() > deadline)
+          throw new Error(`${released.size} of ${count} AIApps are released, and time is up`);
+        await delay(100);
+      }
+    },
+  };
+}
+
+/** Until the operator has written nothing for a while: then all is at rest. At most a minute: writes at rest are a figure. */
+async function untilQuiet(operator: OperatorProcess): Promise<void> {
+  const deadline = performance.now() + MINUTE_MS;
+  for (;;) {
+    const before = await writesOf(operator);
+    await delay(SETTLE_MS);
+    const after = await writesOf(operator);
+    if (after.all === before.all || performance.now() > deadline) return;
+  }
+}
+
+async function writesOf(
+  operator: OperatorProcess,
+): Promise<{ readonly all: number; readonly events: number }> {
+  let [all, events] = [0, 0];
+  for (const [sample, value] of await operator.metrics()) {
+    if (!sample.startsWith("rest_client_requests_total{")) continue;
+    const method = /method="(\w+)"/.exec(sample)?.[1] ?? "";
+    if (WRITES.includes(method)) all += value;
+    if (method === "POST") events += value;
+  }
+  return { all, events };
+}
+
+/** The sum of a metric over its labels. */
+function sumOf(samples: ReadonlyMap<string, number>, name: string): number {
+  let sum = 0;
+  for (const [sample, value] of samples)
+    if (sample === name || sample.startsWith(`${name}{`)) sum += value;
+  return sum;
+}
+
+/** Calls `work` with 0 … count-1, so many at once. */
+async function inParallel(
+  workers: number,
+  count: number,
+  work: (index: number) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: workers }, async () => {
+      while (next < count) await work(next++);
+    }),
+  );
+}
+
+/** Writes a second of the operator's own client without the operator: what an app owns, of one app, under other names. */
+async function measureBareWrites(
+  kube: Kube,
+  { template, prefix }: { readonly template: string; readonly prefix: string },
+  signal: AbortSignal,
+): Promise<number> {
+  const owned: readonly Kind[] = [kinds.serviceAccount, kinds.service, kinds.deployment];
+  const templates = await Promise.all(
+    owned.map(async (kind) => ({
+      kind,
+      object: bareCopyOf(await kube.get(kind, NAMESPACE, template, signal)),
+    })),
+  );
+  const began = performance.now();
+  await inParallel(WORKERS, BARE_APPS, async (index) => {
+    for (const { kind, object } of templates) {
+      const metadata = { namespace: BARE_NAMESPACE, name: `${prefix}-${index}` };
+      const options = { fieldManager: MANAGER, force: true };
+      await kube.apply(kind, { ...object, metadata }, options, signal);
+    }
+    // As a status write is: the same object again, changed.
+    const patch = { metadata: { annotations: { changed: "true" } } };
+    await kube.patch(kinds.deployment, BARE_NAMESPACE, `${prefix}-${index}`, patch, {}, signal);
+  });
+  return (BARE_APPS * (templates.length + 1)) / ((performance.now() - began) / 1000);
+}
+
+/** Without what the API server gave it, and without the labels by which the operator watches it. */
+function bareCopyOf(object: KubernetesObject | undefined): KubernetesObject {
+  const spec: unknown = Reflect.get(object ?? {}, "spec");
+  if (typeof spec !== "object" || spec === null) return {};
+  const own = Object.entries(spec).filter(([name]) => !/^(clusterIP|ipFamil)/.test(name));
+  return { spec: Object.fromEntries(own) } as KubernetesObject;
+}
+
+async function printHeap(operator: OperatorProcess): Promise<void> {
+  const { groups, duplicateStringBytes } = await summarizeHeap(await operator.snapshotHeap(), 20);
+  console.log(`equal strings, kept more than once: ${(duplicateStringBytes / 1e6).toFixed(2)} MB`);
+  for (const { name, count, bytes } of groups)
+    console.log(`${(bytes / 1e6).toFixed(2).padStart(8)} MB ${String(count).padStart(9)}  ${name}`);
+}
