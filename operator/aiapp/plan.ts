@@ -27,6 +27,8 @@ export interface Plan {
   readonly events: readonly EventNote[];
   /** When to reconcile again, if nothing happens. Milliseconds. */
   readonly requeueAfterMs: number;
+  /** Something may be due then: a window opens, a release has settled. */
+  readonly isWakeUp: boolean;
 }
 
 /** Reconciled even when nothing happens, in case that a watch has lost an event. */
@@ -83,6 +85,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     verification,
     now,
   });
+  const wakeAfter = wakeAt === undefined ? RESYNC_MS : Math.max(0, wakeAt - now);
   return {
     actions: [
       ...pair.polls,
@@ -97,10 +100,8 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     isStatusDue: !isPolling(observed, pair.polls),
     changes,
     events: eventsOf(changes, app.status, status),
-    requeueAfterMs: Math.min(
-      requeueAfter(observed),
-      wakeAt === undefined ? RESYNC_MS : Math.max(0, wakeAt - now),
-    ),
+    requeueAfterMs: Math.min(requeueAfter(observed), wakeAfter),
+    isWakeUp: wakeAfter < requeueAfter(observed),
   };
 }
 

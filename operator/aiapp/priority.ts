@@ -32,8 +32,8 @@ export function priorityOfOwned(
   if (initial) return "background";
   if (gone) return "default";
   if (previous === undefined) return "background";
-  const hasProgressed =
-    object.kind === kinds.deployment.kind && statusOf(object) !== statusOf(previous);
+  const reports = object.kind === kinds.deployment.kind || object.kind === kinds.job.kind;
+  const hasProgressed = reports && statusOf(object) !== statusOf(previous);
   return hasProgressed ? "rollout" : "default";
 }
 

@@ -77,7 +77,8 @@ export class Reconciler {
       this.#count(made.changes);
       if (made.isStatusDue) await this.#report(key, object, app, made.status, signal);
       await this.#record(key, object, made.events, signal);
-      return { kind: "requeue", afterMs: made.requeueAfterMs };
+      const priority = made.isWakeUp ? "release" : "background";
+      return { kind: "requeue", afterMs: made.requeueAfterMs, priority };
     }
     const message = messageOf(rejection);
     const unchanged = planNothing(observed, puller, clock.now());
@@ -113,8 +114,13 @@ export class Reconciler {
   }
 
   #count(changes: readonly PhaseChange[]): void {
-    for (const { phase } of changes) {
-      if (phase === "Released") this.#parts.metrics.releases.inc({ outcome: "released" });
+    const { releases, releasePhaseSeconds } = this.#parts.metrics;
+    for (const { phase, before, record } of changes) {
+      if (before !== undefined)
+        releasePhaseSeconds.observe({ phase: before.phase }, before.ms / 1000);
+      if (!outcomes.has(phase)) continue;
+      const { reason = "" } = record.journal.at(-1) ?? {};
+      releases.inc({ outcome: phase.toLowerCase(), reason: phase === "Failed" ? reason : "" });
     }
   }
 
@@ -131,3 +137,6 @@ export class Reconciler {
     }
   }
 }
+
+/** The phases in which a release ends. */
+const outcomes: ReadonlySet<string> = new Set(["Released", "Failed", "Superseded"]);
