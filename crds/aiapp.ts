@@ -5,7 +5,7 @@ import { API_VERSION, KIND, MAX_NAME_LENGTH } from "./names.ts";
 
 /**
  * The AIApp resource: the zod source of the CRD (`generate.ts`) and of what the operator reads.
- * What the API server can refuse is refused here, by schema or CEL, with a message that says the mend.
+ * What the API server can refuse is refused here, by schema or CEL, with a message that says how to fix it.
  * CEL rules ride in `.meta()` beside the field that they guard.
  */
 

@@ -35,7 +35,7 @@ export const Manifest = z.object({
   formatVersion: z.literal(1),
   name: z.string().min(1).max(253),
   version: z.string().min(1).max(253),
-  /** RFC 3339. Told to people, never compared. */
+  /** RFC 3339. For people, never compared. */
   createdAt: z.string().max(64).optional(),
   files: z
     .array(ManifestFile)

@@ -5,7 +5,7 @@ export const conditionTypes = [
   "Ready",
   /** Some replica serves. */
   "Available",
-  /** The newest pair is out. */
+  /** The newest pair is fully rolled out. */
   "Released",
   /** Both polls work. */
   "SourcesReady",

@@ -122,7 +122,7 @@ export function customResourceDefinition(): Schema {
                 kind: { type: "string" },
                 metadata: { type: "object" },
                 spec: openApi(AIAppSpec),
-                // Tools that wait for a status know from -1 that nobody has looked yet.
+                // Tools that wait for a status know from -1 that no controller has observed it yet.
                 status: { ...openApi(AIAppStatus), default: { observedGeneration: -1 } },
               },
               "x-kubernetes-validations": rootRules,

@@ -6,19 +6,19 @@ export interface Intents {
   /** `aiapp.dev/requestedAt`: poll now. Handled once the same token is in `status.lastHandledReconcileAt`. */
   readonly pollToken: string | undefined;
   /** The release that may be rolled out though approval is manual. */
-  readonly approve: Asked | undefined;
+  readonly approve: Intent | undefined;
   /** The release that is to run until the annotation is removed. */
-  readonly hold: Asked | undefined;
+  readonly hold: Intent | undefined;
   /** The failed release that is to be tried again. */
-  readonly retry: (Asked & { readonly token: string }) | undefined;
+  readonly retry: (Intent & { readonly token: string }) | undefined;
   /** The release under way that is to be given up. */
-  readonly abort: Asked | undefined;
+  readonly abort: Intent | undefined;
   /** The release that waits for no window and no minimum age. */
-  readonly releaseNow: Asked | undefined;
+  readonly releaseNow: Intent | undefined;
 }
 
 /** A release that a person names. */
-export interface Asked {
+export interface Intent {
   readonly id: string;
   /** Who set the annotation and when, as far as the API server recorded it. */
   readonly by: string;
@@ -32,30 +32,30 @@ export function readIntents(app: AIApp): Intents {
     const value = notes[name]?.trim().slice(0, MAX_VALUE);
     return value === "" ? undefined : value;
   };
-  const asked = (name: string): Asked | undefined => {
+  const intent = (name: string): Intent | undefined => {
     const id = read(name);
-    return id === undefined ? undefined : { id, by: askedBy(app, name) };
+    return id === undefined ? undefined : { id, by: setBy(app, name) };
   };
   const retry = read(annotations.retry);
   return {
     pollToken: notes[annotations.requestedAt],
-    approve: asked(annotations.approve),
-    hold: asked(annotations.hold),
+    approve: intent(annotations.approve),
+    hold: intent(annotations.hold),
     retry:
       retry === undefined
         ? undefined
         : {
             id: retry.split("/", 1)[0] ?? "",
             token: retry,
-            by: askedBy(app, annotations.retry),
+            by: setBy(app, annotations.retry),
           },
-    abort: asked(annotations.abort),
-    releaseNow: asked(annotations.releaseNow),
+    abort: intent(annotations.abort),
+    releaseNow: intent(annotations.releaseNow),
   };
 }
 
 /** The field manager that owns an annotation, and the time of its last write (metadata.managedFields). */
-function askedBy({ metadata }: AIApp, annotation: string): string {
+function setBy({ metadata }: AIApp, annotation: string): string {
   const entries: unknown = Reflect.get(metadata, "managedFields");
   if (!Array.isArray(entries)) return "annotation";
   for (const entry of entries as readonly unknown[]) {

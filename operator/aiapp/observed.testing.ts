@@ -154,7 +154,7 @@ export class World {
     else this.#model = { ...this.#model, error };
   }
 
-  /** The operator starts anew: what the sources showed was in memory only. */
+  /** The operator restarts: what the sources showed was in memory only. */
   forget(): void {
     this.#image = NOTHING;
     this.#model = NOTHING;
@@ -249,17 +249,17 @@ export class World {
     };
   }
 
-  /** Somebody, a person or an autoscaler, sets the number of pods. */
+  /** A person or an autoscaler sets the number of pods. */
   scale(replicas: number): void {
     const deployment = deploymentOf(this);
     deployment.spec.replicas = replicas;
     deployment.metadata.managedFields?.push({
-      manager: "somebody",
+      manager: "kubectl",
       fieldsV1: { "f:spec": { "f:replicas": {} } },
     });
   }
 
-  /** Somebody else's object under a name that the app needs. */
+  /** An object of another owner takes a name that the app needs. */
   occupy(kind: Kind, ownerReferences?: V1OwnerReference[]): void {
     const metadata = {
       namespace: "shop",
@@ -400,7 +400,7 @@ export class World {
     const owns = applied.spec?.["replicas"] !== undefined;
     const fieldsV1 = { "f:spec": owns ? { "f:replicas": {} } : {} };
     const managedFields = [...others, { manager, operation: "Apply", fieldsV1 }];
-    // A field that nobody owns any more goes back to its default.
+    // A field without any owner goes back to its default.
     const held = others.some(({ fieldsV1 }) => canonical(fieldsV1).includes("f:replicas"));
     const kept = held ? live?.spec?.["replicas"] : undefined;
     const spec =
@@ -463,7 +463,7 @@ export function conditionsOf({ status }: Plan): Readonly<Record<string, string>>
   );
 }
 
-/** The Deployment that is ours, to look at and to change; fails the test when there is none. */
+/** The app's own Deployment, to read and to change; fails the test when there is none. */
 export function deploymentOf(
   world: World,
 ): V1Deployment & Required<Pick<V1Deployment, "metadata" | "spec">> {

@@ -16,7 +16,7 @@ import {
   type SpecInput,
 } from "./observed.testing.ts";
 
-/** A world whose first release is out. */
+/** A world whose first release is fully rolled out. */
 function released(spec: SpecInput = {}): World {
   return new World(spec).poll().converge();
 }
@@ -33,7 +33,7 @@ function publishTag(world: World, tag: string): void {
   world.publish({ image: digestOf(`image ${tag}`), tag });
 }
 
-/** All that the API server keeps, to tell whether anything was written. */
+/** All that the API server keeps, to compare whether anything was written. */
 function written(world: World): string {
   return canonical([...world.objects]);
 }
@@ -93,7 +93,7 @@ describe("the first pair", () => {
     expect(plan.status.candidate).toBeUndefined();
   });
 
-  it("does not count a rollout that the Deployment controller has not looked at yet", () => {
+  it("does not count a rollout that the Deployment controller has not observed yet", () => {
     const world = released({ replicas: 2 });
     publishVersion(world, "2");
     world.poll().reconcile();
@@ -107,7 +107,7 @@ describe("the first pair", () => {
     expect(plan.status.current?.modelVersion).toBe("1");
   });
 
-  it("leaves nothing to do once it is out", () => {
+  it("leaves nothing to do once it is fully rolled out", () => {
     const world = released();
     const plan = world.reconcile();
     expect(plan.actions).toEqual([]);
@@ -131,12 +131,12 @@ describe("the first pair", () => {
     expect(later.sources?.model?.lastCheckedAt).not.toBe(status.sources?.model?.lastCheckedAt);
   });
 
-  it("tells of each turn once", () => {
+  it("reports each change of phase once", () => {
     const world = new World().poll();
-    const told = [world.reconcile(), world.reconcile()];
+    const reports = [world.reconcile(), world.reconcile()];
     world.rollOut();
-    told.push(world.reconcile(), world.reconcile());
-    expect(told.map(({ events }) => events.map(({ reason }) => reason))).toEqual([
+    reports.push(world.reconcile(), world.reconcile());
+    expect(reports.map(({ events }) => events.map(({ reason }) => reason))).toEqual([
       ["RollingOut"],
       [],
       ["Released"],
@@ -149,18 +149,24 @@ describe("a half that changes", () => {
   it.each([
     { changed: "model", other: "image" },
     { changed: "image", other: "model" },
-  ] as const)("has the other looked at before anything is applied ($changed)", (half) => {
-    const world = released();
-    const before = written(world);
-    if (half.changed === "model") publishVersion(world, "2");
-    else publishImage(world, "image 2");
-    world.poll(half.changed);
-    const plan = world.plan();
-    expect(describeActions(plan)).toEqual([`poll ${half.other}`]);
-    expect(conditionsOf(plan)).toMatchObject({ Ready: "True Serving", Released: "True Released" });
-    world.reconcile();
-    expect(written(world)).toBe(before);
-  });
+  ] as const)(
+    "makes the operator poll the other half before it applies anything ($changed)",
+    (half) => {
+      const world = released();
+      const before = written(world);
+      if (half.changed === "model") publishVersion(world, "2");
+      else publishImage(world, "image 2");
+      world.poll(half.changed);
+      const plan = world.plan();
+      expect(describeActions(plan)).toEqual([`poll ${half.other}`]);
+      expect(conditionsOf(plan)).toMatchObject({
+        Ready: "True Serving",
+        Released: "True Released",
+      });
+      world.reconcile();
+      expect(written(world)).toBe(before);
+    },
+  );
 
   it("is released together with what the other shows then", () => {
     const world = released();
@@ -169,7 +175,7 @@ describe("a half that changes", () => {
     publishVersion(world, "2");
     world.poll("model").reconcile();
     const plan = world.reconcile();
-    // The image is new as well, so the model is looked at once more.
+    // The image is new as well, so the model is polled once more.
     expect(describeActions(plan)).toEqual(["poll model"]);
     expect(describeActions(world.reconcile())).toEqual([
       "create ControllerRevision",
@@ -181,7 +187,7 @@ describe("a half that changes", () => {
     expect(world.records).toHaveLength(2);
   });
 
-  it("leaves the old release current until the new one is out", () => {
+  it("leaves the old release current until the new one is fully rolled out", () => {
     const world = released();
     const [first] = world.records;
     publishVersion(world, "2");
@@ -208,7 +214,7 @@ describe("a version that was released before", () => {
     publishVersion(world, "1");
     world.poll();
     const { status } = world.reconcile();
-    // Until it is out, what runs is what was released last.
+    // Until it is fully rolled out, what runs is what was released last.
     expect(status).toMatchObject({ current: { modelVersion: "2" }, candidate: { id: first?.id } });
     world.converge();
     expect(world.deployedRelease).toBe(first?.id);
@@ -239,7 +245,7 @@ describe("a version that was released before", () => {
 });
 
 describe("another name for what serves", () => {
-  it("is no release, and is told, also after a restart", () => {
+  it("is no release, and is reported, also after a restart", () => {
     const world = released({ modelVersion: "1" });
     const before = canonical(deploymentOf(world));
     world.publish({ tag: "stable" });
@@ -282,7 +288,7 @@ describe("sources that fail", () => {
     expect(world.app.status?.current?.modelVersion).toBe("2");
   });
 
-  it("keep nothing else from being mended", () => {
+  it("keep nothing else from being repaired", () => {
     const world = released();
     const running = world.deployedRelease;
     world.forget();
@@ -370,7 +376,7 @@ describe("the newest version, when it is deleted at its source", () => {
   }
 
   it.each(["latest", ">=1"])(
-    "is not gone back from under %s: nobody asked for it",
+    "is not gone back from under %s: no user asked for it",
     (modelVersion) => {
       const world = withdrawn({ modelVersion });
       const before = written(world);
@@ -450,7 +456,7 @@ describe("the newest version, when it is deleted at its source", () => {
     expect(world.app.status?.current).toMatchObject({ imageDigest: digestOf("good") });
   });
 
-  it("is no matter when what is left is the same under an older name", () => {
+  it("does not count when what is left is the same under an older name", () => {
     const world = new World({ imagePolicy: { semver: ">=1" }, modelVersion: "1" });
     world.publish({ tag: "1.5.0", image: digestOf("good") });
     world.poll().converge();
@@ -461,7 +467,7 @@ describe("the newest version, when it is deleted at its source", () => {
   });
 });
 
-describe("somebody else's object under a name that is needed", () => {
+describe("an object of another owner under a name that is needed", () => {
   it.each([
     { kind: kinds.deployment, spec: {} },
     { kind: kinds.service, spec: {} },
@@ -497,7 +503,7 @@ describe("somebody else's object under a name that is needed", () => {
     expect(conditionsOf(world.reconcile())).toMatchObject({ Released: "True Released" });
   });
 
-  it("is no matter where the spec names another", () => {
+  it("is ignored where the spec names another", () => {
     const world = new World({ serviceAccountName: "theirs" }).poll();
     world.occupy(kinds.serviceAccount);
     expect(conditionsOf(world.reconcile())["Stalled"]).toBeUndefined();
@@ -526,7 +532,7 @@ describe("suspend", () => {
     expect(conditionsOf(plan)["Reconciling"]).toBeUndefined();
   });
 
-  it("comes to rest: what may not begin has no beginning, and is not told of", () => {
+  it("comes to rest, and reports no candidate", () => {
     const world = new World({ suspend: true }).poll();
     world.reconcile();
     const { status } = world.app;
@@ -571,7 +577,7 @@ describe("the number of pods", () => {
     expect(world.get(kinds.podDisruptionBudget)).toBeUndefined();
   });
 
-  it("is put back when somebody changes it", () => {
+  it("is put back when another actor changes it", () => {
     const world = released({ replicas: 2 });
     world.scale(5);
     expect(describeActions(world.reconcile())).toEqual(["apply Deployment"]);
@@ -613,7 +619,7 @@ describe("the number of pods", () => {
     expect(world.get(kinds.horizontalPodAutoscaler)).toBeUndefined();
   });
 
-  it("may be none: then the release is out, and says so", () => {
+  it("may be zero: then the release is fully rolled out, and says so", () => {
     const world = released({ replicas: 0 });
     expect(conditionsOf(world.plan())).toEqual({
       Ready: "True NoReplicas",
@@ -624,8 +630,8 @@ describe("the number of pods", () => {
   });
 });
 
-describe("what others do to our objects", () => {
-  it("is undone where it contradicts us", () => {
+describe("what other actors do to owned objects", () => {
+  it("is undone where it contradicts what was applied", () => {
     const world = released();
     const container = deploymentOf(world).spec.template.spec?.containers[0];
     Object.assign(container ?? {}, { image: "evil.example/cats:1" });
@@ -636,7 +642,7 @@ describe("what others do to our objects", () => {
     expect(world.plan().actions).toEqual([]);
   });
 
-  it("is left alone where we say nothing", () => {
+  it("is left alone where the operator applied nothing", () => {
     const world = released();
     const deployment = deploymentOf(world);
     Object.assign(deployment.spec, { minReadySeconds: 5 });
@@ -689,7 +695,7 @@ describe("an upgrade of the operator", () => {
 });
 
 describe("the history", () => {
-  it("keeps as many releases as asked, the newest ones", () => {
+  it("keeps as many releases as historyLimit says, the newest ones", () => {
     const world = released({ release: { historyLimit: 3 } });
     for (const version of ["2", "3", "4", "5"]) {
       publishVersion(world, version);
@@ -728,7 +734,7 @@ describe("the history", () => {
   });
 });
 
-describe("a request to look now", () => {
+describe("a request to poll now", () => {
   it("polls both sources, once per token", () => {
     const world = released();
     world.app.metadata.annotations = { [annotations.requestedAt]: "1" };
@@ -740,9 +746,9 @@ describe("a request to look now", () => {
   });
 });
 
-describe("a podTemplate that is none", () => {
+describe("a podTemplate that is not a PodTemplateSpec", () => {
   it.each([{ containers: { name: "server" } }, { containers: null }, { containers: [{}] }])(
-    "is refused before anything is recorded, and mended by a new one (%j)",
+    "is rejected before anything is recorded, until the spec is corrected (%j)",
     (spec) => {
       const world = released({ podTemplate: { spec } });
       expect(world.records).toEqual([]);
@@ -758,8 +764,8 @@ describe("a podTemplate that is none", () => {
   );
 });
 
-describe("a source that cannot be asked or fails", () => {
-  it("has its Secrets looked at again with each interval", () => {
+describe("a source that cannot be polled, or whose polls fail", () => {
+  it("has its Secrets read again with each interval", () => {
     const world = released({ interval: "30s" });
     expect(world.plan().requeueAfterMs).toBe(600_000);
     world.fail("image", "REGISTRY_AUTH_FAILED", "no");
@@ -825,9 +831,9 @@ describe("a process that ends anywhere", () => {
     world.onWrite = (action) => {
       if (action.resource === kinds.deployment) {
         const { spec } = action.object as V1Deployment;
-        const told = spec?.template?.metadata?.labels?.[labels.release];
-        if (told !== undefined && !world.records.some(({ id }) => id === told))
-          throw new Error(`${told} has no record`);
+        const deployed = spec?.template?.metadata?.labels?.[labels.release];
+        if (deployed !== undefined && !world.records.some(({ id }) => id === deployed))
+          throw new Error(`${deployed} has no record`);
       }
       if (action.resource === kinds.controllerRevision && action.kind === "delete") {
         const { name } = action.object.metadata ?? {};

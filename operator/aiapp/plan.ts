@@ -59,7 +59,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
   const verification = readVerification(observed, before.candidate);
   const situation: Situation = {
     app,
-    asked: wanted.release,
+    requested: wanted.release,
     intents,
     rollout,
     trouble,

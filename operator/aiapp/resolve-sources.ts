@@ -16,7 +16,7 @@ import { imageSource } from "../sources/registry.ts";
 import type { ImageSeen, ModelSeen, Seen, Source, SourceError } from "../sources/source.ts";
 import { parseSelector } from "../sources/versions.ts";
 
-/** A source that an app names, or why it cannot be asked. */
+/** A source that an app names, or why it cannot be requested. */
 export type ResolvedSource<V extends Seen> =
   | { readonly source: Source<V>; readonly reference: string }
   | { readonly error: SourceError; readonly reference: string };

@@ -81,7 +81,7 @@ describe("the API server takes", () => {
   });
 });
 
-describe("the API server refuses, and says how to mend it", () => {
+describe("the API server rejects, and says how to fix it", () => {
   it.each<[string, Fields, RegExp]>([
     [
       "an image without tag",
@@ -222,7 +222,7 @@ describe("the API server refuses, and says how to mend it", () => {
 describe("an AIApp that is stored", () => {
   beforeAll(() => server.kubectl(["apply", "--filename", "-"], app({ replicas: 2 })));
 
-  it("has its defaults, and a status that says that nobody has looked yet", async () => {
+  it("has its defaults, and a status that says that no controller has observed it yet", async () => {
     const stored = JSON.parse(
       await server.kubectl(["get", "aia", "cats", "--output", "json"]),
     ) as Fields;

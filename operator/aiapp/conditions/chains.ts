@@ -6,7 +6,7 @@ import {
   describeTarget,
   describeVerification,
   describeWait,
-  failedAsked,
+  failedRequested,
   targetAnswersSpec,
   targetIsComplete,
   whyNotChosen,
@@ -59,7 +59,7 @@ export const replicasServe: Check = ({ rollout: { replicas } }) =>
     ? isTrue("MinimumReplicasAvailable", `${replicas.available} of ${replicas.wanted} pods serve`)
     : undefined;
 
-/** The Deployment is as it should be, and has no pods: somebody wants it so. */
+/** The Deployment is as it should be, and has no pods because the spec says so. */
 export const scaledToZero =
   (verdict: (reason: "NoReplicas", message: string) => Verdict): Check =>
   (findings) =>
@@ -125,8 +125,8 @@ export const verifying: Check = (findings) =>
     ? isFalse("Verifying", describeVerification(findings))
     : undefined;
 
-export const askedFailed: Check = (findings) => {
-  const failed = findings.ledger.candidate === undefined ? failedAsked(findings) : undefined;
+export const requestedFailed: Check = (findings) => {
+  const failed = findings.ledger.candidate === undefined ? failedRequested(findings) : undefined;
   return failed && isFalse(failed.reason, failed.message);
 };
 
@@ -140,7 +140,7 @@ export const chains = {
     stableDown,
     candidateWaits,
     verifying,
-    askedFailed,
+    requestedFailed,
     rollingOut,
   ],
   Available: [
@@ -157,7 +157,7 @@ export const chains = {
     held,
     candidateWaits,
     verifying,
-    askedFailed,
+    requestedFailed,
     suspended,
     podsFailing,
     rollingOut,

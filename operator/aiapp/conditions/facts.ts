@@ -43,7 +43,7 @@ export function candidatePhase({ ledger: { candidate } }: Findings): Phase | und
 }
 
 /** The release that spec and sources ask for has failed, and is not tried again. */
-export function failedAsked({
+export function failedRequested({
   observed,
   wanted,
   ledger,

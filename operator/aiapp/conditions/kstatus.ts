@@ -4,7 +4,7 @@ import {
   describeRollout,
   describeVerification,
   describeWait,
-  failedAsked,
+  failedRequested,
   isSpecChange,
   targetAnswersSpec,
   targetIsComplete,
@@ -32,8 +32,8 @@ const choiceStalls: Check = (findings) => {
 };
 
 /** What the spec asks for now has failed. What only polling found does not stall: the spec is served as before. */
-const askedStalls: Check = (findings) => {
-  const failed = isSpecChange(findings) ? failedAsked(findings) : undefined;
+const requestedStalls: Check = (findings) => {
+  const failed = isSpecChange(findings) ? failedRequested(findings) : undefined;
   return failed && findings.ledger.candidate === undefined
     ? isTrue(failed.reason, failed.message)
     : undefined;
@@ -45,7 +45,7 @@ const holdStalls: Check = (findings) => {
 };
 
 /** These hold whether or not something serves: the user's change has not come out, and will not. */
-const changeStalled: readonly Check[] = [choiceStalls, askedStalls, holdStalls];
+const changeStalled: readonly Check[] = [choiceStalls, requestedStalls, holdStalls];
 const nothingServes: readonly Check[] = [conflictStalls, podsStall];
 
 /** Nothing moves until a person changes something. */

@@ -9,11 +9,11 @@ import type { ReleaseRecord } from "./record.ts";
 export interface Choice {
   /** Undefined: no other than the stable one. */
   readonly release: Release | undefined;
-  /** `asked`: what spec and sources say. `half`: a part of it, as the whole failed. `held`: what a person named. */
-  readonly as: "asked" | "half" | "held" | "none";
+  /** `requested`: what spec and sources say. `half`: a part of it, as the whole failed. `held`: what a person named. */
+  readonly as: "requested" | "half" | "held" | "none";
   /** It is verified to find out what failed, not to be rolled out at once. */
   readonly isProbe: boolean;
-  /** What made the asked release fail, once that is known. */
+  /** What made the requested release fail, once that is known. */
   readonly blame: Blame | undefined;
   /** The annotation aiapp.dev/hold names a release that cannot be run: why. */
   readonly invalidHold: string | undefined;
@@ -33,16 +33,16 @@ const NONE: Choice = {
  */
 export function choose(
   spec: AIAppSpec,
-  asked: Release | undefined,
+  requested: Release | undefined,
   ledger: Ledger,
   intents: Pick<Intents, "hold" | "retry">,
 ): Choice {
   if (intents.hold !== undefined) return chooseHeld(intents.hold.id, ledger);
-  if (asked === undefined) return NONE;
-  const failed = failedRecord(asked.id, ledger, intents);
-  if (failed === undefined) return { ...NONE, release: asked, as: "asked" };
+  if (requested === undefined) return NONE;
+  const failed = failedRecord(requested.id, ledger, intents);
+  if (failed === undefined) return { ...NONE, release: requested, as: "requested" };
   if (ledger.stable === undefined) return { ...NONE, blame: undefined };
-  return chooseHalf(spec, asked, failed, ledger);
+  return chooseHalf(spec, requested, failed, ledger);
 }
 
 function chooseHeld(id: string, { all, stable }: Ledger): Choice {
@@ -78,14 +78,14 @@ interface Cell {
 
 function chooseHalf(
   spec: AIAppSpec,
-  asked: Release,
+  requested: Release,
   failed: ReleaseRecord,
   ledger: Ledger,
 ): Choice {
   const { stable } = ledger;
   // Given up by a person: nothing has been found bad.
   if (stable === undefined || failed.journal.at(-1)?.reason === "Aborted") return NONE;
-  const changed = changesOf(spec, asked, stable);
+  const changed = changesOf(spec, requested, stable);
   const single = changed.image !== changed.model || !changed.image;
   const parts = Number(changed.image) + Number(changed.model) + Number(changed.template);
   if (parts <= 1) {
@@ -111,8 +111,8 @@ function chooseHalf(
     const blame = changed.image ? "image" : "model";
     return template === undefined ? { ...NONE, blame } : half(template, blame);
   }
-  const newImage = cellOf(asked, stable);
-  const newModel = cellOf(stable, asked);
+  const newImage = cellOf(requested, stable);
+  const newModel = cellOf(stable, requested);
   for (const cell of [newImage, newModel]) if (cell.state === "unknown") return probe(cell);
   if (newImage.state === "good")
     return half(newImage, newModel.state === "good" ? "combination" : "model");
@@ -126,15 +126,15 @@ interface Changes {
   readonly template: boolean;
 }
 
-function changesOf(spec: AIAppSpec, asked: Release, stable: ReleaseRecord): Changes {
+function changesOf(spec: AIAppSpec, requested: Release, stable: ReleaseRecord): Changes {
   const withStablePair = releaseOf(spec, stable, stable.model).id;
   return {
-    image: asked.imageDigest !== stable.imageDigest,
+    image: requested.imageDigest !== stable.imageDigest,
     model:
-      asked.modelDigest !== stable.modelDigest ||
-      asked.modelVersion !== stable.modelVersion ||
-      asked.model.store !== stable.model.store ||
-      asked.model.name !== stable.model.name,
+      requested.modelDigest !== stable.modelDigest ||
+      requested.modelVersion !== stable.modelVersion ||
+      requested.model.store !== stable.model.store ||
+      requested.model.name !== stable.model.name,
     template: withStablePair !== stable.id,
   };
 }

@@ -28,7 +28,7 @@ const OPEN: Gate = { isOpen: true };
 export interface Subject {
   readonly id: string;
   readonly record: ReleaseRecord | undefined;
-  readonly as: "asked" | "half" | "held" | "none";
+  readonly as: "requested" | "half" | "held" | "none";
 }
 
 export interface WindowState {

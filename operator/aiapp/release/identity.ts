@@ -69,7 +69,7 @@ function identify(spec: AIAppSpec): SpecIdentity {
 
 /**
  * Stands for all that a spec says about which release it wants: equal requests ask for the same, whatever the sources
- * show meanwhile. Tells a change of the spec from a change that polling found.
+ * show meanwhile. Distinguishes a change of the spec from a change that polling found.
  */
 export function requestOf(spec: AIAppSpec): string {
   return identify(spec).request;

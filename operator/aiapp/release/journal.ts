@@ -18,7 +18,7 @@ export interface JournalEntry {
   readonly message?: string | undefined;
   /** Of `Settling`: when the first of several changes in a row was found. RFC 3339. */
   readonly step?: string | undefined;
-  /** Who asked, when a person did. */
+  /** Who requested, when a person did. */
   readonly by?: string | undefined;
   /** The value of the annotation aiapp.dev/retry that this entry answers. */
   readonly retry?: string | undefined;

@@ -394,13 +394,13 @@ describe("when image and model both changed and the pair fails", () => {
                 : image && model && fault === "combination"
                   ? "combination"
                   : undefined;
-      const asked = on.records.find(
+      const requested = on.records.find(
         (record) =>
           record.imageDigest === digestOf(image ? "image 2" : "image 1") &&
           record.modelVersion === (model ? "2" : "1") &&
           (record.inputs.env ?? []).length === (env ? 1 : 0),
       );
-      if (asked?.journal.at(-1)?.blame === expected) right += 1;
+      if (requested?.journal.at(-1)?.blame === expected) right += 1;
       const serving = on.record(({ id }) => id === on.app.status?.current?.id);
       expect(on.judge(serving)).toBeUndefined();
       const failed = on.records.filter((record) => phaseOf(record) === "Failed");
@@ -411,7 +411,7 @@ describe("when image and model both changed and the pair fails", () => {
 });
 
 describe("a release that waits", () => {
-  it("settles before it is verified, and a change in a row starts the wait anew, four times at most", () => {
+  it("settles before it is verified, and a further change starts the wait again, four times at most", () => {
     const on = released({ release: { settle: "10m" } });
     const began = on.now;
     publish(on, { version: "2" });
@@ -535,7 +535,7 @@ describe("by hand", () => {
     expect(conditionsOf(on.plan())).toMatchObject({ Released: "False Aborted" });
   });
 
-  it("names who asked, from the fields that the API server keeps", () => {
+  it("names who requested, from the fields that the API server keeps", () => {
     const on = two();
     const { id } = ofVersion(on, "1");
     on.annotate(annotations.hold, id);

@@ -55,7 +55,7 @@ describe("a list with a merge key", () => {
       ...base,
       containers: [base.containers[0]],
     });
-    expect(mergeStrategically(base, patch("nobody"))).toEqual(base);
+    expect(mergeStrategically(base, patch("none"))).toEqual(base);
   });
 
   it.each([

@@ -20,7 +20,7 @@ export interface BuildContext {
   readonly puller: PullerSettings;
 }
 
-/** What tells which objects an AIApp needs. */
+/** What decides which objects an AIApp needs. */
 export interface Needs {
   readonly spec: AIApp["spec"];
   readonly isVerifying: boolean;

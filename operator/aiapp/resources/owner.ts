@@ -13,7 +13,7 @@ export interface Owner {
 /** The parts that a pod can play for its app. Selectors name one, and selectors cannot be changed. */
 export type Role = "stable" | "candidate" | "verification";
 
-/** Ties an object to its AIApp: the API server deletes it with the app, and no other object is ever touched. */
+/** Ties an object to its AIApp: the API server deletes it with the app, and no other object is touched. */
 export function ownerReference({ metadata: { name, uid } }: Owner): V1OwnerReference {
   return {
     apiVersion: API_VERSION,

@@ -67,7 +67,7 @@ describe("a pod", () => {
     expect(pod({ serviceAccountName: "theirs" }).serviceAccountName).toBe("theirs");
   });
 
-  it("runs the code image by digest and tells it what it serves", () => {
+  it("runs the code image by digest, with what it serves in its environment", () => {
     const { server } = containers(pod());
     expect(server.image).toBe(image);
     expect(environment(server)).toMatchObject({
@@ -89,7 +89,7 @@ describe("a pod", () => {
     expect(livenessProbe?.httpGet).toEqual({ path: "/v2/health/live", port: "http" });
   });
 
-  it("serves on after it was told to end, until it has left the Service", () => {
+  it("keeps serving after SIGTERM until the Service has stopped sending requests", () => {
     const made = pod();
     const sleep = containers(made).server.lifecycle?.preStop?.sleep?.seconds ?? 0;
     expect(sleep).toBeGreaterThan(0);
@@ -111,7 +111,7 @@ describe("a pod", () => {
     ]);
   });
 
-  it("has the resources asked for over the default ones, numbers included", () => {
+  it("has the resources of the spec over the default ones, numbers included", () => {
     const { server } = containers(
       pod({ resources: { requests: { cpu: 2, "nvidia.com/gpu": 1 }, limits: { memory: "1Gi" } } }),
     );
@@ -167,7 +167,7 @@ describe("the init container", () => {
     });
   });
 
-  it("passes on what the operator was told of hosts and authorities", () => {
+  it("passes on the operator's configuration of hosts and authorities", () => {
     const settings = {
       ...puller,
       azureStorageSuffixes: [".blob.example", ".blob.example.org"],
@@ -254,7 +254,7 @@ describe("the spec's podTemplate", () => {
       [labels.role]: "candidate",
       [labels.traffic]: "false",
       [labels.release]: "0000000000",
-      [labels.managedBy]: "somebody",
+      [labels.managedBy]: "kubectl",
       [labels.name]: "dogs",
     };
     for (const change of [{ labels: taken }, { labels: null }, null]) {

@@ -48,7 +48,7 @@ export interface Releases {
 export interface Situation {
   readonly app: AIApp;
   /** What the spec and the sources ask for. */
-  readonly asked: Release | undefined;
+  readonly requested: Release | undefined;
   readonly intents: Intents;
   readonly rollout: Rollout;
   readonly trouble: Trouble | undefined;
@@ -114,8 +114,8 @@ function outlook(
   return { choice, gates, wakeAt: wakeAt(ledger, gates, situation) };
 }
 
-function choiceOf(ledger: Ledger, { app, asked, intents }: Situation): Choice {
-  return choose(app.spec, asked, ledger, intents);
+function choiceOf(ledger: Ledger, { app, requested, intents }: Situation): Choice {
+  return choose(app.spec, requested, ledger, intents);
 }
 
 function gatesFor(
@@ -125,7 +125,7 @@ function gatesFor(
   { app, intents, window, now }: Situation,
 ): Gates {
   const record = ledger.all.find(({ id }) => id === subject.id);
-  const as = subject.id === choice.release?.id ? choice.as : "asked";
+  const as = subject.id === choice.release?.id ? choice.as : "requested";
   return gatesOf(app.spec, { id: subject.id, record, as }, ledger, intents, window, now);
 }
 
@@ -272,24 +272,24 @@ function beginRecord(
     revision: nextRevision(ledger),
     journal: before?.journal ?? [],
     // Halves and held releases are not what the spec asks for.
-    request: choice.as === "asked" ? requestOf(app.spec) : undefined,
+    request: choice.as === "requested" ? requestOf(app.spec) : undefined,
     stored: isSame ? before.stored : undefined,
   };
 }
 
-/** The names that the asked release has now, and the request that chose it: neither makes a new release. */
-function withNames(ledger: Ledger, { app, asked }: Situation): Ledger {
-  const record = ledger.all.find(({ id }) => id === asked?.id);
-  if (record === undefined || asked === undefined) return ledger;
+/** The names that the requested release has now, and the request that chose it: neither makes a new release. */
+function withNames(ledger: Ledger, { app, requested }: Situation): Ledger {
+  const record = ledger.all.find(({ id }) => id === requested?.id);
+  if (record === undefined || requested === undefined) return ledger;
   const request = requestOf(app.spec);
-  if (record.image === asked.image && record.request === request) return ledger;
-  return withRecord(ledger, { ...record, image: asked.image, request });
+  if (record.image === requested.image && record.request === request) return ledger;
+  return withRecord(ledger, { ...record, image: requested.image, request });
 }
 
 /** Says in the journal of the failed release what made it fail, once that is known. */
 function withBlame(ledger: Ledger, situation: Situation): Ledger {
   const { blame } = choiceOf(ledger, situation);
-  const record = ledger.all.find(({ id }) => id === situation.asked?.id);
+  const record = ledger.all.find(({ id }) => id === situation.requested?.id);
   const last = record?.journal.at(-1);
   if (blame === undefined || record === undefined || last?.phase !== "Failed") return ledger;
   if (last.blame !== undefined) return ledger;
@@ -300,10 +300,10 @@ function withBlame(ledger: Ledger, situation: Situation): Ledger {
 /** Records beyond the limit that nothing needs. */
 function surplusOf(ledger: Ledger, situation: Situation): readonly ReleaseRecord[] {
   const { all, stable, previous, candidate } = ledger;
-  const { app, asked, intents } = situation;
+  const { app, requested, intents } = situation;
   const limit = app.spec.release?.historyLimit ?? 10;
   const needed = new Set([
-    asked?.id,
+    requested?.id,
     choiceOf(ledger, situation).release?.id,
     stable?.id,
     previous?.id,
