@@ -10,8 +10,10 @@ export function eventsOf(
   after: AIAppStatus,
 ): readonly EventNote[] {
   const events = changes.map(phaseEvent);
-  // A rollout reports itself; what goes wrong with it is reported once for each cause.
-  events.push(
+  const conditions = [
+    // An outage of what served.
+    ...turnedBad("Ready", before, after, ({ status }) => isOutage(status, before)),
+    // A rollout reports itself; what goes wrong with it is reported once for each cause.
     ...turnedBad(
       "Released",
       before,
@@ -19,13 +21,10 @@ export function eventsOf(
       ({ status, reason }) =>
         status === "False" && reason !== "RollingOut" && reason !== "WaitingForSources",
     ),
-  );
-  const messages = new Set(events.map(({ message }) => message));
-  events.push(
-    ...turnedBad("SourcesReady", before, after, ({ status }) => status === "False").filter(
-      ({ message }) => !messages.has(message),
-    ),
-  );
+    ...turnedBad("SourcesReady", before, after, ({ status }) => status === "False"),
+  ];
+  for (const event of conditions)
+    if (!events.some(({ reason }) => reason === event.reason)) events.push(event);
   return events;
 }
 
@@ -43,6 +42,10 @@ function phaseEvent({ record, phase, before }: PhaseChange): EventNote {
 
 function conditionOf(type: ConditionType, status: AIAppStatus | undefined): Condition | undefined {
   return status?.conditions?.find((condition) => condition.type === type);
+}
+
+function isOutage(status: Condition["status"], before: AIAppStatus | undefined): boolean {
+  return status === "False" && conditionOf("Ready", before)?.status === "True";
 }
 
 function turnedBad(

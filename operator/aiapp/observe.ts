@@ -1,11 +1,18 @@
 import type { AIApp } from "../../crds/aiapp.ts";
 import type { Kube } from "../kube/client.ts";
-import { kinds, type KubernetesObject } from "../kube/types.ts";
+import { kinds, type KubernetesObject, type V1Pod } from "../kube/types.ts";
 import type { Poller } from "../sources/poller.ts";
 import type { Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
 import { milliseconds } from "./duration.ts";
-import { slotOf, type Observed, type OwnedSlots, type Slot, type SourceView } from "./observed.ts";
+import {
+  ours,
+  slotOf,
+  type Observed,
+  type OwnedSlots,
+  type Slot,
+  type SourceView,
+} from "./observed.ts";
 import { isVerifying, makeLedger } from "./release/ledger.ts";
 import { readRecord, type ReleaseRecord } from "./release/record.ts";
 import type { createSourceResolver, ResolvedSource } from "./resolve-sources.ts";
@@ -24,7 +31,7 @@ export async function observe(
   tools: ObserveTools,
   signal: AbortSignal,
 ): Promise<Observed> {
-  const { cache, poller, resolver } = tools;
+  const { kube, cache, poller, resolver } = tools;
   const key = `${app.metadata.namespace}/${app.metadata.name}`;
   const records = readRecords(app, key, cache);
   const needs = { spec: app.spec, isVerifying: isVerifying(makeLedger(records)) };
@@ -33,6 +40,7 @@ export async function observe(
     resolver.model(app, signal),
     observeOwned(app, needs, tools, signal),
   ]);
+  const pods = cache.pods.indexed(key);
   const intervalMs = milliseconds(app.spec.interval);
   poller.want(
     key,
@@ -44,7 +52,8 @@ export async function observe(
     app,
     owned,
     records,
-    pods: cache.pods.indexed(key),
+    pods,
+    rejectedPods: await readRejection(owned, pods, kube, signal),
     image: viewOf(image, poller),
     model: viewOf(model, poller),
   };
@@ -90,6 +99,26 @@ async function observeSlot(
   if (cached === undefined && !isNeeded(needs)) return { state: "absent" };
   const found = cached ?? (await kube.get(kind, namespace, name, signal));
   return found === undefined ? { state: "absent" } : slotOf(app, kind, found);
+}
+
+/** More than a Job reports of one cause. */
+const MAX_EVENTS = 100;
+
+/** The Job controller reports in events, and nowhere else, that the API server rejects its pods. */
+async function readRejection(
+  { verification }: OwnedSlots,
+  pods: readonly V1Pod[],
+  kube: Kube,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { namespace, uid } = ours(verification)?.metadata ?? {};
+  if (uid === undefined) return undefined;
+  if (pods.some(({ metadata }) => metadata?.ownerReferences?.some((owner) => owner.uid === uid)))
+    return undefined;
+  const fieldSelector = `involvedObject.uid=${uid},reason=FailedCreate`;
+  const options = { namespace, fieldSelector, maxItems: MAX_EVENTS };
+  const { items } = await kube.list(kinds.event, options, signal);
+  return items.at(-1)?.message;
 }
 
 function viewOf<V extends Seen>(resolved: ResolvedSource<V>, poller: Poller): SourceView<V> {

@@ -165,6 +165,9 @@ export class World {
     this.#status("all");
   }
 
+  /** What the API server answers to the pods of the verification Job, when it rejects them. */
+  rejectedPods: string | undefined;
+
   /** What the verification of a release finds: `<Reason>: message`, or undefined when it passes. */
   judge: (release: ReleaseRecord) => string | undefined = () => undefined;
 
@@ -306,6 +309,7 @@ export class World {
       ) as OwnedSlots,
       records: this.records,
       pods: this.pods,
+      rejectedPods: this.rejectedPods,
       image: view("image", this.#image),
       model: view("model", this.#model),
     };

@@ -47,6 +47,8 @@ export interface Observed {
   readonly owned: OwnedSlots;
   readonly records: readonly ReleaseRecord[];
   readonly pods: readonly V1Pod[];
+  /** What the API server says to the Job that verifies a release, while it has no pod: why it may not have one. */
+  readonly rejectedPods: string | undefined;
   readonly image: SourceView<ImageSeen>;
   readonly model: SourceView<ModelSeen>;
 }

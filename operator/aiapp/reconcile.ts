@@ -21,6 +21,9 @@ import { SpecCache } from "./spec-cache.ts";
 import { StatusWriter } from "./status-writer.ts";
 import type { PhaseChange } from "./steps/releases.ts";
 
+/** When an object that the API server rejected is tried again. */
+const REJECTED_MS = 60_000;
+
 export interface ReconcilerParts {
   readonly kube: Kube;
   readonly cache: Cache;
@@ -86,7 +89,8 @@ export class Reconciler {
     if (await this.#report(key, object, app, status, signal))
       await this.#record(key, object, eventsOf([], app.status, status), signal);
     if (!isOperatorError(rejection, "KUBE_INVALID")) throw rejection;
-    return { kind: "requeue", afterMs: made.requeueAfterMs };
+    // A policy of the cluster may have rejected it, which can change without the spec.
+    return { kind: "requeue", afterMs: Math.min(REJECTED_MS, made.requeueAfterMs) };
   }
 
   /** The error with which the API server rejects an object, if it does: the spec or the operator's rights must change. */

@@ -80,6 +80,8 @@ export interface ListOptions {
   /** All namespaces when not given. */
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
+  /** Such as `involvedObject.uid=…` of events: each kind knows a few fields. */
+  readonly fieldSelector?: string | undefined;
   readonly maxItems?: number;
   /** "0": whatever the server has cached, at once. The newest when not given. */
   readonly resourceVersion?: string;

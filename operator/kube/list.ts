@@ -25,7 +25,7 @@ interface Page<T> {
 export async function listObjects<T extends KubernetesObject>(
   transport: Transport,
   kind: Kind<T>,
-  { namespace, labelSelector, maxItems = MAX_ITEMS, resourceVersion }: ListOptions,
+  { namespace, labelSelector, fieldSelector, maxItems = MAX_ITEMS, resourceVersion }: ListOptions,
   signal: AbortSignal,
 ): Promise<List<T>> {
   const path = pathOf(kind, namespace);
@@ -33,7 +33,7 @@ export async function listObjects<T extends KubernetesObject>(
   let position: Readonly<Record<string, string | undefined>> = { resourceVersion };
   let limit = PAGE_ITEMS;
   for (;;) {
-    const query = { labelSelector, limit: String(limit), ...position };
+    const query = { labelSelector, fieldSelector, limit: String(limit), ...position };
     let page: Page<T>;
     try {
       page = await transport.json<Page<T>>({ method: "GET", path, query }, signal);

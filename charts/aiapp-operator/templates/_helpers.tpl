@@ -63,5 +63,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  # Listed for the Job that verifies a release, when it has no pod.
+  verbs: [create, patch, list]
 {{- end }}

@@ -37,10 +37,11 @@ export const sourcesUnknown: Check = (findings) => {
     : isFalse(waiting.reason, waiting.message);
 };
 
-export const suspended: Check = ({ observed: { app } }) =>
-  app.spec.suspend
-    ? isFalse("Suspended", "spec.suspend is true: set it to false to release")
-    : undefined;
+export const suspended: Check = ({ observed: { app }, trouble }) => {
+  if (!app.spec.suspend) return undefined;
+  const beside = trouble === undefined ? "" : `; meanwhile: ${trouble.message}`;
+  return isFalse("Suspended", `spec.suspend is true: set it to false to release${beside}`);
+};
 
 export const suspendedBeforePolling: Check = (findings) =>
   findings.pair.waiting === undefined ? undefined : suspended(findings);
@@ -79,9 +80,23 @@ export const nothingToRun: Check = (findings) => {
   return why && isFalse(why.reason, why.message);
 };
 
-export const stableDown: Check = ({ ledger: { stable } }) =>
-  stable &&
-  isFalse("MinimumReplicasUnavailable", `no pod of the current release ${stable.id} serves`);
+/** An outage: there is a release that should serve, and no pod of it does. */
+export const outage: Check = ({ ledger: { stable }, rollout, trouble }) => {
+  if (stable === undefined || rollout.replicas.available > 0) return undefined;
+  const what = `no pod of the current release ${stable.id} serves`;
+  return trouble === undefined
+    ? isFalse("MinimumReplicasUnavailable", `${what}: its pods are not ready yet`)
+    : isFalse(trouble.reason, `${what}: ${trouble.message}`);
+};
+
+/** The operator leaves a Deployment paused that a person has paused. */
+export const rolloutPaused: Check = (findings) =>
+  findings.rollout.isPaused && !targetIsComplete(findings)
+    ? isFalse(
+        "RolloutPaused",
+        `the Deployment is paused: resume it with kubectl rollout resume deployment/${findings.observed.app.metadata.name}`,
+      )
+    : undefined;
 
 export const sourceFails: Check = ({ observed: { image, model } }) => {
   const failing = [image, model].flatMap(({ error }) => (error === undefined ? [] : [error]));
@@ -135,12 +150,13 @@ export const chains = {
     nameConflict,
     stableServes,
     scaledToZero(isTrue),
+    outage,
     podsFailing,
     nothingToRun,
-    stableDown,
     candidateWaits,
     verifying,
     requestedFailed,
+    suspended,
     rollingOut,
   ],
   Available: [
@@ -159,6 +175,7 @@ export const chains = {
     verifying,
     requestedFailed,
     suspended,
+    rolloutPaused,
     podsFailing,
     rollingOut,
   ],

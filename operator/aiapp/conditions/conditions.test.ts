@@ -63,6 +63,10 @@ function container(name: string, state: V1ContainerStatus["state"]): V1Container
   return { name, image, imageID: "", ready: false, restartCount: 1, ...(state && { state }) };
 }
 
+const terminated = (message: string, exitCode = 1): V1ContainerStatus["state"] => ({
+  terminated: { exitCode, message },
+});
+
 describe("conditions while all goes well", () => {
   it("name what the operator waits for", () => {
     expect(read(new World())).toEqual({
@@ -216,10 +220,6 @@ describe("conditions about sources", () => {
 });
 
 describe("conditions about pods that do not become ready", () => {
-  const terminated = (message: string, exitCode = 1): V1ContainerStatus["state"] => ({
-    terminated: { exitCode, message },
-  });
-
   it.each([
     {
       what: "an image that cannot be pulled",
@@ -390,6 +390,84 @@ describe("conditions about pods that do not become ready", () => {
   });
 });
 
+describe("conditions about what the cluster rejects", () => {
+  const quota = 'pods "cats-1" is forbidden: exceeded quota: q, requested: limits.cpu=1';
+
+  function reject(world: World, message: string): void {
+    const status = world.get(kinds.deployment)?.status ?? {};
+    Object.assign(status, {
+      conditions: [{ type: "ReplicaFailure", status: "True", message }],
+      availableReplicas: 0,
+      updatedReplicas: 0,
+    });
+  }
+
+  it("quote the API server on pods of a first release, stall, and clear once the cause is fixed", () => {
+    const world = new World().poll();
+    world.reconcile();
+    world.beginRollout();
+    reject(world, quota);
+    const text = `PodsRejected: the API server rejects the pods: ${quota}; raise the quota, or lower spec.resources`;
+    expect(read(world)).toMatchObject({
+      Ready: `False ${text}`,
+      Released: `False ${text}`,
+      Stalled: `True ${text}`,
+    });
+    world.rollOut();
+    world.reconcile();
+    expect(read(world).Ready).toContain("True Serving");
+    expect(read(world).Stalled).toBeUndefined();
+  });
+
+  it("are never held against a release", () => {
+    const world = rollingOut();
+    reject(world, quota);
+    expect(world.plan().changes).toEqual([]);
+  });
+
+  it("quote the events of a verification that gets no pod; only a change of the spec stalls", () => {
+    const world = new World({ verify: {}, modelVersion: "1" }).poll().converge();
+    publish(world, "2");
+    world.change({ modelVersion: "2" });
+    world.reconcile();
+    world.rejectedPods =
+      'error looking up service account shop/cats: serviceaccount "cats" not found';
+    expect(read(world).Released).toContain("create the ServiceAccount");
+    expect(read(world).Ready).toContain("True Serving");
+    expect(read(world).Stalled).toContain("True PodsRejected");
+  });
+});
+
+describe("an outage", () => {
+  it("is a Warning event, once, and a message that says which release and why", () => {
+    const world = released();
+    Object.assign(world.get(kinds.deployment)?.status ?? {}, { availableReplicas: 0 });
+    world.pods = [pod(world, { containerStatuses: [container("server", terminated("Error: x"))] })];
+    const { events } = world.reconcile();
+    expect(events).toMatchObject([{ type: "Warning", reason: "PodCrashing" }]);
+    expect(read(world).Ready).toMatch(
+      /^False PodCrashing: no pod of the current release [0-9a-f]{10} serves: .*Error: x/,
+    );
+    expect(world.reconcile().events).toEqual([]);
+  });
+});
+
+describe("a Deployment that a person has paused", () => {
+  it("is reported with the command that resumes it, and left paused", () => {
+    const world = released({ modelVersion: "1" });
+    world.change({ modelVersion: "2" });
+    publish(world, "2");
+    world.reconcile();
+    world.beginRollout();
+    Object.assign(world.get(kinds.deployment)?.spec ?? {}, { paused: true });
+    expect(read(world)).toMatchObject({
+      Released:
+        "False RolloutPaused: the Deployment is paused: resume it with kubectl rollout resume deployment/cats",
+    });
+    expect(read(world).Stalled).toContain("RolloutPaused");
+  });
+});
+
 describe("conditions about what a user must change", () => {
   it("name the objects that take the names", () => {
     const world = new World().poll();
@@ -405,6 +483,15 @@ describe("conditions about what a user must change", () => {
     expect(read(world).Released).toBe(
       "False Suspended: spec.suspend is true: set it to false to release",
     );
+  });
+
+  it("say that the app is suspended, and what fails meanwhile", () => {
+    const world = new World().poll();
+    world.reconcile();
+    world.beginRollout();
+    world.pods = [pod(world, { containerStatuses: [container("server", terminated("Error: x"))] })];
+    world.change({ suspend: true });
+    expect(read(world).Released).toMatch(/^False Suspended: .*; meanwhile: .*Error: x/);
   });
 
   it("say where and why the spec does not match the schema", () => {

@@ -1,4 +1,4 @@
-import { candidateWaits, held } from "./chains.ts";
+import { candidateWaits, held, rolloutPaused } from "./chains.ts";
 import {
   candidatePhase,
   describeRollout,
@@ -39,13 +39,35 @@ const requestedStalls: Check = (findings) => {
     : undefined;
 };
 
+const pauseStalls: Check = (findings) => {
+  const verdict = rolloutPaused(findings);
+  return verdict && isTrue(verdict.reason, verdict.message);
+};
+
 const holdStalls: Check = (findings) => {
   const verdict = findings.releases.choice.invalidHold === undefined ? undefined : held(findings);
   return verdict && isTrue(verdict.reason, verdict.message);
 };
 
+/** The cluster takes none of the pods of what the spec asks for: a person must change the spec or the cluster. */
+const podsRejected: Check = (findings) => {
+  const { trouble, verification, ledger } = findings;
+  const found = verification?.kind === "running" ? verification.trouble : trouble;
+  return ledger.candidate !== undefined &&
+    isSpecChange(findings) &&
+    found?.reason === "PodsRejected"
+    ? isTrue(found.reason, found.message)
+    : undefined;
+};
+
 /** These hold whether or not something serves: the user's change has not come out, and will not. */
-const changeStalled: readonly Check[] = [choiceStalls, requestedStalls, holdStalls];
+const changeStalled: readonly Check[] = [
+  choiceStalls,
+  requestedStalls,
+  holdStalls,
+  podsRejected,
+  pauseStalls,
+];
 const nothingServes: readonly Check[] = [conflictStalls, podsStall];
 
 /** Nothing moves until a person changes something. */

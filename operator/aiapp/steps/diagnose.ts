@@ -18,15 +18,40 @@ export interface Trouble {
 /** Reads the pods that should serve and do not. A trouble that lasts goes before one that may pass. */
 export function diagnose(
   { pods }: Observed,
-  { deployedReleaseId, isSettled }: Rollout,
+  { deployedReleaseId, isSettled, rejectedPods }: Rollout,
 ): Trouble | undefined {
   if (isSettled) return undefined;
+  if (rejectedPods !== undefined) return rejected(rejectedPods);
   return worst(
     pods
       .filter((pod) => isOf(pod, "stable", deployedReleaseId))
       // Evicted, or done: another pod takes its place.
       .filter(({ status }) => status?.phase !== "Failed" && status?.phase !== "Succeeded"),
   );
+}
+
+/**
+ * The API server rejects the pods themselves: a quota, a LimitRange, Pod Security, a webhook that is down. It says nothing
+ * about image and model, and clears once the cause is fixed.
+ */
+export function rejected(message: string): Trouble {
+  return {
+    reason: "PodsRejected",
+    message: `the API server rejects the pods: ${message.slice(0, 1024)}; ${remedyOf(message)}`,
+    isPassing: false,
+    isInfrastructure: true,
+  };
+}
+
+function remedyOf(message: string): string {
+  if (/exceeded quota/.test(message)) return "raise the quota, or lower spec.resources";
+  if (/PodSecurity/.test(message))
+    return "correct spec.podTemplate, or the Pod Security level of the namespace";
+  if (/serviceaccount/i.test(message))
+    return "create the ServiceAccount, or correct spec.serviceAccountName";
+  if (/webhook/.test(message)) return "see why the webhook does not respond";
+  if (/minimum|maximum|limit/i.test(message)) return "set spec.resources within the LimitRange";
+  return "correct what it names";
 }
 
 /** Of the pods of one release that are not being deleted. */

@@ -9,6 +9,10 @@ export interface Rollout {
   readonly isSettled: boolean;
   /** What Kubernetes says when the Deployment makes no progress within its deadline. */
   readonly exceededDeadline: string | undefined;
+  /** What the API server answers to pods of the Deployment that it rejects. */
+  readonly rejectedPods: string | undefined;
+  /** Set by `kubectl rollout pause`. */
+  readonly isPaused: boolean;
   readonly replicas: {
     readonly wanted: number;
     readonly total: number;
@@ -39,6 +43,10 @@ export function readRollout({ owned }: Observed): Rollout {
           ({ type, reason }) => type === "Progressing" && reason === "ProgressDeadlineExceeded",
         )?.message
       : undefined,
+    rejectedPods: status.conditions?.find(
+      ({ type, status }) => type === "ReplicaFailure" && status === "True",
+    )?.message,
+    isPaused: deployment?.spec?.paused === true,
     replicas: { wanted, total, updated, available },
   };
 }

@@ -4,7 +4,7 @@ import type { V1ContainerStatus, V1Job, V1Pod } from "../../kube/types.ts";
 import { ours, type Observed } from "../observed.ts";
 import { phaseOf } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
-import { isOf, troubleIn, worst, type Trouble } from "./diagnose.ts";
+import { isOf, rejected, troubleIn, worst, type Trouble } from "./diagnose.ts";
 
 /** How the verification of the candidate goes. */
 export type VerificationState =
@@ -22,7 +22,7 @@ export function attemptOf({ journal }: ReleaseRecord): number {
 
 /** Reads the Job and its pods. A Job of another release or attempt says nothing. */
 export function readVerification(
-  { owned, pods }: Observed,
+  { owned, pods, rejectedPods }: Observed,
   candidate: ReleaseRecord | undefined,
 ): VerificationState | undefined {
   if (candidate === undefined || phaseOf(candidate) !== "Verifying") return undefined;
@@ -40,6 +40,8 @@ export function readVerification(
       trouble: own.map(causeOf).find((cause) => cause !== undefined) ?? lost(job),
     };
   }
+  if (own.length === 0 && rejectedPods !== undefined)
+    return { kind: "running", trouble: rejected(rejectedPods) };
   const trouble = worst(own.filter(({ status }) => status?.phase !== "Failed"));
   if (trouble !== undefined && !trouble.isPassing) return { kind: "failed", trouble };
   return { kind: "running", trouble };

@@ -68,6 +68,27 @@ export function describeReading(t: Cases): void {
       expect(await named(`!${own()}`)).toEqual([]);
     });
 
+    it("lists the events about one object by field selector", async () => {
+      const about = async (name: string, uid: string): Promise<void> => {
+        const involvedObject = { apiVersion: "v1", kind: "Pod", namespace, name, uid };
+        await t.kube.create(
+          kinds.event,
+          {
+            metadata: { namespace, name: `${own()}-${name}` },
+            involvedObject,
+            reason: "FailedCreate",
+            message: name,
+          },
+          signal,
+        );
+      };
+      await about("a", `${own()}-uid-a`);
+      await about("b", `${own()}-uid-b`);
+      const fieldSelector = `involvedObject.uid=${own()}-uid-a,reason=FailedCreate`;
+      const { items } = await t.kube.list(kinds.event, { namespace, fieldSelector }, signal);
+      expect(items.map(({ message }) => message)).toEqual(["a"]);
+    });
+
     it("refuses a list of more than may be kept, rather than give a part of it", async () => {
       for (const name of ["a", "b"])
         await apply(kinds.secret, {}, ours, { name: `${own()}-${name}`, labels: { many: own() } });

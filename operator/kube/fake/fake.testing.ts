@@ -15,7 +15,7 @@ import {
 } from "./json.testing.ts";
 import { applyConfiguration, trackUpdate, type Managers } from "./managed-fields.testing.ts";
 import { resourceType, type ResourceType } from "./schema.testing.ts";
-import { parseSelector } from "./selector.testing.ts";
+import { parseFieldSelector, parseSelector } from "./selector.testing.ts";
 import { asKubernetes, createStore, type Store, type Stored } from "./store.testing.ts";
 import { strategyOf, type Strategy } from "./strategy.testing.ts";
 import { check, pruneUnknown } from "./typed.testing.ts";
@@ -124,15 +124,18 @@ class FakeApi {
 
   list<T extends KubernetesObject>(
     kind: Kind<T>,
-    { namespace, labelSelector = "", maxItems = MAX_ITEMS }: ListOptions,
+    { namespace, labelSelector = "", fieldSelector = "", maxItems = MAX_ITEMS }: ListOptions,
   ): { readonly items: readonly T[]; readonly resourceVersion: string } {
     const matches = parseSelector(labelSelector);
+    const hasFields = parseFieldSelector(fieldSelector);
     const items = this.store
       .all(kind)
       .map((object) => asKind(kind, object))
       .filter(
         (object) =>
-          (namespace === undefined || object.metadata?.namespace === namespace) && matches(object),
+          (namespace === undefined || object.metadata?.namespace === namespace) &&
+          matches(object) &&
+          hasFields(object),
       );
     if (items.length > maxItems) {
       throw new OperatorError("KUBE_UNEXPECTED_RESPONSE", `more than ${maxItems} ${kind.plural}`);

@@ -31,3 +31,21 @@ function parseTerm(term: string): Test {
   if (key === "") throw new Error(`the fake cannot read the label selector ${term}`);
   return not === "!" ? (labels) => !(key in labels) : (labels) => key in labels;
 }
+
+/** `path=value`, comma-separated. Which fields a kind knows is the real server's to say. */
+export function parseFieldSelector(text: string): (object: KubernetesObject) => boolean {
+  const terms = text.split(",").filter((term) => term !== "");
+  const tests = terms.map((term) => {
+    const [, path, value] = /^([A-Za-z.]+)=([^=!,]*)$/.exec(term) ?? [];
+    if (path === undefined) throw new Error(`the fake cannot read the field selector ${term}`);
+    return { path: path.split("."), value };
+  });
+  return (object) =>
+    tests.every(({ path, value }) => {
+      const found = path.reduce<unknown>(
+        (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
+        object,
+      );
+      return found === value;
+    });
+}
