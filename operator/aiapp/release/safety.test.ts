@@ -407,7 +407,7 @@ describe("when image and model both changed and the pair fails", () => {
       expect(failed.filter((record) => on.judge(record) === undefined)).toEqual([]);
     }
     expect(right).toBe(200);
-  });
+  }, 120_000);
 });
 
 describe("a release that waits", () => {
@@ -553,5 +553,100 @@ describe("by hand", () => {
       phase: "RollingOut",
       by: "kubectl-annotate at 2026-03-01T09:00:00Z",
     });
+  });
+});
+
+describe("a verification pod", () => {
+  /** The state of the candidate's verification pod while its Job runs. */
+  function during(status: NonNullable<World["pods"][number]["status"]>): World {
+    const on = released();
+    publish(on, { version: "2" });
+    on.reconcile();
+    const labels = { "aiapp.dev/release": ofVersion(on, "2").id, "aiapp.dev/role": "verification" };
+    on.pods = [{ metadata: { name: "cats-verify-1", labels }, status }];
+    return on;
+  }
+  const container = { image: "", imageID: "", ready: false, restartCount: 0 };
+  const exit = (exitCode: number, message = "") => ({ terminated: { exitCode, message } });
+
+  it.each([
+    { name: "server", reason: "PodCrashing" },
+    { name: "model-pull", reason: "ModelPullFailed" },
+    { name: "samples", reason: "VerificationFailed" },
+  ])("fails for the reason of its container $name", ({ name, reason }) => {
+    const on = during({ initContainerStatuses: [{ ...container, name, state: exit(1, "x") }] });
+    expect(on.plan().changes).toMatchObject([{ phase: "Failed" }]);
+    expect(conditionsOf(on.plan())).toMatchObject({ Released: `False ${reason}` });
+  });
+
+  it("fails by the user's container, whose last lines are the message", () => {
+    const on = during({
+      containerStatuses: [{ ...container, name: "verify", state: exit(7, "accuracy 0.42") }],
+    });
+    expect(conditionsOf(on.plan())).toMatchObject({ Released: "False VerificationFailed" });
+    expect(messageOf(on)).toContain("exit code 7: accuracy 0.42");
+  });
+
+  it("that cannot pull for want of the registry waits; one whose image does not exist fails", () => {
+    const waiting = (message: string) =>
+      during({
+        initContainerStatuses: [
+          { ...container, name: "server", state: { waiting: { reason: "ErrImagePull", message } } },
+        ],
+      });
+    expect(waiting("dial tcp: connection refused").plan().changes).toEqual([]);
+    expect(waiting("manifest unknown").plan().changes).toMatchObject([{ phase: "Failed" }]);
+  });
+
+  it("whose samples container could not run is tried again, and one out of memory fails", () => {
+    const ended = (
+      state: ReturnType<typeof exit> | { terminated: { exitCode: number; reason: string } },
+    ) => {
+      const on = during({
+        phase: "Failed",
+        containerStatuses: [{ ...container, name: "samples", state }],
+      });
+      const job = on.get(kinds.job, "cats-verify");
+      if (job !== undefined) job.status = { conditions: [{ type: "Failed", status: "True" }] };
+      return on;
+    };
+    expect(ended(exit(2, "MODEL_DIR is missing")).plan().changes).toEqual([]);
+    const outOfMemory = ended({ terminated: { exitCode: 137, reason: "OOMKilled" } });
+    expect(conditionsOf(outOfMemory.plan())).toMatchObject({ Released: "False PodOutOfMemory" });
+  });
+
+  it("that ran out of time fails, and one that a node took away does not", () => {
+    const ended = (reason: string) => {
+      const on = during({ phase: "Failed", reason });
+      const job = on.get(kinds.job, "cats-verify");
+      if (job !== undefined) job.status = { conditions: [{ type: "Failed", status: "True" }] };
+      return on;
+    };
+    expect(conditionsOf(ended("DeadlineExceeded").plan())).toMatchObject({
+      Released: "False VerificationTimedOut",
+    });
+    expect(ended("NodeShutdown").plan().changes).toEqual([]);
+  });
+
+  it("whose server crashed is failed by the crash, not by what followed from it", () => {
+    const on = during({
+      phase: "Failed",
+      initContainerStatuses: [
+        {
+          ...container,
+          name: "server",
+          restartCount: 1,
+          state: exit(137),
+          lastState: exit(1, "Segmentation fault"),
+        },
+      ],
+      containerStatuses: [
+        { ...container, name: "samples", state: exit(1, "VerificationFailed: connection reset") },
+      ],
+    });
+    const job = on.get(kinds.job, "cats-verify");
+    if (job !== undefined) job.status = { conditions: [{ type: "Failed", status: "True" }] };
+    expect(messageOf(on)).toContain("Segmentation fault");
+    expect(conditionsOf(on.plan())).toMatchObject({ Released: "False PodCrashing" });
   });
 });

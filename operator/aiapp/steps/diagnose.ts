@@ -1,5 +1,5 @@
 import { reasons, type Reason } from "../../../crds/conditions.ts";
-import { labels } from "../../../crds/names.ts";
+import { containers, labels } from "../../../crds/names.ts";
 import type { V1ContainerStatus, V1Pod } from "../../kube/types.ts";
 import type { Role } from "../resources/owner.ts";
 import type { Observed } from "../observed.ts";
@@ -82,23 +82,22 @@ function troubleOf(pod: V1Pod): Trouble | undefined {
       isInfrastructure: true,
     };
   }
-  for (const status of pod.status?.initContainerStatuses ?? []) {
-    const trouble = troubleIn(status, name, "ModelPullFailed");
-    if (trouble !== undefined) return trouble;
-  }
-  for (const status of pod.status?.containerStatuses ?? []) {
-    const trouble = troubleIn(status, name, "PodCrashing");
+  const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
+  for (const status of [...initContainerStatuses, ...containerStatuses]) {
+    const trouble = troubleIn(status, name);
     if (trouble !== undefined) return trouble;
   }
   return undefined;
 }
 
-/** @param otherwise the reason for a container that terminated without naming one */
-export function troubleIn(
-  status: V1ContainerStatus,
-  pod: string,
-  otherwise: Reason,
-): Trouble | undefined {
+/** The reason for a container that terminated without naming one. */
+function reasonWithout(container: string): Reason {
+  if (container === containers.pull) return "ModelPullFailed";
+  const decides = container === containers.samples || container === containers.job;
+  return decides ? "VerificationFailed" : "PodCrashing";
+}
+
+export function troubleIn(status: V1ContainerStatus, pod: string): Trouble | undefined {
   const { waiting, terminated } = status.state ?? {};
   if (
     waiting?.reason === "ImagePullBackOff" ||
@@ -139,7 +138,7 @@ export function troubleIn(
   const text = ended.message?.trim() ?? "";
   const named = reasonIn(text);
   return {
-    reason: named?.reason ?? otherwise,
+    reason: named?.reason ?? reasonWithout(status.name),
     message:
       named?.message ??
       `container ${status.name} of pod ${pod} terminated with exit code ${ended.exitCode}${text === "" ? "" : `: ${lastLines(text)}`}`,

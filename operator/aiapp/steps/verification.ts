@@ -1,4 +1,3 @@
-import type { Reason } from "../../../crds/conditions.ts";
 import { annotations, containers, labels } from "../../../crds/names.ts";
 import type { V1ContainerStatus, V1Job, V1Pod } from "../../kube/types.ts";
 import { ours, type Observed } from "../observed.ts";
@@ -75,9 +74,9 @@ function causeOf(pod: V1Pod): Trouble | undefined {
     ({ restartCount, lastState }) => restartCount > 0 && lastState?.terminated !== undefined,
   );
   const ended = [...initial, ...(status.containerStatuses ?? [])].find(hasFailed);
-  const container = crashed ?? ended;
+  const container = crashed === undefined ? ended : { ...crashed, state: crashed.lastState ?? {} };
   if (container === undefined) return takenAway(name, status.reason, status.message);
-  const trouble = troubleIn(container, name, reasonWithout(container.name));
+  const trouble = troubleIn(container, name);
   return (
     trouble && {
       ...trouble,
@@ -92,13 +91,6 @@ const COULD_NOT_RUN = 2;
 
 function couldNotRun({ name, state }: V1ContainerStatus): boolean {
   return name === containers.samples && state?.terminated?.exitCode === COULD_NOT_RUN;
-}
-
-/** The reason for a container that names none itself. */
-function reasonWithout(container: string): Reason {
-  if (container === containers.pull) return "ModelPullFailed";
-  const decides = container === containers.samples || container === containers.job;
-  return decides ? "VerificationFailed" : "PodCrashing";
 }
 
 /** Sidecars are killed when the last container has ended: that is no failure. */
