@@ -2,8 +2,7 @@ import { join } from "node:path";
 
 import { expectations, models, pictureFile, pictureFiles } from "../demo/pictures.ts";
 import { untilServedBy, score, type Scored } from "../demo/accuracy.ts";
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 
 import type { AIApp } from "../../crds/aiapp.ts";
 import { isReleased, waitFor } from "../support/aiapp.ts";
@@ -110,26 +109,6 @@ export async function annotate(
     "--overwrite",
     change,
   ]);
-}
-
-/** Publishes one of the example's versions with a sample that its model does not score as recorded. */
-export async function publishWrong(
-  platform: Platform,
-  model: string,
-  version: string,
-  of: string,
-): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "wrong-"));
-  try {
-    await cp(join(models, of), folder, { recursive: true });
-    const path = join(folder, "samples", "1.json");
-    const sample = JSON.parse(await readFile(path, "utf8")) as { expected: unknown };
-    sample.expected = [[["nine", 99]]];
-    await writeFile(path, JSON.stringify(sample));
-    await publish(platform, model, version, folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
 }
 
 /** Publishes one of the example's versions under a name and a version. */

@@ -8,6 +8,7 @@ import type { V1Pod } from "../../operator/kube/types.ts";
 import { known, models } from "../demo/pictures.ts";
 import { condition, readApp, waitFor } from "../support/aiapp.ts";
 import type { Platform } from "../support/platform.ts";
+import { publishWrong } from "../support/publish.ts";
 import type { Traffic } from "../traffic/start.ts";
 import {
   annotate,
@@ -19,7 +20,6 @@ import {
   json,
   patch,
   publish,
-  publishWrong,
   serving,
   setUp,
   tearDown,
@@ -102,10 +102,15 @@ describe("a release", () => {
       publish(platform, NAMESPACE, "3", join(models, "2")),
     ]);
     load.expect({ "3": { "hard.png": "nine", ...known } });
-    const app = await until(
+    // What was asked for has failed, so the app does not count as released.
+    const app = await waitFor(
+      platform,
+      WHERE,
       "the good half",
       ({ status }) =>
-        status?.current?.modelVersion === "3" && status.current.imageDigest === goodDigest,
+        status?.candidate === undefined &&
+        status?.current?.modelVersion === "3" &&
+        status.current.imageDigest === goodDigest,
     );
     const whole = app.status?.history?.find(
       ({ modelVersion, phase }) => modelVersion === "3" && phase === "Failed",
@@ -146,11 +151,12 @@ describe("a release", () => {
       verify: { job: { image: server, command: ["node", "-e", script] } },
     });
     await publish(platform, NAMESPACE, "4", join(models, "1"));
-    const app = await quarantined("4");
+    const app = await quarantined("4").finally(() =>
+      patch(platform, NAMESPACE, NAME, { verify: null }),
+    );
     const failed = app.status?.history?.find(({ modelVersion }) => modelVersion === "4");
     expect(failed).toMatchObject({ reason: "VerificationFailed" });
     expect(failed?.message).toContain("accuracy 0.42 is below 0.9");
-    await patch(platform, NAMESPACE, NAME, { verify: null });
   });
 
   it("is tried again when a user asks, and is then rolled out", async () => {
