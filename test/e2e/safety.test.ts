@@ -151,15 +151,15 @@ describe("a release", () => {
       verify: { job: { image: server, command: ["node", "-e", script] } },
     });
     await publish(platform, NAMESPACE, "4", join(models, "1"));
-    const app = await quarantined("4").finally(() =>
-      patch(platform, NAMESPACE, NAME, { verify: null }),
-    );
+    const app = await quarantined("4");
+    await patch(platform, NAMESPACE, NAME, { verify: null });
     const failed = app.status?.history?.find(({ modelVersion }) => modelVersion === "4");
     expect(failed).toMatchObject({ reason: "VerificationFailed" });
     expect(failed?.message).toContain("accuracy 0.42 is below 0.9");
   });
 
   it("is tried again when a user asks, and is then rolled out", async () => {
+    await patch(platform, NAMESPACE, NAME, { verify: null });
     load.expect({ "4": { "hard.png": "five", ...known } });
     const app = await readApp(platform, NAMESPACE, NAME);
     const failed = app.status?.history?.find(({ modelVersion }) => modelVersion === "4");
