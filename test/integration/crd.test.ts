@@ -75,6 +75,23 @@ describe("the API server takes", () => {
     ["a pod template of any kind", { podTemplate: { spec: { priorityClassName: "high" } } }],
     ["a Secret for storage", { credentials: { storage: "storage", registry: "registry" } }],
     ["anonymous reads, said aloud", { credentials: { anonymous: ["Registry", "Storage"] } }],
+    [
+      "releases in a window, settled, approved and verified by a job",
+      {
+        release: {
+          schedule: "0 2 * * 1-5",
+          timeZone: "Europe/Berlin",
+          duration: "2h",
+          settle: "5m",
+          minAge: "24h",
+          approval: "Manual",
+          onFailure: "Keep",
+        },
+        verify: { timeout: "30m", job: { image: "tests:1", args: ["--all"] } },
+        rollout: { progressDeadline: "20m" },
+        server: { port: 88, scorePath: "/predict" },
+      },
+    ],
     ["a DNS label on AKS", { service: { azureDNSLabel: "cats", type: "LoadBalancer" } }],
   ])("%s", async (_, spec) => {
     await expect(dryRun(app(spec))).resolves.toMatchObject({ kind: "AIApp" });
@@ -177,6 +194,30 @@ describe("the API server rejects, and says how to fix it", () => {
       { rollout: { strategy: "Canary" } },
       /supported values: "Rolling"/,
     ],
+    [
+      "a time zone without a schedule",
+      { release: { timeZone: "Europe/Berlin" } },
+      /release\.timeZone and release\.duration need release\.schedule: set it, or remove them/,
+    ],
+    [
+      "a window of zero length",
+      { release: { schedule: "0 2 * * *", duration: "0s" } },
+      /release\.duration must be between 1m and 168h/,
+    ],
+    ["a settling of days", { release: { settle: "48h" } }, /release\.settle must be at most 24h/],
+    [
+      "a verification of no time",
+      { verify: { timeout: "1s" } },
+      /verify\.timeout must be between 10s and 24h/,
+    ],
+    ["a verification job without an image", { verify: { job: {} } }, /spec\.verify\.job\.image/],
+    [
+      "a progress deadline of no time",
+      { rollout: { progressDeadline: "1s" } },
+      /rollout\.progressDeadline must be between 10s and 24h/,
+    ],
+    ["an approval of no kind", { release: { approval: "Maybe" } }, /supported values: "Automatic"/],
+    ["a relative score path", { server: { scorePath: "score" } }, /spec\.server\.scorePath/],
     ["a port that is none", { server: { port: 70_000 } }, /less than or equal to 65535/],
     ["a field that there is not", { modelversion: "7" }, /unknown field "spec\.modelversion"/],
     [
@@ -205,6 +246,11 @@ describe("the API server rejects, and says how to fix it", () => {
       "a name that another app's candidate has",
       { name: "cats-candidate" },
       /name must not end in -candidate/,
+    ],
+    [
+      "a name that another app's verification has",
+      { name: "cats-verify" },
+      /name must not end in -candidate or -verify/,
     ],
   ])("%s", async (_, metadata, message) => {
     await expect(dryRun(app({}, metadata))).rejects.toThrow(message);
