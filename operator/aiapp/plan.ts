@@ -5,7 +5,7 @@ import type { Action } from "./action.ts";
 import { eventsOf } from "./events.ts";
 import { readIntents, type Intents } from "./intents.ts";
 import type { Observed } from "./observed.ts";
-import { makeLedger } from "./release/ledger.ts";
+import { makeLedger, phaseOf, type Ledger } from "./release/ledger.ts";
 import type { PullerSettings } from "./resources/template.ts";
 import { buildStatus } from "./status.ts";
 import { findConflict } from "./steps/conflict.ts";
@@ -16,7 +16,7 @@ import { readRollout } from "./steps/rollout.ts";
 import { targetOf, verificationOf } from "./steps/target.ts";
 import { readVerification } from "./steps/verification.ts";
 import { decideWanted } from "./steps/wanted.ts";
-import { applyOwned } from "./steps/workloads.ts";
+import { applyOwned, applySuspended } from "./steps/workloads.ts";
 
 export interface Plan {
   readonly actions: readonly Action[];
@@ -39,7 +39,7 @@ const RESYNC_MS = 10 * 60_000;
  * of contents of the operator.
  */
 export function plan(observed: Observed, puller: PullerSettings, now: number): Plan {
-  return decide(observed, puller, now, !observed.app.spec.suspend);
+  return decide(observed, puller, now, true);
 }
 
 /** What would be reported if nothing could be written: for when the API server has rejected what was planned. */
@@ -91,9 +91,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
       ...pair.polls,
       ...requestedPolls(observed, intents, now),
       ...releases.actions,
-      ...(mayWrite
-        ? applyOwned(observed, { target, verification: verificationOf(ledger), puller })
-        : []),
+      ...(mayWrite ? applyWorkloads(observed, ledger, puller) : []),
       ...releases.prune,
     ],
     status,
@@ -103,6 +101,22 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     requeueAfterMs: Math.min(requeueAfter(observed), wakeAfter),
     isWakeUp: wakeAfter < requeueAfter(observed),
   };
+}
+
+function applyWorkloads(
+  observed: Observed,
+  ledger: Ledger,
+  puller: PullerSettings,
+): readonly Action[] {
+  const workloads = {
+    target: targetOf(ledger),
+    verification: verificationOf(ledger),
+    isRollingOut: ledger.candidate !== undefined && phaseOf(ledger.candidate) === "RollingOut",
+    puller,
+  };
+  return observed.app.spec.suspend
+    ? applySuspended(observed, workloads)
+    : applyOwned(observed, workloads);
 }
 
 /** A source is about to be polled for the first time since the operator started, or again because the other changed. */

@@ -42,6 +42,8 @@ export interface Facts {
   /** The subject makes no progress now, whatever the cause: something newer need not wait for it. */
   readonly isBlocked: boolean;
   readonly rollout: { readonly isComplete: boolean; readonly fault: Fault | undefined };
+  /** spec.suspend: nothing begins, and what has not begun its rollout is given up. */
+  readonly isSuspended: boolean;
   /** Who gave the subject up. */
   readonly abortedBy: string | undefined;
   /** When another attempt after an infrastructure fault is due. Milliseconds. */
@@ -87,6 +89,12 @@ function isDue({ subject, wanted, stable }: Facts): boolean {
 }
 
 export const transitions: readonly Transition[] = [
+  {
+    name: "suspend",
+    from: [...waiting, "Verifying"],
+    to: "Superseded",
+    when: ({ isSuspended }) => (isSuspended ? { message: "spec.suspend is true" } : undefined),
+  },
   {
     name: "abort",
     from: open,
@@ -223,7 +231,7 @@ export interface Step {
 /** The transition that is due, if any. */
 export function advance(state: State, facts: Facts): Step | undefined {
   for (const { name, from, to, when } of transitions) {
-    if (!from.includes(state.phase)) continue;
+    if (!from.includes(state.phase) || (facts.isSuspended && name !== "suspend")) continue;
     const why = when(facts);
     if (why !== undefined) return { name, next: to, why };
   }

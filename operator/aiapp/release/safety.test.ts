@@ -471,6 +471,43 @@ describe("a release that waits", () => {
   });
 });
 
+describe("suspend", () => {
+  it("gives up a release before its rollout, which begins again afterwards", () => {
+    const on = released();
+    publish(on, { version: "2" });
+    on.reconcile();
+    on.change({ suspend: true });
+    on.poll();
+    expect(describeActions(on.reconcile())).toEqual(["patch ControllerRevision", "delete Job"]);
+    expect(phases(ofVersion(on, "2"))).toEqual(["Verifying", "Superseded"]);
+    expect(conditionsOf(on.plan())).toMatchObject({ Released: "False Suspended" });
+    expect(on.plan().actions).toEqual([]);
+    on.change({ suspend: false });
+    on.poll().converge();
+    expect(on.app.status?.current?.modelVersion).toBe("2");
+  });
+
+  it("pauses a rollout that has begun, and lets it go on afterwards", () => {
+    const on = released({ replicas: 3 });
+    publish(on, { version: "2" });
+    on.reconcile();
+    on.verify().reconcile();
+    on.beginRollout();
+    on.change({ suspend: true });
+    on.poll();
+    expect(describeActions(on.reconcile())).toEqual(["apply Deployment"]);
+    expect(on.get(kinds.deployment)?.spec).toMatchObject({ paused: true, replicas: 3 });
+    expect(phaseOf(ofVersion(on, "2"))).toBe("RollingOut");
+    on.beginRollout();
+    expect(on.reconcile().actions).toEqual([]);
+    on.change({ suspend: false });
+    on.poll().reconcile();
+    expect(on.get(kinds.deployment)?.spec?.paused).toBeUndefined();
+    on.converge();
+    expect(on.app.status?.current?.modelVersion).toBe("2");
+  });
+});
+
 describe("by hand", () => {
   function two(): World {
     const on = released({ modelVersion: "latest" });

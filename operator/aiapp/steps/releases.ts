@@ -176,6 +176,7 @@ function factsOf(
       isComplete: isComplete(rollout, subject.id),
       fault: isObserved ? rolloutFault(rollout, trouble, subject.id) : undefined,
     },
+    isSuspended: app.spec.suspend,
     abortedBy: candidate !== undefined && abort?.id === subject.id ? abort.by : undefined,
     retryAt: candidate === undefined ? now : retryAt(candidate),
     now,

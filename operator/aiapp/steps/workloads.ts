@@ -1,4 +1,4 @@
-import { MANAGER } from "../../../crds/names.ts";
+import { annotations, MANAGER } from "../../../crds/names.ts";
 import { kinds, type Kind, type KubernetesObject, type V1Deployment } from "../../kube/types.ts";
 import type { Action } from "../action.ts";
 import { ours, type Observed, type Slot } from "../observed.ts";
@@ -20,15 +20,20 @@ const HANDOVER = `${MANAGER}-handover`;
 export interface Workloads {
   readonly target: ReleaseRecord | undefined;
   readonly verification: Verification | undefined;
+  /** The target is a candidate whose rollout has begun. */
+  readonly isRollingOut: boolean;
   readonly puller: PullerSettings;
 }
 
 /** Brings every owned object to what it should be; what is so already is not written. */
 export function applyOwned(observed: Observed, workloads: Workloads): readonly Action[] {
+  const { target, verification, puller } = workloads;
   const context: BuildContext = {
     app: observed.app,
     replicas: replicasOf(observed),
-    ...workloads,
+    target,
+    verification,
+    puller,
   };
   return slotNames.flatMap((name) => {
     // Each slot holds what its entry of the table names.
@@ -41,6 +46,29 @@ export function applyOwned(observed: Observed, workloads: Workloads): readonly A
     if (name === "deployment" && context.replicas === undefined) return handOver(observed, desired);
     return apply(kind, slot, desired);
   });
+}
+
+/**
+ * While spec.suspend is true what runs goes on running. A rollout that has begun is paused, and a verification that was
+ * given up ends; nothing else is written.
+ */
+export function applySuspended(observed: Observed, workloads: Workloads): readonly Action[] {
+  const { target, isRollingOut } = workloads;
+  const { verification, deployment } = observed.owned;
+  const live = ours(deployment);
+  const ends = remove(kinds.job, verification);
+  if (!isRollingOut || live === undefined || live.spec?.paused === true) return ends;
+  const { app } = observed;
+  const built = desiredOf("deployment", { app, replicas: replicasOf(observed), ...workloads });
+  if (typeof built === "string" || target === undefined) return ends;
+  // With another hash, so that resuming applies what there was before.
+  const annotated = { ...built.metadata?.annotations, [annotations.applied]: "paused" };
+  const object = {
+    ...built,
+    metadata: { ...built.metadata, annotations: annotated },
+    spec: { ...Reflect.get(built, "spec"), paused: true },
+  };
+  return [...ends, write(kinds.deployment, live, object)];
 }
 
 /**
