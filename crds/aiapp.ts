@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { cel, type CelRule } from "./cel.ts";
 import { conditionTypes } from "./conditions.ts";
 import { API_VERSION, KIND, MAX_NAME_LENGTH } from "./names.ts";
 
@@ -8,16 +9,6 @@ import { API_VERSION, KIND, MAX_NAME_LENGTH } from "./names.ts";
  * What the API server can refuse is refused here, by schema or CEL, with a message that says how to fix it.
  * CEL rules ride in `.meta()` beside the field that they guard.
  */
-
-interface CelRule {
-  readonly rule: string;
-  readonly message: string;
-  readonly fieldPath?: string;
-}
-
-function cel(...rules: readonly CelRule[]): { "x-kubernetes-validations": readonly CelRule[] } {
-  return { "x-kubernetes-validations": rules };
-}
 
 function listMap(...keys: readonly string[]): Record<string, unknown> {
   return { "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys };

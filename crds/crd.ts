@@ -1,7 +1,8 @@
 import { z } from "zod";
 
 import { AIAppSpec, AIAppStatus, rootRules } from "./aiapp.ts";
-import { GROUP, KIND, PLURAL, VERSION } from "./names.ts";
+import { AIAppReleaseFreezeSpec } from "./freeze.ts";
+import { FREEZE_KIND, FREEZE_PLURAL, GROUP, KIND, PLURAL, VERSION } from "./names.ts";
 
 /** A node of an OpenAPI v3 schema. */
 type Schema = Record<string, unknown>;
@@ -56,6 +57,54 @@ function openApi(schema: z.ZodType): Schema {
   return structural(z.toJSONSchema(schema, { target: "openapi-3.0", io: "input" }));
 }
 
+interface Resource {
+  readonly names: { readonly kind: string; readonly plural: string } & Schema;
+  readonly scope: "Namespaced" | "Cluster";
+  readonly columns: readonly Schema[];
+  readonly subresources?: Schema;
+  /** What the schema of the whole object adds to apiVersion, kind and metadata. */
+  readonly description: string;
+  readonly properties: Schema;
+  readonly rules?: readonly unknown[];
+}
+
+function definition(resource: Resource): Schema {
+  const { names, scope, columns, subresources, description, properties, rules } = resource;
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${names.plural}.${GROUP}` },
+    spec: {
+      group: GROUP,
+      names,
+      scope,
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          additionalPrinterColumns: columns,
+          ...(subresources !== undefined && { subresources }),
+          schema: {
+            openAPIV3Schema: {
+              description,
+              type: "object",
+              required: ["spec"],
+              properties: {
+                apiVersion: { type: "string" },
+                kind: { type: "string" },
+                metadata: { type: "object" },
+                ...properties,
+              },
+              ...(rules !== undefined && { "x-kubernetes-validations": rules }),
+            },
+          },
+        },
+      ],
+    },
+  };
+}
+
 const READY = "@.type=='Ready'";
 
 const columns = [
@@ -81,55 +130,69 @@ const columns = [
 ] as const;
 
 /** The CustomResourceDefinition of AIApp, made from the zod schema that the operator reads with. */
-export function customResourceDefinition(): Schema {
-  return {
-    apiVersion: "apiextensions.k8s.io/v1",
-    kind: "CustomResourceDefinition",
-    metadata: { name: `${PLURAL}.${GROUP}` },
-    spec: {
-      group: GROUP,
-      names: {
-        kind: KIND,
-        listKind: `${KIND}List`,
-        plural: PLURAL,
-        singular: "aiapp",
-        shortNames: ["aia"],
-        categories: ["all"],
-      },
-      scope: "Namespaced",
-      versions: [
-        {
-          name: VERSION,
-          served: true,
-          storage: true,
-          additionalPrinterColumns: columns,
-          subresources: {
-            status: {},
-            scale: {
-              specReplicasPath: ".spec.replicas",
-              statusReplicasPath: ".status.replicas",
-              labelSelectorPath: ".status.selector",
-            },
-          },
-          schema: {
-            openAPIV3Schema: {
-              description:
-                "AIApp names a code image and a model version. The operator follows both and rolls out each new pair.",
-              type: "object",
-              required: ["spec"],
-              properties: {
-                apiVersion: { type: "string" },
-                kind: { type: "string" },
-                metadata: { type: "object" },
-                spec: openApi(AIAppSpec),
-                // Tools that wait for a status know from -1 that no controller has observed it yet.
-                status: { ...openApi(AIAppStatus), default: { observedGeneration: -1 } },
-              },
-              "x-kubernetes-validations": rootRules,
-            },
-          },
-        },
-      ],
+export function aiAppDefinition(): Schema {
+  return definition({
+    names: {
+      kind: KIND,
+      listKind: `${KIND}List`,
+      plural: PLURAL,
+      singular: "aiapp",
+      shortNames: ["aia"],
+      categories: ["all"],
     },
-  };
+    scope: "Namespaced",
+    columns,
+    subresources: {
+      status: {},
+      scale: {
+        specReplicasPath: ".spec.replicas",
+        statusReplicasPath: ".status.replicas",
+        labelSelectorPath: ".status.selector",
+      },
+    },
+    description:
+      "AIApp names a code image and a model version. The operator follows both and rolls out each new pair.",
+    properties: {
+      spec: openApi(AIAppSpec),
+      // Tools that wait for a status know from -1 that no controller has observed it yet.
+      status: { ...openApi(AIAppStatus), default: { observedGeneration: -1 } },
+    },
+    rules: rootRules,
+  });
+}
+
+/** Strings, not dates: kubectl shows a date as an age, and one in the future as invalid. */
+const freezeColumns = [
+  { name: "From", type: "string", jsonPath: ".spec.from" },
+  { name: "Until", type: "string", jsonPath: ".spec.until" },
+  { name: "Schedule", type: "string", jsonPath: ".spec.schedule" },
+  { name: "Duration", type: "string", jsonPath: ".spec.duration" },
+  { name: "Reason", type: "string", jsonPath: ".spec.reason" },
+  { name: "Time zone", type: "string", priority: 1, jsonPath: ".spec.timeZone" },
+  {
+    name: "Namespaces",
+    type: "string",
+    priority: 1,
+    jsonPath: ".spec.namespaceSelector",
+    description: "The labels of the namespaces that are frozen. All namespaces when it is empty.",
+  },
+  { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
+] as const;
+
+/** The CustomResourceDefinition of AIAppReleaseFreeze. Cluster-scoped: a tenant cannot remove the freeze of a cluster. */
+export function freezeDefinition(): Schema {
+  return definition({
+    names: {
+      kind: FREEZE_KIND,
+      listKind: `${FREEZE_KIND}List`,
+      plural: FREEZE_PLURAL,
+      singular: "aiappreleasefreeze",
+      shortNames: ["aiafreeze"],
+    },
+    scope: "Cluster",
+    columns: freezeColumns,
+    description:
+      "AIAppReleaseFreeze names a time in which no release of an AIApp begins, and the namespaces that it holds for. A release that has begun is finished.",
+    properties: { spec: openApi(AIAppReleaseFreezeSpec) },
+  });
 }

@@ -1,9 +1,22 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 
 import { expect, it } from "vitest";
 
-import { crdYaml, generatedFiles } from "./generate.ts";
+import { generatedFiles } from "./generate.ts";
 
-it.each(generatedFiles)("%s is what the schema generates: run npm run generate", async (file) => {
-  expect(await readFile(file, "utf8")).toBe(crdYaml());
+const root = join(import.meta.dirname, "..");
+
+it.each(generatedFiles())(
+  "$path is what the schema generates: run npm run generate",
+  async ({ path, text }) => {
+    expect(await readFile(join(root, path), "utf8")).toBe(text);
+  },
+);
+
+it("generates every file in the chart's files, all of which the chart installs", async () => {
+  const folder = "charts/aiapp-operator/files";
+  const generated = generatedFiles().map(({ path }) => path);
+  const found = (await readdir(join(root, folder))).map((name) => `${folder}/${name}`);
+  expect(found.toSorted()).toEqual(generated.filter((path) => path.startsWith(folder)).toSorted());
 });

@@ -3,26 +3,32 @@ import { dirname, join } from "node:path";
 
 import { stringify } from "yaml";
 
-import { customResourceDefinition } from "./crd.ts";
+import { aiAppDefinition, freezeDefinition } from "./crd.ts";
+import { FREEZE_PLURAL, GROUP, PLURAL } from "./names.ts";
 
-/** `npm run generate`: writes the CRD as YAML, for `kubectl apply` and for the chart. A test holds both to the schema. */
+/** `npm run generate`: writes the CRDs as YAML, for `kubectl apply` and for the chart. A test holds them to the schema. */
 const root = join(import.meta.dirname, "..");
 
-export const generatedFiles = [
-  join(root, "crds/generated/aiapps.aiapp.dev.yaml"),
-  join(root, "charts/aiapp-operator/files/aiapps.aiapp.dev.yaml"),
+const resources = [
+  { source: "crds/aiapp.ts", plural: PLURAL, definition: aiAppDefinition },
+  { source: "crds/freeze.ts", plural: FREEZE_PLURAL, definition: freezeDefinition },
 ] as const;
 
-export function crdYaml(): string {
-  const note = "# Generated from crds/aiapp.ts by `npm run generate`. Do not edit.\n";
-  return (
-    note + stringify(customResourceDefinition(), { lineWidth: 0, aliasDuplicateObjects: false })
-  );
+const folders = ["crds/generated", "charts/aiapp-operator/files"] as const;
+
+/** Each generated file: its path from the root of the repository, and what it holds. */
+export function generatedFiles(): readonly { readonly path: string; readonly text: string }[] {
+  return resources.flatMap(({ source, plural, definition }) => {
+    const note = `# Generated from ${source} by \`npm run generate\`. Do not edit.\n`;
+    const text = note + stringify(definition(), { lineWidth: 0, aliasDuplicateObjects: false });
+    return folders.map((folder) => ({ path: `${folder}/${plural}.${GROUP}.yaml`, text }));
+  });
 }
 
 if (import.meta.main) {
-  for (const file of generatedFiles) {
+  for (const { path, text } of generatedFiles()) {
+    const file = join(root, path);
     await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, crdYaml());
+    await writeFile(file, text);
   }
 }

@@ -5,6 +5,8 @@ export const VERSION = "v1alpha1";
 export const API_VERSION = `${GROUP}/${VERSION}`;
 export const KIND = "AIApp";
 export const PLURAL = "aiapps";
+export const FREEZE_KIND = "AIAppReleaseFreeze";
+export const FREEZE_PLURAL = "aiappreleasefreezes";
 
 /** The field manager of every server-side apply, and the value of the managed-by label. */
 export const MANAGER = "aiapp-operator";
@@ -35,6 +37,8 @@ export const annotations = {
   abort: `${GROUP}/abort`,
   /** Names the release that waits for nothing: no window, no minimum age. */
   releaseNow: `${GROUP}/release-now`,
+  /** On an AIApp: the names of the freezes that its releases need not wait for, separated by commas. */
+  overrideFreeze: `${GROUP}/override-freeze`,
   /** On the Job that verifies a release: which attempt it is. */
   attempt: `${GROUP}/attempt`,
   /** On owned objects: a hash of what was applied, so that a field that is no longer wanted is noticed. */

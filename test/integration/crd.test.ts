@@ -1,23 +1,22 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { startApiServer, type ApiServer } from "../support/apiserver.ts";
 
-/** The CustomResourceDefinition on a real API server: what it takes, what it refuses, and with which words. */
+/** The CustomResourceDefinitions on a real API server: what it takes, what it refuses, and with which words. */
 
-const CRD = join(import.meta.dirname, "..", "..", "crds", "generated", "aiapps.aiapp.dev.yaml");
+const root = join(import.meta.dirname, "..", "..");
+const CRDS = ["aiapps.aiapp.dev", "aiappreleasefreezes.aiapp.dev"] as const;
 let server: ApiServer;
 
 beforeAll(async () => {
   server = await startApiServer();
-  await server.kubectl(["apply", "--filename", CRD]);
-  await server.kubectl([
-    "wait",
-    "crd/aiapps.aiapp.dev",
-    "--for=condition=Established",
-    "--timeout=30s",
-  ]);
+  for (const crd of CRDS) {
+    await server.kubectl(["apply", "--filename", join(root, `crds/generated/${crd}.yaml`)]);
+    await server.kubectl(["wait", `crd/${crd}`, "--for=condition=Established", "--timeout=30s"]);
+  }
 });
 afterAll(() => server.close());
 
@@ -323,5 +322,147 @@ describe("an AIApp that is stored", () => {
       spec: { modelVersion: "7" },
       status: { observedGeneration: 9, url: "http://x" },
     });
+  });
+});
+
+function freeze(spec: Fields, name = "holidays"): string {
+  return JSON.stringify({
+    apiVersion: "aiapp.dev/v1alpha1",
+    kind: "AIAppReleaseFreeze",
+    metadata: { name },
+    spec: { reason: "reduced on-call staff", ...spec },
+  });
+}
+
+const recurring = { schedule: "0 16 * * FRI", timeZone: "Europe/Berlin", duration: "64h" };
+const expression = (fields: Fields): Fields => ({
+  namespaceSelector: { matchExpressions: [{ key: "stage", ...fields }] },
+});
+
+describe("the API server takes a freeze", () => {
+  it.each<[string, Fields]>([
+    ["of a reason alone", {}],
+    ["of all namespaces", { namespaceSelector: {} }],
+    ["of a time in UTC", { from: "2026-12-20T00:00:00Z", until: "2027-01-04T06:00:00Z" }],
+    [
+      "of a time with offsets, that ends after it begins, though its text sorts the other way",
+      { from: "2026-12-20T01:00:00+02:00", until: "2026-12-20T00:30:00.5Z" },
+    ],
+    ["that begins later", { from: "2026-12-20T00:00:00Z" }],
+    ["that ends", { until: "2026-12-20T00:00:00Z" }],
+    ["that recurs", recurring],
+    ["that recurs in UTC", { schedule: "*/30 0-6 1,15,L * 1#2", duration: "20m" }],
+    ["of labels", { namespaceSelector: { matchLabels: { "example.com/stage": "prod", a: "" } } }],
+    ["of values of a label", expression({ operator: "In", values: ["prod", ""] })],
+    ["of values that a label has not", expression({ operator: "NotIn", values: ["prod"] })],
+    ["of a label", expression({ operator: "Exists" })],
+    ["of no label", expression({ operator: "DoesNotExist", values: [] })],
+  ])("%s", async (_, spec) => {
+    await expect(dryRun(freeze(spec))).resolves.toMatchObject({ kind: "AIAppReleaseFreeze" });
+  });
+
+  it("of each example of its page", async () => {
+    const page = await readFile(join(root, "docs/reference/aiappreleasefreeze.md"), "utf8");
+    const [, examples = ""] = /```yaml\n(.*?)```/s.exec(page) ?? [];
+    const created = await server.kubectl(
+      ["create", "--dry-run=server", "--output", "name", "--validate=strict", "--filename", "-"],
+      examples,
+    );
+    expect(created.trim().split("\n")).toEqual([
+      "aiappreleasefreeze.aiapp.dev/holidays-2026",
+      "aiappreleasefreeze.aiapp.dev/weekends",
+    ]);
+  });
+});
+
+describe("the API server refuses a freeze, and says how to correct it", () => {
+  it.each<[string, Fields, RegExp]>([
+    ["without reason", { reason: undefined }, /spec\.reason.*Required/],
+    ["of an empty reason", { reason: "" }, /spec\.reason.*should be at least 1 chars long/],
+    ["of a blank reason", { reason: " " }, /reason must say why releases are frozen/],
+    ["of a reason too long", { reason: "x".repeat(257) }, /spec\.reason.*may not be more than 256/],
+    [
+      "that begins some day",
+      { from: "tomorrow" },
+      /from must be a date and time with a time zone \(RFC 3339\), such as 2026-12-20T00:00:00Z/,
+    ],
+    [
+      "of a time without zone",
+      { until: "2026-12-20T00:00:00" },
+      /until must be a date and time with/,
+    ],
+    [
+      "of a day that does not exist",
+      { from: "2026-02-30T00:00:00Z" },
+      /from must be a date and time/,
+    ],
+    [
+      "that ends before it begins",
+      { from: "2026-12-20T00:00:00Z", until: "2026-12-20T00:30:00+01:00" },
+      /spec\.until.*until must be after from: write a later until, or remove until/,
+    ],
+    [
+      "that recurs until a time",
+      { ...recurring, until: "2026-12-20T00:00:00Z" },
+      /schedule excludes from and until: write schedule and duration for a freeze that recurs/,
+    ],
+    [
+      "that recurs for no time",
+      { schedule: "0 16 * * FRI" },
+      /spec\.duration.*schedule needs a duration: how long each freeze holds/,
+    ],
+    [
+      "of a duration without schedule",
+      { duration: "64h" },
+      /duration and timeZone belong to schedule: add a schedule/,
+    ],
+    ["of a time zone without schedule", { timeZone: "UTC" }, /duration and timeZone belong to/],
+    [
+      "of a zero duration",
+      { ...recurring, duration: "0s" },
+      /duration must be between 1m and 8784h/,
+    ],
+    ["of a schedule of six fields", { ...recurring, schedule: "0 0 16 * * 5" }, /schedule must be a cron expression of five fields, minute hour day month weekday, such as "0 22/], // prettier-ignore
+    ["of a nickname", { ...recurring, schedule: "@weekly" }, /schedule must be a cron expression/],
+    ["of an offset as time zone", { ...recurring, timeZone: "+02:00" }, /timeZone must be a name of the IANA/], // prettier-ignore
+    ["of no values", expression({ operator: "In" }), /In and NotIn compare with values: name at least one/], // prettier-ignore
+    ["of values to exist", expression({ operator: "Exists", values: ["x"] }), /Exists and DoesNotExist take no values: remove them/], // prettier-ignore
+    [
+      "of another operator",
+      expression({ operator: "Gt", values: ["1"] }),
+      /supported values: "In"/,
+    ],
+    ["of a label that is none", expression({ key: "a b", operator: "Exists" }), /matchExpressions\[0\]\.key/], // prettier-ignore
+    ["of a field that there is not", { untill: "2026-12-20T00:00:00Z" }, /unknown field "spec\.untill"/], // prettier-ignore
+  ])("%s", async (_, spec, message) => {
+    await expect(dryRun(freeze(spec))).rejects.toThrow(message);
+  });
+});
+
+describe("freezes that are stored", () => {
+  const holidays = {
+    from: "2026-12-20T00:00:00Z",
+    until: "2027-01-04T06:00:00Z",
+    namespaceSelector: { matchLabels: { stage: "production" } },
+  };
+
+  beforeAll(async () => {
+    await server.kubectl(["apply", "--filename", "-"], freeze(holidays));
+    await server.kubectl(["apply", "--filename", "-"], freeze(recurring, "weekends"));
+  });
+
+  it("show under their short name when and why they hold", async () => {
+    const table = await server.kubectl(["get", "aiafreeze"]);
+    expect(table).toMatch(/NAME\s+FROM\s+UNTIL\s+SCHEDULE\s+DURATION\s+REASON\s+AGE/);
+    expect(table).toMatch(
+      /holidays\s+2026-12-20T00:00:00Z\s+2027-01-04T06:00:00Z\s+reduced on-call/,
+    );
+    expect(table).toMatch(/weekends\s+0 16 \* \* FRI\s+64h\s+reduced on-call/);
+  });
+
+  it("show whom they hold for in the wide table", async () => {
+    const table = await server.kubectl(["get", "aiafreeze", "--output", "wide"]);
+    expect(table).toMatch(/holidays.*{"matchLabels":{"stage":"production"}}/);
+    expect(table).toMatch(/weekends.*Europe\/Berlin/);
   });
 });

@@ -1,4 +1,4 @@
-import { customResourceDefinition } from "../../../crds/crd.ts";
+import { aiAppDefinition } from "../../../crds/crd.ts";
 import { API_VERSION, KIND } from "../../../crds/names.ts";
 import definitions from "./generated/schema.json" with { type: "json" };
 import {
@@ -166,7 +166,7 @@ let custom: JsonObject | undefined;
 /** The schema of the AIApp, as its CustomResourceDefinition has it. */
 export function customSchema(): JsonObject {
   if (custom === undefined) {
-    const { versions } = objectAt(toJsonObject(customResourceDefinition()), "spec");
+    const { versions } = objectAt(toJsonObject(aiAppDefinition()), "spec");
     const version = isList(versions) && isObject(versions[0]) ? versions[0] : {};
     custom = objectAt(objectAt(version, "schema"), "openAPIV3Schema");
   }

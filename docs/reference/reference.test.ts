@@ -6,10 +6,17 @@ import { parse } from "yaml";
 import { z } from "zod";
 
 import { conditionTypes } from "../../crds/conditions.ts";
-import { annotations, labels } from "../../crds/names.ts";
+import { annotations, FREEZE_PLURAL, GROUP, labels, PLURAL } from "../../crds/names.ts";
 
 const root = join(import.meta.dirname, "../..");
-const page = readFileSync(join(root, "docs/reference/aiapp.md"), "utf8");
+
+/** The pages, each with the plural name of its resource. */
+const pages = { "aiapp.md": PLURAL, "aiappreleasefreeze.md": FREEZE_PLURAL } as const;
+type Page = keyof typeof pages;
+
+function textOf(page: Page): string {
+  return readFileSync(join(root, "docs/reference", page), "utf8");
+}
 
 /** The parts of an OpenAPI schema that define fields, their types and their defaults. */
 const Schema = z.object({
@@ -68,8 +75,8 @@ function* fieldsOf(schema: Schema, path: string): Generator<readonly [string, Fi
   }
 }
 
-function crdFields(half: "spec" | "status"): ReadonlyMap<string, Field> {
-  const text = readFileSync(join(root, "crds/generated/aiapps.aiapp.dev.yaml"), "utf8");
+function crdFields(page: Page, half: "spec" | "status"): ReadonlyMap<string, Field> {
+  const text = readFileSync(join(root, `crds/generated/${pages[page]}.${GROUP}.yaml`), "utf8");
   const [version] = Crd.parse(parse(text)).spec.versions;
   const schema = version.schema.openAPIV3Schema.properties[half];
   if (schema === undefined) throw new TypeError(`the CRD has no ${half}`);
@@ -85,8 +92,11 @@ function expand(path: string): readonly string[] {
 }
 
 /** Rows of all tables whose first cell is a field of the given half: its paths, and the cells after it. */
-function rowsOf(half: "spec" | "status"): readonly (readonly [string, readonly string[]])[] {
-  return [...page.matchAll(/^\| `([^`]+)` +\|(.*)\|$/gm)]
+function rowsOf(
+  page: Page,
+  half: "spec" | "status",
+): readonly (readonly [string, readonly string[]])[] {
+  return [...textOf(page).matchAll(/^\| `([^`]+)` +\|(.*)\|$/gm)]
     .filter(([, path]) => path?.startsWith(`${half}.`))
     .flatMap(([, path = "", rest = ""]) => {
       const cells = rest.split("|").map((cell) => cell.trim());
@@ -94,9 +104,13 @@ function rowsOf(half: "spec" | "status"): readonly (readonly [string, readonly s
     });
 }
 
-describe.each(["spec", "status"] as const)("docs/reference/aiapp.md, %s", (half) => {
-  const fields = crdFields(half);
-  const rows = rowsOf(half);
+describe.each<[Page, "spec" | "status"]>([
+  ["aiapp.md", "spec"],
+  ["aiapp.md", "status"],
+  ["aiappreleasefreeze.md", "spec"],
+])("docs/reference/%s, %s", (page, half) => {
+  const fields = crdFields(page, half);
+  const rows = rowsOf(page, half);
 
   it("describes every field of the CRD", () => {
     const documented = new Set(rows.map(([path]) => path));
@@ -123,17 +137,21 @@ describe.each(["spec", "status"] as const)("docs/reference/aiapp.md, %s", (half)
   });
 });
 
-describe("docs/reference/aiapp.md", () => {
-  it("has the defaults of the CRD, and states which fields are required", () => {
-    const fields = crdFields("spec");
-    const rows = rowsOf("spec");
+it.each<Page>(["aiapp.md", "aiappreleasefreeze.md"])(
+  "docs/reference/%s has the defaults of the CRD, and states which fields are required",
+  (page) => {
+    const fields = crdFields(page, "spec");
+    const rows = rowsOf(page, "spec");
     const documented = Object.fromEntries(rows.map(([path, [, fallback]]) => [path, fallback]));
     const real = Object.fromEntries(rows.map(([path]) => [path, fields.get(path)?.fallback]));
     expect(documented).toEqual(real);
-  });
+  },
+);
 
+describe("docs/reference/aiapp.md", () => {
   it("describes every condition type, annotation and label", () => {
     const names = [...conditionTypes, ...Object.values(annotations), ...Object.values(labels)];
+    const page = textOf("aiapp.md");
     expect(names.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
   });
 });
