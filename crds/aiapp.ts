@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { Schedule, TimeZone } from "./schedule.ts";
 import { cel, type CelRule } from "./cel.ts";
 import { conditionTypes } from "./conditions.ts";
 import { API_VERSION, KIND, MAX_NAME_LENGTH } from "./names.ts";
@@ -212,20 +213,12 @@ export const AIAppSpec = z
           .describe(
             "Manual: a verified release waits until the annotation aiapp.dev/approve names its id.",
           ),
-        schedule: z
-          .string()
-          .min(1)
-          .max(128)
-          .optional()
-          .describe(
-            'When releases may start: a cron expression of five fields, such as "0 2 * * 1-5". Releases are found and verified at once, and rolled out then.',
-          ),
-        timeZone: z
-          .string()
-          .min(1)
-          .max(64)
-          .optional()
-          .describe("The IANA time zone of schedule, such as Europe/Berlin. UTC unless set."),
+        schedule: Schedule.optional().describe(
+          'When releases may start: a cron expression of five fields, such as "0 2 * * 1-5". Releases are found and verified at once, and rolled out then.',
+        ),
+        timeZone: TimeZone.optional().describe(
+          "The IANA time zone of schedule, such as Europe/Berlin. UTC unless set.",
+        ),
         duration: Duration.optional().describe(
           "How long a window stays open after each time of schedule. 1h unless set.",
         ),

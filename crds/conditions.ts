@@ -44,6 +44,7 @@ export const reasons = [
   "Verifying",
   "AwaitingApproval",
   "Scheduled",
+  "Frozen",
   "RollingOut",
   "RolloutPaused",
   "Progressing",

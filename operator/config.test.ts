@@ -26,6 +26,7 @@ describe("the configuration", () => {
       podName: "aiapp-operator",
       podNamespace: "default",
       watchNamespaces: [],
+      watchFreezes: false,
       leaderElection: true,
       leaseSeconds: 35,
       workers: 4,

@@ -31,6 +31,7 @@ const Environment = z.object({
   POD_NAMESPACE: z.string().min(1).default("default"),
   /** Empty: all namespaces. */
   WATCH_NAMESPACES: list(""),
+  WATCH_FREEZES: z.stringbool().default(false),
   LEADER_ELECTION: z.stringbool().default(true),
   LEASE_SECONDS: z.coerce.number().int().min(2).max(600).default(35),
   WORKERS: z.coerce.number().int().min(1).max(64).default(4),
@@ -53,6 +54,8 @@ export interface Config {
   readonly podName: string;
   readonly podNamespace: string;
   readonly watchNamespaces: readonly string[];
+  /** Read AIAppReleaseFreezes and the labels of namespaces: both need rights in the whole cluster. */
+  readonly watchFreezes: boolean;
   readonly leaderElection: boolean;
   readonly leaseSeconds: number;
   readonly workers: number;
@@ -78,6 +81,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     podName: data.POD_NAME,
     podNamespace: data.POD_NAMESPACE,
     watchNamespaces: data.WATCH_NAMESPACES,
+    watchFreezes: data.WATCH_FREEZES,
     leaderElection: data.LEADER_ELECTION,
     leaseSeconds: data.LEASE_SECONDS,
     workers: data.WORKERS,

@@ -15,6 +15,8 @@ export interface Intents {
   readonly abort: Intent | undefined;
   /** The release that waits for no window and no minimum age. */
   readonly releaseNow: Intent | undefined;
+  /** Names of freezes that do not hold for this app, comma-separated. */
+  readonly overrideFreeze: string | undefined;
 }
 
 /** A release that a person names. */
@@ -51,6 +53,7 @@ export function readIntents(app: AIApp): Intents {
           },
     abort: intent(annotations.abort),
     releaseNow: intent(annotations.releaseNow),
+    overrideFreeze: read(annotations.overrideFreeze),
   };
 }
 

@@ -5,6 +5,7 @@ import type { Poller } from "../sources/poller.ts";
 import type { Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
 import { milliseconds } from "./duration.ts";
+import type { FreezeView } from "./freeze-view.ts";
 import {
   ours,
   slotOf,
@@ -23,6 +24,7 @@ export interface ObserveTools {
   readonly cache: Cache;
   readonly poller: Poller;
   readonly resolver: ReturnType<typeof createSourceResolver>;
+  readonly freezes: FreezeView;
 }
 
 /** Reads the world around one app. */
@@ -53,6 +55,7 @@ export async function observe(
     owned,
     records,
     pods,
+    freezes: tools.freezes.of(app.metadata.namespace),
     rejectedPods: await readRejection(owned, pods, kube, signal),
     image: viewOf(image, poller),
     model: viewOf(model, poller),

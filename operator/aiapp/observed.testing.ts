@@ -26,6 +26,7 @@ import {
 } from "./observed.ts";
 import type { Action } from "./action.ts";
 import { plan, type Plan } from "./plan.ts";
+import type { Freeze } from "./release/freeze.ts";
 import { lastOf } from "./release/journal.ts";
 import { readRecord, type ReleaseRecord } from "./release/record.ts";
 import { ownedObjects, slotNames, type OwnedObject } from "./resources/owned.ts";
@@ -165,6 +166,8 @@ export class World {
     this.#status("all");
   }
 
+  /** What an administrator has frozen. */
+  freezes: readonly Freeze[] = [];
   /** What the API server answers to the pods of the verification Job, when it rejects them. */
   rejectedPods: string | undefined;
 
@@ -310,6 +313,7 @@ export class World {
       records: this.records,
       pods: this.pods,
       rejectedPods: this.rejectedPods,
+      freezes: { all: this.freezes, labels: { team: "cats" } },
       image: view("image", this.#image),
       model: view("model", this.#model),
     };

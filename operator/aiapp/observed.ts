@@ -3,6 +3,7 @@ import { KIND } from "../../crds/names.ts";
 import type { Kind, KubernetesObject, V1Pod } from "../kube/types.ts";
 import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
 import type { ReleaseRecord } from "./release/record.ts";
+import type { Freezes } from "./release/timing.ts";
 import type { SlotName, SlotObject } from "./resources/owned.ts";
 
 /** What is found under the name of an owned object: the app's own, one of another owner, or nothing. */
@@ -47,6 +48,7 @@ export interface Observed {
   readonly owned: OwnedSlots;
   readonly records: readonly ReleaseRecord[];
   readonly pods: readonly V1Pod[];
+  readonly freezes: Freezes;
   /** What the API server says to the Job that verifies a release, while it has no pod: why it may not have one. */
   readonly rejectedPods: string | undefined;
   readonly image: SourceView<ImageSeen>;

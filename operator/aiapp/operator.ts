@@ -18,6 +18,7 @@ import { createTokenCredentials } from "../sources/workload.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, viewOf } from "./cache.ts";
 import { priorityOfApp, priorityOfOwned } from "./priority.ts";
 import { projectApp, projectDeployment, projectObject, projectPod } from "./projections.ts";
+import { freezeKind, freezeView, noFreezes } from "./freeze-view.ts";
 import { Reconciler } from "./reconcile.ts";
 import { createSourceResolver } from "./resolve-sources.ts";
 import { aiappKind } from "./status-writer.ts";
@@ -54,6 +55,12 @@ export class AIAppOperator extends OperatorFrame {
       },
       poller,
       resolver: this.#createSourceResolver(),
+      freezes: config.watchFreezes
+        ? freezeView(
+            viewOf(() => this.informersOf(freezeKind)),
+            viewOf(() => this.informersOf(kinds.namespace)),
+          )
+        : noFreezes,
       recorder: createRecorder({
         kube,
         component: "aiapp-operator",
@@ -107,12 +114,23 @@ export class AIAppOperator extends OperatorFrame {
       else watchOwned<KubernetesObject>(kind, projectObject);
     }
     watchOwned(kinds.pod, projectPod);
+    if (this.#config.watchFreezes) this.#watchFreezes(queue);
     const settings = { kind: KIND, transform: projectApp };
     await Promise.all(
       namespaces.map((namespace) =>
         this.watchResource(GROUP, VERSION, PLURAL, onEvent, namespace, settings),
       ),
     );
+  }
+
+  /** A freeze that changes, or a label of a namespace, may let releases of many apps begin. */
+  #watchFreezes(queue: Queue): void {
+    const apps = viewOf(() => this.informersOf(aiappKind));
+    const onChange = (): void => {
+      for (const app of apps.all()) queue.add(keyOf(app), "background");
+    };
+    this.watch(freezeKind, { transform: projectObject, onChange });
+    this.watch(kinds.namespace, { transform: projectObject, onChange });
   }
 
   #createSourceResolver(): ReturnType<typeof createSourceResolver> {

@@ -6,6 +6,7 @@ import { eventsOf } from "./events.ts";
 import { readIntents, type Intents } from "./intents.ts";
 import type { Observed } from "./observed.ts";
 import { makeLedger, phaseOf, type Ledger } from "./release/ledger.ts";
+import { timingOf } from "./release/timing.ts";
 import type { PullerSettings } from "./resources/template.ts";
 import { buildStatus } from "./status.ts";
 import { findConflict } from "./steps/conflict.ts";
@@ -64,7 +65,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     rollout,
     trouble,
     verification,
-    window: undefined,
+    timing: () => timingOf(app.spec, observed.freezes, intents.overrideFreeze, now),
     puller,
     now,
   };

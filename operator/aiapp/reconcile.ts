@@ -12,6 +12,7 @@ import type { Cache } from "./cache.ts";
 import { canonical } from "./canonical.ts";
 import { invalidStatus, refusedStatus } from "./conditions/refused.ts";
 import { eventsOf } from "./events.ts";
+import type { FreezeView } from "./freeze-view.ts";
 import { execute } from "./execute.ts";
 import { observe } from "./observe.ts";
 import { plan, planNothing, type Plan } from "./plan.ts";
@@ -29,6 +30,7 @@ export interface ReconcilerParts {
   readonly cache: Cache;
   readonly poller: Poller;
   readonly resolver: ReturnType<typeof createSourceResolver>;
+  readonly freezes: FreezeView;
   readonly recorder: Recorder;
   readonly puller: PullerSettings;
   readonly clock: Clock;

@@ -75,6 +75,7 @@ export const kinds = {
   ),
   job: kind<V1Job>("batch/v1", "Job", "jobs"),
   lease: kind<V1Lease>("coordination.k8s.io/v1", "Lease", "leases"),
+  namespace: kind<KubernetesObject>("v1", "Namespace", "namespaces"),
   pod: kind<V1Pod>("v1", "Pod", "pods"),
   podDisruptionBudget: kind<V1PodDisruptionBudget>(
     "policy/v1",

@@ -130,9 +130,12 @@ export const held: Check = ({ releases: { choice }, observed }) => {
 /** It has been found, and something has to happen before its rollout. */
 export const candidateWaits: Check = (findings) => {
   const phase = candidatePhase(findings);
-  return phase === "Settling" || phase === "AwaitingApproval" || phase === "Scheduled"
-    ? isFalse(phase, describeWait(findings) ?? `the next release is ${phase}`)
-    : undefined;
+  if (phase !== "Settling" && phase !== "AwaitingApproval" && phase !== "Scheduled")
+    return undefined;
+  const { scheduled } = findings.releases.gates ?? {};
+  const isFrozen = phase === "Scheduled" && scheduled?.isOpen === false && scheduled.isFrozen;
+  const message = describeWait(findings) ?? `the next release is ${phase}`;
+  return isFalse(isFrozen === true ? "Frozen" : phase, message);
 };
 
 export const verifying: Check = (findings) =>

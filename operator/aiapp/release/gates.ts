@@ -1,8 +1,10 @@
 import type { AIAppSpec } from "../../../crds/aiapp.ts";
+import { annotations } from "../../../crds/names.ts";
 import { milliseconds } from "../duration.ts";
 import type { Intents } from "../intents.ts";
 import { lastOf, type JournalEntry } from "./journal.ts";
 import { isVerified, type Ledger } from "./ledger.ts";
+import type { Timing } from "./timing.ts";
 import type { ReleaseRecord } from "./record.ts";
 
 /** What a release waits for before its rollout begins, in this order. */
@@ -11,8 +13,10 @@ export type Gate =
   | {
       readonly isOpen: false;
       readonly message: string;
+      /** A freeze keeps it shut, not the app's own window. */
+      readonly isFrozen?: boolean;
       /** Milliseconds: when it may open by itself. */
-      readonly until?: number;
+      readonly until?: number | undefined;
     };
 
 export interface Gates {
@@ -31,17 +35,12 @@ export interface Subject {
   readonly as: "requested" | "half" | "held" | "none";
 }
 
-export interface WindowState {
-  readonly isOpen: boolean;
-  readonly opensAt: number | undefined;
-}
-
 export function gatesOf(
   spec: AIAppSpec,
   subject: Subject,
   ledger: Ledger,
   intents: Pick<Intents, "approve" | "releaseNow">,
-  window: WindowState | undefined,
+  timing: Timing,
   now: number,
 ): Gates {
   const { id, record, as } = subject;
@@ -63,21 +62,42 @@ export function gatesOf(
             isOpen: false,
             message: `release ${id} waits for approval: set the annotation aiapp.dev/approve to ${id}`,
           },
-    scheduled:
+    scheduled: scheduled(id, timing, {
+      // A hold goes back to what ran before: a freeze is about what is new.
+      ignoresFreeze: as === "held",
       // The first release does not wait: nothing serves before it.
-      isUrgent || ledger.stable === undefined || window === undefined || window.isOpen
-        ? OPEN
-        : closed(id, window),
+      ignoresWindow: isUrgent || ledger.stable === undefined,
+    }),
   };
 }
 
-function closed(id: string, { opensAt }: WindowState): Gate {
+function scheduled(
+  id: string,
+  { freeze, freezeChangesAt, window }: Timing,
+  {
+    ignoresFreeze,
+    ignoresWindow,
+  }: { readonly ignoresFreeze: boolean; readonly ignoresWindow: boolean },
+): Gate {
+  if (freeze !== undefined && !ignoresFreeze) {
+    const { name, reason, until, error } = freeze;
+    const end =
+      until === undefined ? "until it is deleted" : `until ${new Date(until).toISOString()}`;
+    const fault = error === undefined ? "" : ` (its time cannot be read: ${error})`;
+    return {
+      isOpen: false,
+      isFrozen: true,
+      message: `release ${id} waits: AIAppReleaseFreeze ${name} holds ${end}: ${reason}${fault}; an urgent release needs the annotation ${annotations.overrideFreeze}=${name}`,
+      until: freezeChangesAt,
+    };
+  }
+  if (ignoresWindow || window === undefined || window.isOpen) return OPEN;
+  const { opensAt } = window;
   if (opensAt === undefined)
     return { isOpen: false, message: `release ${id} waits for spec.release.schedule` };
-  const time = new Date(opensAt).toISOString();
   return {
     isOpen: false,
-    message: `release ${id} is rolled out from ${time} on (spec.release.schedule)`,
+    message: `release ${id} is rolled out from ${new Date(opensAt).toISOString()} on (spec.release.schedule)`,
     until: opensAt,
   };
 }

@@ -471,6 +471,116 @@ describe("a release that waits", () => {
   });
 });
 
+describe("a release in time", () => {
+  /** 08:00 UTC on a Sunday, and a window from two to four at night. */
+  const release = { schedule: "0 2 * * *", duration: "2h" };
+
+  it("is found and verified at once, and rolled out when its window opens", () => {
+    const on = released({ release });
+    publish(on, { version: "2" }).converge();
+    const { id } = ofVersion(on, "2");
+    expect(phaseOf(ofVersion(on, "2"))).toBe("Scheduled");
+    expect(conditionsOf(on.plan())).toMatchObject({
+      Ready: "True Serving",
+      Released: "False Scheduled",
+    });
+    expect(on.app.status?.nextReleaseTime).toBe("2026-03-02T02:00:00Z");
+    on.now = Date.parse("2026-03-02T01:59:30Z");
+    expect(on.reconcile().requeueAfterMs).toBeLessThanOrEqual(30_000);
+    on.now = Date.parse("2026-03-02T02:00:00Z");
+    on.converge();
+    expect(on.deployedRelease).toBe(id);
+    expect(on.app.status?.nextReleaseTime).toBeUndefined();
+  });
+
+  it("is rolled out at once when a user names it, when it is the first, or when it is held", () => {
+    const on = released({ release });
+    const first = on.deployedRelease;
+    expect(first).toBeDefined();
+    publish(on, { version: "2" }).converge();
+    const { id } = ofVersion(on, "2");
+    on.annotate(annotations.releaseNow, id).converge();
+    expect(on.deployedRelease).toBe(id);
+    on.annotate(annotations.hold, first).converge();
+    expect(on.deployedRelease).toBe(first);
+  });
+
+  it("finishes its rollout though the window closes meanwhile", () => {
+    const on = released({ release });
+    publish(on, { version: "2" }).converge();
+    on.now = Date.parse("2026-03-02T03:59:59Z");
+    on.reconcile();
+    on.beginRollout();
+    on.now = Date.parse("2026-03-02T09:00:00Z");
+    on.converge();
+    expect(on.app.status?.current?.modelVersion).toBe("2");
+  });
+
+  it("waits for a schedule that can be read, and the running release keeps serving", () => {
+    const on = released();
+    on.change({ release: { schedule: "0 0 31 2 *" } });
+    publish(on, { version: "2" }).converge();
+    expect(on.app.status?.current?.modelVersion).toBe("1");
+    expect(conditionsOf(on.plan())).toMatchObject({
+      Ready: "True Serving",
+      Released: "False InvalidSpec",
+    });
+    expect(messageOf(on)).toContain("spec.release.schedule");
+  });
+});
+
+describe("a freeze", () => {
+  const freeze = {
+    name: "holidays",
+    reason: "no engineer is on call",
+    selector: { matchLabels: { team: "cats" } },
+    time: { type: "Once", from: 0, until: Date.parse("2026-03-03T00:00:00Z") },
+  } as const;
+
+  it("keeps releases from beginning until it ends, and lets what has begun finish", () => {
+    const on = released();
+    publish(on, { version: "2" });
+    on.reconcile();
+    on.verify().reconcile();
+    on.freezes = [freeze];
+    on.converge();
+    expect(on.app.status?.current?.modelVersion).toBe("2");
+    publish(on, { version: "3" }).converge();
+    expect(on.app.status?.current?.modelVersion).toBe("2");
+    expect(conditionsOf(on.plan())).toMatchObject({
+      Ready: "True Serving",
+      Released: "False Frozen",
+    });
+    expect(messageOf(on)).toContain(
+      "AIAppReleaseFreeze holidays holds until 2026-03-03T00:00:00.000Z: no engineer is on call",
+    );
+    on.now = Date.parse("2026-03-03T00:00:00Z");
+    on.converge();
+    expect(on.app.status?.current?.modelVersion).toBe("3");
+  });
+
+  it("does not hold for other namespaces, for apps that override it by name, or for a hold", () => {
+    const other = released();
+    other.freezes = [{ ...freeze, selector: { matchLabels: { team: "dogs" } } }];
+    publish(other, { version: "2" }).converge();
+    expect(other.app.status?.current?.modelVersion).toBe("2");
+    const on = released();
+    const first = on.deployedRelease;
+    publish(on, { version: "2" }).converge();
+    on.freezes = [freeze];
+    on.annotate(annotations.hold, first).converge();
+    expect(on.deployedRelease).toBe(first);
+    on.annotate(annotations.hold, undefined).annotate(
+      annotations.releaseNow,
+      ofVersion(on, "2").id,
+    );
+    on.converge();
+    expect(on.deployedRelease).toBe(first);
+    on.annotate(annotations.overrideFreeze, "holidays").converge();
+    expect(on.app.status?.current?.modelVersion).toBe("2");
+  });
+});
+
 describe("suspend", () => {
   it("gives up a release before its rollout, which begins again afterwards", () => {
     const on = released();

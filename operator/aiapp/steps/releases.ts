@@ -5,7 +5,7 @@ import { canonical } from "../canonical.ts";
 import type { Intents } from "../intents.ts";
 import { advance, type Facts, type State, type Step } from "../release/advance.ts";
 import { choose, type Choice } from "../release/choose.ts";
-import { chainStart, gatesOf, type Gates, type WindowState } from "../release/gates.ts";
+import { chainStart, gatesOf, type Gates } from "../release/gates.ts";
 import { requestOf, type Release } from "../release/identity.ts";
 import type { JournalEntry } from "../release/journal.ts";
 import {
@@ -17,6 +17,7 @@ import {
   type Ledger,
 } from "../release/ledger.ts";
 import { forgetRecord, keepRecord, type ReleaseRecord } from "../release/record.ts";
+import type { Timing } from "../release/timing.ts";
 import { renderTemplate, type PullerSettings } from "../resources/template.ts";
 import type { Trouble } from "./diagnose.ts";
 import { isComplete, type Rollout } from "./rollout.ts";
@@ -53,7 +54,8 @@ export interface Situation {
   readonly rollout: Rollout;
   readonly trouble: Trouble | undefined;
   readonly verification: VerificationState | undefined;
-  readonly window: WindowState | undefined;
+  /** Computed when a release is about to begin: at rest it is not needed. */
+  readonly timing: () => Timing;
   readonly puller: PullerSettings;
   readonly now: number;
 }
@@ -110,7 +112,8 @@ function outlook(
 ): Pick<Releases, "choice" | "gates" | "wakeAt"> {
   const choice = choiceOf(ledger, situation);
   const subject = ledger.candidate ?? choice.release;
-  const gates = subject && gatesFor(ledger, subject, choice, situation);
+  const isAtRest = subject === undefined || subject.id === ledger.stable?.id;
+  const gates = isAtRest ? undefined : gatesFor(ledger, subject, choice, situation);
   return { choice, gates, wakeAt: wakeAt(ledger, gates, situation) };
 }
 
@@ -122,18 +125,18 @@ function gatesFor(
   ledger: Ledger,
   subject: Release,
   choice: Choice,
-  { app, intents, window, now }: Situation,
+  { app, intents, timing, now }: Situation,
 ): Gates {
   const record = ledger.all.find(({ id }) => id === subject.id);
   const as = subject.id === choice.release?.id ? choice.as : "requested";
-  return gatesOf(app.spec, { id: subject.id, record, as }, ledger, intents, window, now);
+  return gatesOf(app.spec, { id: subject.id, record, as }, ledger, intents, timing(), now);
 }
 
 function takeStep(ledger: Ledger, situation: Situation, before: Ledger): PhaseChange | undefined {
   const choice = choiceOf(ledger, situation);
   const { candidate } = ledger;
   const subject = candidate ?? choice.release;
-  if (subject === undefined) return undefined;
+  if (subject === undefined || subject.id === ledger.stable?.id) return undefined;
   const facts = factsOf(ledger, subject, choice, situation, before);
   const step = advance(stateOf(candidate), facts);
   if (step === undefined) return undefined;

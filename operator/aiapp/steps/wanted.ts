@@ -2,6 +2,8 @@ import type { Observed } from "../observed.ts";
 import { releaseOf, type Pair, type Release } from "../release/identity.ts";
 import { isTemplate } from "../release/record.ts";
 import type { Ledger } from "../release/ledger.ts";
+import { windowOf } from "../release/timing.ts";
+import { isWindowError } from "../release/window.ts";
 import { renderTemplate, type PullerSettings } from "../resources/template.ts";
 import { findDowngrade, findMutation, type Refusal } from "./refusals.ts";
 
@@ -20,6 +22,11 @@ export function decideWanted(
   puller: PullerSettings,
 ): Wanted {
   if (pair === undefined) return { release: undefined, refusal: undefined };
+  const window = windowOf(app.spec);
+  if (window !== undefined && isWindowError(window)) {
+    const message = `${window.message}; the running release keeps serving`;
+    return { release: undefined, refusal: { reason: "InvalidSpec", message } };
+  }
   const refusal = findMutation(app.spec, ledger, pair) ?? findDowngrade(app.spec, ledger, pair);
   if (refusal !== undefined) return { release: undefined, refusal };
   const release = releaseOf(app.spec, pair);
