@@ -16,10 +16,21 @@ export const errorCodes = [
   "ClusterAuthFailed",
   "AppNotFound",
   "AppUnreadable",
+  "NothingToDo",
+  "ReleaseUnknown",
+  "ReleaseFailed",
+  "RequestRejected",
 ] as const;
 export type ErrorCode = (typeof errorCodes)[number];
 
-export const exitCodes = { ok: 0, failed: 1, usage: 2, notReady: 3, interrupted: 130 } as const;
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  notReady: 3,
+  unanswered: 4,
+  interrupted: 130,
+} as const;
 
 /** `message` states what happened and where; `fix` states what to do about it. Neither holds a secret. */
 export class CliError extends Error {

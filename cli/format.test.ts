@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { formatBytes, formatDuration } from "./format.ts";
+import { formatBytes, formatDuration, parseDuration } from "./format.ts";
 
 test.each([
   [0, "0 B"],
@@ -19,3 +19,13 @@ test.each([
   [52 * 3_600_000, "2d4h"],
   [20 * 86_400_000, "20d"],
 ])("%d ms read as %s", (ms, text) => expect(formatDuration(ms)).toBe(text));
+
+test.each([
+  ["30s", 30_000],
+  ["1h30m", 5_400_000],
+  ["500ms", 500],
+  ["5", undefined],
+  ["soon", undefined],
+  ["1d", undefined],
+  ["", undefined],
+])("the duration %j is %s ms", (text, ms) => expect(parseDuration(text)).toBe(ms));

@@ -27,6 +27,26 @@ function join(first: string, rest: number, unit: string): string {
   return rest === 0 ? first : `${first}${rest}${unit}`;
 }
 
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** Milliseconds of a duration as Kubernetes tools write it: `30s`, `1h30m`. Undefined if it is none. */
+export function parseDuration(text: string): number | undefined {
+  if (!/^(\d{1,5}(ms|[hms])){1,4}$/.test(text)) return undefined;
+  const parts = [...text.matchAll(/(\d+)(ms|[hms])/g)];
+  return parts.reduce((sum, [, count, unit = ""]) => sum + Number(count) * (unitMs[unit] ?? 0), 0);
+}
+
 export function formatCount(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+/** `sha256:9c1f0e5a77b2`. */
+export function shortDigest(digest: string): string {
+  return digest.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]+$/, "$1");
+}
+
+/** How long ago a time was, or the text itself if it is none. */
+export function ageOf(since: string, now: number): string {
+  const time = Date.parse(since);
+  return Number.isNaN(time) ? since : formatDuration(now - time);
 }

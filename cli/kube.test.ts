@@ -59,6 +59,16 @@ describe("reading an AIApp", () => {
     });
   });
 
+  test("a list of records that is forbidden is undefined, one that fails is an error", async () => {
+    const cluster = await openCluster({ kubeconfig });
+    api.response = { status: 403, body: {} };
+    expect(await cluster.listRecords("digits", idle)).toBeUndefined();
+    api.response = { status: 500, body: {} };
+    await expect(cluster.listRecords("digits", idle)).rejects.toMatchObject({
+      code: "ClusterUnavailable",
+    });
+  });
+
   test("ends when it is aborted, although the API server does not answer", async () => {
     const cluster = await openCluster({ kubeconfig });
     const stop = new AbortController();

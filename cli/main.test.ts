@@ -33,6 +33,9 @@ describe("the command line", () => {
     ["a missing argument", ["status"]],
     ["a missing option", ["publish", "."]],
     ["an invalid destination", ["publish", ".", "--to", "models/digits/1"]],
+    ["a release without --now", ["release", "digits", "8b04ce1f22"]],
+    ["a timeout that is no duration", ["hold", "digits", "--wait", "--timeout", "soon"]],
+    ["a rollback with an argument", ["rollback", "digits", "8b04ce1f22"]],
     ["a bound out of range", ["publish", ".", "--to", "https://x", "--parallel", "0"]],
   ])("exits with 2 for %s", async (_what, args) => {
     expect((await aiapp(...args)).exitCode).toBe(2);
@@ -46,6 +49,15 @@ describe("the command line", () => {
     expect(plain.stdout).toBe("");
     expect((await aiapp("status", "digits", "--verbose")).stderr).toContain("    at ");
   });
+
+  test.each(["release", "approve", "rollback", "retry", "hold", "resume", "abort", "history"])(
+    "has the command %s, with an explanation",
+    async (verb) => {
+      const { exitCode, stdout } = await aiapp(verb, "--help");
+      expect(exitCode).toBe(0);
+      expect(stdout).toContain("--namespace");
+    },
+  );
 
   test("prints nothing of a hostile API server that could drive the terminal", async () => {
     await using api = await startApi();

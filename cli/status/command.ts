@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { AIApp } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp.ts";
+import { readApp } from "../app.ts";
+import { heldRelease } from "../control/releases.ts";
 import { CliError, exitCodes } from "../errors.ts";
-import type { AppReader, KubeTarget } from "../kube.ts";
+import type { Cluster, KubeTarget } from "../kube.ts";
 import { openCluster } from "../kube.ts";
 import type { Terminal } from "../terminal.ts";
 import { safeJson, sanitize } from "../terminal.ts";
@@ -40,7 +42,7 @@ export async function statusCommand(
  */
 async function watch(
   name: string,
-  cluster: AppReader,
+  cluster: Cluster,
   flags: StatusFlags,
   terminal: Terminal,
   now: () => number,
@@ -59,6 +61,9 @@ async function watch(
         app.status?.conditions,
         app.status?.current,
         app.status?.candidate,
+        app.status?.quarantined,
+        app.status?.nextReleaseTime,
+        heldRelease(app),
       ]);
     } catch (error) {
       // Retry only an API server that is unavailable, and only after a read that succeeded.
@@ -78,18 +83,6 @@ async function watch(
   }
 }
 
-async function readApp(name: string, cluster: AppReader, signal: AbortSignal): Promise<AIApp> {
-  const read = AIApp.safeParse(await cluster.read(name, signal));
-  if (read.success) return read.data;
-  const issue = read.error.issues[0];
-  throw new CliError(
-    "AppUnreadable",
-    `The AIApp ${name} in ${cluster.namespace} does not match the schema of this aiapp: ${issue?.path.join(".")} ${issue?.message}`,
-    "The operator may be newer: use the aiapp of the operator's version, or kubectl describe aiapp.",
-    read.error,
-  );
-}
-
 function json(app: AIApp): string {
   const { metadata, status } = app;
   const problems = (status?.conditions ?? []).filter(isProblem).map((condition) => ({
@@ -101,6 +94,7 @@ function json(app: AIApp): string {
     namespace: metadata.namespace,
     ready: isReady(app),
     upToDate: isCurrent(app),
+    held: heldRelease(app),
     problems,
     ...status,
   });

@@ -1,18 +1,21 @@
 import type { AIApp, Condition } from "../../crds/aiapp.ts";
 import { containers, labels } from "../../crds/names.ts";
+import { commandOf } from "../control/releases.ts";
+import { shellWord } from "../shell.ts";
 import { isChoice, isSortable } from "../versions.ts";
 
 /** The command that shows more of a problem, or fixes it. The condition's own message describes the problem. */
-export function hintFor(
-  { reason }: Condition,
-  { metadata, spec, status }: AIApp,
-): string | undefined {
+export function hintFor({ reason }: Condition, app: AIApp): string | undefined {
+  const { metadata, spec, status } = app;
   const name = shellWord(metadata.name);
   const namespace = shellWord(metadata.namespace);
   const pods = `--namespace ${namespace} --selector ${labels.app}=${name}`;
   // A release that fails is the candidate; the pods of the one before it have other logs.
   const release = status?.candidate?.id ?? status?.current?.id;
   const ofRelease = release === undefined ? "" : `,${labels.release}=${shellWord(release)}`;
+  // The pods of a release that has been undone are gone; its journal has what they reported.
+  const undone = status?.candidate === undefined ? status?.quarantined?.[0] : undefined;
+  if (undone?.reason === reason) return commandOf(app, "history", undone.id);
   /** Of containers that ended: the running one, restarted a moment ago, has nothing to say yet. */
   const previousLogs = (container: string): string =>
     `kubectl logs ${pods}${ofRelease} --container ${container} --previous --ignore-errors --tail 20`;
@@ -64,6 +67,25 @@ export function hintFor(
     case "PodOutOfMemory":
     case "MinimumReplicasUnavailable":
       return `kubectl describe pods ${pods}`;
+    case "Settling":
+    case "Scheduled":
+      return commandOf(app, "release", "--now");
+    case "AwaitingApproval":
+      return commandOf(app, "approve");
+    case "Verifying":
+      return `kubectl describe pods ${pods},${labels.role}=verification`;
+    case "RollingOut":
+      return `kubectl get pods ${pods}${ofRelease}`;
+    case "VerificationFailed":
+    case "VerificationTimedOut":
+    case "SamplesInvalid":
+    case "ProgressDeadlineExceeded":
+    case "Aborted":
+      return commandOf(app, "history");
+    case "Held":
+      return commandOf(app, "resume");
+    case "HoldInvalid":
+      return `${commandOf(app, "rollback", "--to", "<release>")}, or ${commandOf(app, "resume")}`;
     case "NoReplicas":
       return `kubectl scale aiapp/${name} --namespace ${namespace} --replicas 1`;
     case "Suspended":
@@ -78,9 +100,4 @@ function publishCommand(store: string, modelVersion: string | number): string {
   const version = String(modelVersion).trim();
   if (isChoice(version)) return `aiapp publish <folder> --to ${store}/<version>`;
   return `aiapp publish <folder> --to ${store}/${shellWord(version)}${isSortable(version) ? "" : " --any-version"}`;
-}
-
-/** One word for a POSIX shell: a hint is pasted, and a tenant writes the spec. */
-export function shellWord(text: string): string {
-  return /^[A-Za-z0-9:/._+=@%,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -272,6 +272,78 @@ describe("the status of an app with a problem", () => {
     expect(shown({ quarantined })).toContain("Quarantined bad0000000: PodCrashing\n  exit 1");
   });
 
+  test("shows the command that tries a failed release again, and at most five of them", () => {
+    const quarantined = Array.from({ length: 7 }, (_, index) => ({
+      id: `bad000000${index}`,
+      reason: "VerificationFailed",
+      message: "wrong",
+      since: ago(5),
+    }));
+    const text = shown({ quarantined });
+    expect(text).toContain("→ aiapp retry digits bad0000000 --namespace shop");
+    expect(text).not.toContain("bad0000005");
+    expect(text).toContain("2 more failed: aiapp history digits --namespace shop");
+  });
+
+  test("points at the journal of a release that was undone, as its pods are gone", () => {
+    const quarantined = [
+      { id: "bad0000000", reason: "PodCrashing", message: "exit 1", since: ago(5) },
+    ];
+    const conditions = [
+      { ...condition, type: "Released", status: "False", reason: "PodCrashing" } as const,
+    ];
+    const text = shown({ quarantined, conditions });
+    expect(text).toContain("→ aiapp history digits bad0000000 --namespace shop");
+    expect(text).not.toContain("kubectl logs");
+  });
+
+  test.each([
+    ["Settling", "aiapp release digits --now --namespace shop"],
+    ["Verifying", "aiapp.dev/app=digits,aiapp.dev/role=verification"],
+    ["AwaitingApproval", "aiapp approve digits --namespace shop"],
+    ["Scheduled", "aiapp release digits --now --namespace shop"],
+    ["RollingOut", "kubectl get pods --namespace shop --selector aiapp.dev/app=digits"],
+  ] as const)("explains once why the candidate is %s, with a command", (phase, hint) => {
+    const message = `release 8b00000000 is ${phase} for a reason`;
+    const released = { ...condition, type: "Released", status: "False", reason: phase } as const;
+    const text = shown({
+      candidate: { ...current, id: "8b00000000", phase },
+      conditions: [
+        { ...released, message },
+        { ...released, message, type: "Ready" },
+      ],
+    });
+    expect(text).toContain(`Candidate ${phase}\n`);
+    expect(text.split(message)).toHaveLength(2);
+    expect(text.split(`→ `)).toHaveLength(2);
+    expect(text).toContain(hint);
+    expect(text).toContain(`Ready=False ${phase}`);
+  });
+
+  test("shows when a scheduled release begins, and who asked for it", () => {
+    const candidate = {
+      ...current,
+      id: "8b00000000",
+      phase: "Scheduled" as const,
+      by: "kubectl-annotate at 2026-01-02T11:00:00Z",
+    };
+    const text = shown({ candidate, nextReleaseTime: "2026-01-03T02:00:00Z" });
+    expect(text).toMatch(/scheduled +at 2026-01-03T02:00:00Z, in 14h/);
+    expect(text).toContain("by kubectl-annotate at 2026-01-02T11:00:00Z");
+  });
+
+  test("shows a hold, and how to end it", () => {
+    const held = app({});
+    held.metadata.annotations = { "aiapp.dev/hold": "3fa9c1d2e4" };
+    expect(renderStatus(held, now, styleFor(false))).toContain(
+      "Held at release 3fa9c1d2e4: the operator releases nothing else\n  → aiapp resume digits --namespace shop",
+    );
+    const invalid = { ...condition, type: "Stalled", status: "True", reason: "HoldInvalid" };
+    expect(shown({ conditions: [invalid as never] })).toContain(
+      "→ aiapp rollback digits --to '<release>' --namespace shop, or aiapp resume digits",
+    );
+  });
+
   test("quotes what a tenant wrote in a command that people paste", () => {
     const model = { store: "https://contoso.example/$(id)'x", name: "digits" };
     const conditions = [

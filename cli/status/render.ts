@@ -1,16 +1,19 @@
 import type { AIApp, Condition, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
-import { formatDuration } from "../format.ts";
+import { sanitizeStrings } from "../app.ts";
+import { commandOf, heldRelease } from "../control/releases.ts";
+import { ageOf, formatDuration, shortDigest } from "../format.ts";
+import { shellWord } from "../shell.ts";
 import type { Style } from "../terminal.ts";
-import { sanitize, sanitizeLine } from "../terminal.ts";
 import { conditionOf, isCurrent, isProblem, isReady } from "./conditions.ts";
-import { hintFor, shellWord } from "./hints.ts";
+import { hintFor } from "./hints.ts";
 
 /** What an AIApp serves, what is rolling out, the state of its sources, its problems, and what to do next. */
 export function renderStatus(untrusted: AIApp, now: number, style: Style): string {
-  const app = sanitizeApp(untrusted);
+  const app = sanitizeStrings(untrusted);
   const { metadata, status } = app;
   const candidate = status?.candidate?.id === status?.current?.id ? undefined : status?.candidate;
   const problems = (status?.conditions ?? []).filter(isProblem);
+  const explained = candidate && conditionFor(candidate, app)?.message;
   const sections = [
     [
       `${style.strong(metadata.name)} in ${metadata.namespace}: ${headline(app, style)}`,
@@ -26,17 +29,20 @@ export function renderStatus(untrusted: AIApp, now: number, style: Style): strin
     candidate && [
       `${style.strong("Candidate")} ${style.notice(candidate.phase)}`,
       ...release(candidate, now, style),
-      ...(status?.nextReleaseTime ? [field("scheduled", `at ${status.nextReleaseTime}`)] : []),
+      ...(status?.nextReleaseTime
+        ? [field("scheduled", scheduledAt(status.nextReleaseTime, now))]
+        : []),
+      ...because(candidate, app, style),
     ],
     [style.strong("Sources"), ...sources(app, now, style)],
     problems.length > 0 && [
       style.strong("Conditions"),
-      ...problems.flatMap((condition) => problem(condition, app, now, style)),
+      ...problems.flatMap((condition) =>
+        problem(condition, app, condition.message === explained, now, style),
+      ),
     ],
-    ...(status?.quarantined ?? []).map(({ id, reason, message }) => [
-      `${style.bad("Quarantined")} ${id}: ${reason}`,
-      ...indented(message, "  "),
-    ]),
+    held(app, style),
+    ...quarantined(app, style),
     nextStep(app, problems.length > 0),
   ];
   return `${sections
@@ -45,23 +51,56 @@ export function renderStatus(untrusted: AIApp, now: number, style: Style): strin
     .join("\n\n")}\n`;
 }
 
-/** Every string of the object, made safe to print: before any of it is styled, so that no field can be forgotten. */
-function sanitizeApp(app: AIApp): AIApp {
-  // The same shape with other strings.
-  return sanitizeValue(app, sanitizeLine) as AIApp;
+/** Why the candidate is where it is: from the condition, which knows what is awaited, or from its journal. */
+function because(candidate: ReleaseStatus, app: AIApp, style: Style): readonly string[] {
+  const condition = conditionFor(candidate, app);
+  const why = condition?.message ?? candidate.message;
+  const hint = condition === undefined ? undefined : hintFor(condition, app);
+  return [
+    ...(why ? indented(why, "    ") : []),
+    ...(candidate.by ? [`    ${style.faint(`by ${candidate.by}`)}`] : []),
+    ...(hint ? [`    ${style.strong("→")} ${hint}`] : []),
+  ];
 }
 
-function sanitizeValue(value: unknown, clean: (text: string) => string): unknown {
-  if (typeof value === "string") return clean(value);
-  if (Array.isArray(value)) return value.map((item) => sanitizeValue(item, clean));
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [
-      sanitizeLine(key),
-      // Messages may have several lines, which are indented where they are printed.
-      sanitizeValue(item, key === "message" ? sanitize : sanitizeLine),
-    ]),
+function conditionFor({ phase }: ReleaseStatus, { status }: AIApp): Condition | undefined {
+  return status?.conditions?.find(
+    (condition) =>
+      condition.type === "Released" && condition.status === "False" && condition.reason === phase,
   );
+}
+
+function scheduledAt(time: string, now: number): string {
+  const ms = Date.parse(time) - now;
+  return ms > 0 ? `at ${time}, in ${formatDuration(ms)}` : `at ${time}`;
+}
+
+function held(app: AIApp, style: Style): readonly string[] | undefined {
+  const id = heldRelease(app);
+  return id === undefined
+    ? undefined
+    : [
+        `${style.notice("Held")} at release ${id}: the operator releases nothing else`,
+        `  ${style.strong("→")} ${commandOf(app, "resume")}`,
+      ];
+}
+
+/** `history` has them all. */
+const MAX_QUARANTINED = 5;
+
+function quarantined(app: AIApp, style: Style): readonly (readonly string[])[] {
+  const all = app.status?.quarantined ?? [];
+  const more = all.length - MAX_QUARANTINED;
+  return [
+    ...all
+      .slice(0, MAX_QUARANTINED)
+      .map(({ id, reason, message }) => [
+        `${style.bad("Quarantined")} ${id}: ${reason}`,
+        ...indented(message, "  "),
+        `  ${style.strong("→")} ${commandOf(app, "retry", id)}`,
+      ]),
+    ...(more > 0 ? [[`${more} more failed: ${commandOf(app, "history")}`]] : []),
+  ];
 }
 
 function field(label: string, value: string): string {
@@ -147,12 +186,21 @@ function headline(app: AIApp, style: Style): string {
   return style.notice(ready ? `not ready, ${ready.reason}` : "not ready") + suffix;
 }
 
-function problem(condition: Condition, app: AIApp, now: number, style: Style): readonly string[] {
+/** @param isExplained the candidate's section has its message and its hint */
+function problem(
+  condition: Condition,
+  app: AIApp,
+  isExplained: boolean,
+  now: number,
+  style: Style,
+): readonly string[] {
   const { type, status, reason, message, lastTransitionTime } = condition;
   const hint = hintFor(condition, app);
   const paint = type === "Reconciling" ? style.notice : style.bad;
+  const line = `  ${paint(`${type}=${status}`)} ${reason} ${style.faint(`for ${ageOf(lastTransitionTime, now)}`)}`;
+  if (isExplained) return [line];
   return [
-    `  ${paint(`${type}=${status}`)} ${reason} ${style.faint(`for ${ageOf(lastTransitionTime, now)}`)}`,
+    line,
     ...indented(message, "    "),
     ...(hint ? [`    ${style.strong("→")} ${hint}`] : []),
   ];
@@ -173,13 +221,4 @@ function nextStep(app: AIApp, hasProblems: boolean): readonly string[] | undefin
   }
   if (!isReady(app) || !status.url) return undefined;
   return [`Try it: curl ${shellWord(`${status.url.replace(/\/$/, "")}/version`)}`];
-}
-
-function shortDigest(digest: string): string {
-  return digest.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]+$/, "$1");
-}
-
-function ageOf(since: string, now: number): string {
-  const time = Date.parse(since);
-  return Number.isNaN(time) ? since : formatDuration(now - time);
 }

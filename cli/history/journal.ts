@@ -1,0 +1,81 @@
+import { z } from "zod";
+
+import { annotations, labels } from "../../crds/names.ts";
+
+/** A phase that a release entered, as its record keeps it, and how long it lasted. */
+export interface JournalEntry {
+  readonly phase: string;
+  /** RFC 3339. */
+  readonly at: string;
+  /** Until the next phase began; undefined for the newest one, and where a time cannot be read. */
+  readonly durationMs?: number;
+  readonly reason?: string | undefined;
+  readonly message?: string | undefined;
+  /** Who asked, when a person did. */
+  readonly by?: string | undefined;
+  /** The value of the annotation aiapp.dev/retry that this attempt answers. */
+  readonly retry?: string | undefined;
+  /** What made the release fail. */
+  readonly blame?: string | undefined;
+}
+
+/** Oldest first. */
+export type Journal = readonly JournalEntry[];
+
+/** As untrusted text: a newer operator may have other phases and members. */
+const Entry = z.object({
+  phase: z.string(),
+  at: z.string(),
+  reason: z.string().optional(),
+  message: z.string().optional(),
+  by: z.string().optional(),
+  retry: z.string().optional(),
+  blame: z.string().optional(),
+});
+
+const Records = z.object({
+  items: z
+    .array(
+      z.object({
+        metadata: z.object({
+          labels: z.record(z.string(), z.string()).default({}),
+          annotations: z.record(z.string(), z.string()).default({}),
+        }),
+      }),
+    )
+    .max(1000),
+});
+
+const Entries = z.array(z.unknown()).max(1000);
+
+/** The journal of each release by its id. A release with several records has the one that was written last. */
+export function readJournals(list: unknown): ReadonlyMap<string, Journal> {
+  const journals = new Map<string, Journal>();
+  for (const { metadata } of Records.safeParse(list).data?.items ?? []) {
+    const id = metadata.labels[labels.release];
+    const journal = parseJournal(metadata.annotations[annotations.journal] ?? "");
+    if (id === undefined || journal.length === 0) continue;
+    const other = journals.get(id)?.at(-1)?.at ?? "";
+    if ((journal.at(-1)?.at ?? "") > other) journals.set(id, journal);
+  }
+  return journals;
+}
+
+/** Entries that cannot be read are left out. */
+function parseJournal(text: string): Journal {
+  const entries = Entries.safeParse(parseJson(text)).data ?? [];
+  const known = entries.flatMap((entry) => Entry.safeParse(entry).data ?? []);
+  return known.map((entry, index) => {
+    const next = known[index + 1];
+    const ms = next === undefined ? Number.NaN : Date.parse(next.at) - Date.parse(entry.at);
+    return Number.isNaN(ms) ? entry : { ...entry, durationMs: Math.max(0, ms) };
+  });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
