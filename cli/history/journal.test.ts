@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { readJournals } from "./journal.ts";
+import { askerOf, readJournals } from "./journal.ts";
 
 function record(id: string | undefined, journal: unknown): unknown {
   return {
@@ -51,4 +51,22 @@ test("leaves out what it cannot read, and keeps phases and members that it does 
   ];
   expect([...readJournals({ items })]).toEqual([["newer", [{ phase: "Soaking", at: "now" }]]]);
   expect(readJournals({ kind: "Status" }).size).toBe(0);
+});
+
+test("who asked for a release is in its last attempt, whichever phase has it", () => {
+  const at = "2026-01-02T09:00:00.000Z";
+  const approved = [
+    { phase: "AwaitingApproval", at },
+    { phase: "RollingOut", at, by: "ann" },
+    { phase: "Released", at },
+  ];
+  expect(askerOf(approved)).toBe("ann");
+  expect(askerOf([...approved, { phase: "RollingOut", at }])).toBeUndefined();
+  expect(
+    askerOf([
+      { phase: "Verifying", at },
+      { phase: "Failed", at, by: "bob" },
+    ]),
+  ).toBe("bob");
+  expect(askerOf([])).toBeUndefined();
 });

@@ -61,6 +61,16 @@ export function readJournals(list: unknown): ReadonlyMap<string, Journal> {
   return journals;
 }
 
+const ends: readonly string[] = ["Released", "Failed", "Superseded"];
+
+/** Who asked for the last attempt at a release: a phase that ends it does not repeat who began it. */
+export function askerOf(journal: Journal): string | undefined {
+  const before = journal.findLastIndex(
+    ({ phase }, index) => index < journal.length - 1 && ends.includes(phase),
+  );
+  return journal.slice(before + 1).findLast(({ by }) => by !== undefined)?.by;
+}
+
 /** Entries that cannot be read are left out. */
 function parseJournal(text: string): Journal {
   const entries = Entries.safeParse(parseJson(text)).data ?? [];

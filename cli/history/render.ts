@@ -3,7 +3,7 @@ import { sanitizeStrings } from "../app.ts";
 import { heldRelease, releasesOf } from "../control/releases.ts";
 import { ageOf, formatDuration, shortDigest } from "../format.ts";
 import type { Style } from "../terminal.ts";
-import type { Journal, JournalEntry } from "./journal.ts";
+import { askerOf, type Journal, type JournalEntry } from "./journal.ts";
 
 /** Undefined: the caller may not list the records that keep the journals. */
 export type Journals = ReadonlyMap<string, Journal> | undefined;
@@ -33,7 +33,7 @@ export function renderHistory(
   const journals = untrustedJournals && sanitizeJournals(untrustedJournals);
   const releases = releasesOf(app).filter(({ id }) => only === undefined || id === only);
   if (releases.length === 0) return `${app.metadata.name} has no release yet\n`;
-  const rows = releases.map((release) => rowOf(app, release, now));
+  const rows = releases.map((release) => rowOf(app, release, journals?.get(release.id) ?? [], now));
   const sections = [
     [...table([columns, ...rows], style), ...legend(app, style)],
     ...(journals === undefined
@@ -53,7 +53,12 @@ function sanitizeJournals(journals: ReadonlyMap<string, Journal>): ReadonlyMap<s
   return new Map([...journals].map(([id, journal]) => [id, [...sanitizeStrings(journal)]]));
 }
 
-function rowOf(app: AIApp, release: ReleaseStatus, now: number): readonly string[] {
+function rowOf(
+  app: AIApp,
+  release: ReleaseStatus,
+  journal: Journal,
+  now: number,
+): readonly string[] {
   const { status } = app;
   const { id, phase, since, imageTag, imageDigest, modelVersion, modelDigest } = release;
   return [
@@ -66,7 +71,7 @@ function rowOf(app: AIApp, release: ReleaseStatus, now: number): readonly string
     bareDigest(imageDigest),
     modelVersion,
     bareDigest(modelDigest),
-    release.by ?? "-",
+    release.by ?? askerOf(journal) ?? "-",
     release.reason ?? "-",
   ];
 }
