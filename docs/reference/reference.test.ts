@@ -6,7 +6,14 @@ import { parse } from "yaml";
 import { z } from "zod";
 
 import { conditionTypes } from "../../crds/conditions.ts";
+import type { Phase } from "../../crds/aiapp.ts";
 import { annotations, FREEZE_PLURAL, GROUP, labels, PLURAL } from "../../crds/names.ts";
+import {
+  conditionsOf,
+  digestOf,
+  World,
+  type SpecInput,
+} from "../../operator/aiapp/observed.testing.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -153,5 +160,77 @@ describe("docs/reference/aiapp.md", () => {
     const names = [...conditionTypes, ...Object.values(annotations), ...Object.values(labels)];
     const page = textOf("aiapp.md");
     expect(names.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+  });
+});
+
+/** What kstatus makes of the conditions: Reconciling before Stalled before Ready. */
+function kstatusOf(on: World): "InProgress" | "Failed" | "Current" {
+  const { Reconciling, Stalled, Ready } = conditionsOf(on.plan());
+  if (Reconciling !== undefined) return "InProgress";
+  if (Stalled !== undefined) return "Failed";
+  return Ready?.startsWith("True") === true ? "Current" : "InProgress";
+}
+
+type Change = "spec" | "polling";
+
+/** Release 1 serves, and release 2 comes by a change of the spec, or because polling finds it. */
+function changing(by: Change, spec: SpecInput = {}): World {
+  const on = new World({ verify: {}, modelVersion: by === "spec" ? "1" : "latest" });
+  on.poll().converge();
+  on.change(spec);
+  on.poll().converge();
+  if (by === "spec") on.change({ modelVersion: "2" });
+  on.publish({ version: "2", model: digestOf("model 2") });
+  return on.poll();
+}
+
+const worlds: Readonly<Record<string, (by: Change) => World>> = {
+  Settling: (by) => settled(changing(by, { release: { settle: "1h" } })),
+  Verifying: (by) => settled(changing(by)),
+  AwaitingApproval: (by) => changing(by, { release: { approval: "Manual" } }).converge(),
+  RollingOut: (by) => settled(changing(by, { verify: { enabled: false } })),
+  Released: (by) => changing(by).converge(),
+  Failed(by) {
+    const on = changing(by);
+    on.judge = () => "VerificationFailed: wrong";
+    return on.converge();
+  },
+};
+
+/** After one reconcile: the candidate has begun. */
+function settled(on: World): World {
+  on.reconcile();
+  return on;
+}
+
+describe("the table of what kstatus reports", () => {
+  const table = page.split("\n### What kstatus reports in each phase\n")[1] ?? "";
+  const rows = new Map(
+    [...table.matchAll(/^\| (.+?) +\| (\w+) +\| (\w+) +\|$/gm)].flatMap(
+      ([, first = "", spec, polling]) =>
+        first.split(", ").map((phase) => [phase.replaceAll("`", ""), { spec, polling }] as const),
+    ),
+  );
+
+  it.each(
+    Object.entries(worlds).flatMap(([phase, make]) =>
+      (["spec", "polling"] as const).map((by) => ({ phase: phase as Phase, by, make })),
+    ),
+  )("is right for $phase by $by", ({ phase, by, make }) => {
+    const on = make(by);
+    const newest = on.record(({ modelVersion }) => modelVersion === "2");
+    expect(newest.journal.at(-1)?.phase).toBe(phase);
+    expect(conditionsOf(on.plan())).toMatchObject({ Ready: "True Serving" });
+    expect(kstatusOf(on)).toBe(rows.get(phase)?.[by]);
+  });
+
+  it.each(["spec", "polling"] as const)("is right for a hold after a change by %s", (by) => {
+    const on = changing(by).converge();
+    const first = on.record(({ modelVersion }) => modelVersion === "1").id;
+    on.annotate(annotations.hold, first).converge();
+    expect(on.app.status?.current?.id).toBe(first);
+    expect(kstatusOf(on)).toBe(rows.get("held")?.[by]);
+    on.annotate(annotations.hold, "0123456789").converge();
+    expect(kstatusOf(on)).toBe(rows.get("HoldInvalid")?.[by]);
   });
 });
