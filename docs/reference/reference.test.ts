@@ -168,7 +168,7 @@ function kstatusOf(on: World): "InProgress" | "Failed" | "Current" {
   const { Reconciling, Stalled, Ready } = conditionsOf(on.plan());
   if (Reconciling !== undefined) return "InProgress";
   if (Stalled !== undefined) return "Failed";
-  return Ready?.startsWith("True") === true ? "Current" : "InProgress";
+  return Ready === "True Serving" ? "Current" : "InProgress";
 }
 
 type Change = "spec" | "polling";
