@@ -116,7 +116,11 @@ function addControl(root: Command, verb: Verb, terminal: Terminal, signal: Abort
     command.option("--to <release>", "the release (default: the one before the current one)");
   command
     .option("--wait", "wait until the operator has answered", false)
-    .option("--timeout <duration>", "how long to wait: 30s, 5m", timeout, DEFAULT_TIMEOUT_MS)
+    .addOption(
+      new Option("--timeout <duration>", "how long to wait: 30s, 5m")
+        .argParser(timeout)
+        .default(DEFAULT_TIMEOUT_MS, formatDuration(DEFAULT_TIMEOUT_MS)),
+    )
     .addOption(outputOption())
     .option("--verbose", "show the stack trace of an error")
     .addHelpText(

@@ -210,6 +210,19 @@ describe("retry", () => {
     });
   });
 
+  test("names the failed release that the condition Released reports, of several with the same pair", () => {
+    const status = withFailure();
+    const older = release("3", { id: "4444444444", phase: "Failed" });
+    const message = "release 4444444444 (model version 3) failed and is not tried again";
+    const condition = { type: "Released", status: "False", reason: "VerificationFailed" } as const;
+    const several = {
+      ...status,
+      history: [...(status.history ?? []), older],
+      conditions: [{ ...condition, message, lastTransitionTime: time }],
+    };
+    expect(set("retry", { status: several })).toEqual({ "aiapp.dev/retry": `4444444444/${time}` });
+  });
+
   test("removes an abort of the same release, which would end the attempt at once", () => {
     const status = withFailure();
     expect(set("retry", { status, annotations: { "aiapp.dev/abort": third } })).toEqual({

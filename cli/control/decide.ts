@@ -207,7 +207,11 @@ function resume(app: AIApp): Request {
 
 function retry(app: AIApp, named: string | undefined, time: string): Request {
   const failed = releasesOf(app).filter(({ phase }) => phase === "Failed");
-  const newest = failed.find((release) => isAtSources(app, release));
+  // Two specs may have failed with the same pair: the condition names the release that is asked for now.
+  const reported = app.status?.conditions?.find(({ type }) => type === "Released")?.message ?? "";
+  const newest =
+    failed.find(({ id }) => reported.includes(id)) ??
+    failed.find((release) => isAtSources(app, release));
   const release = named === undefined ? newest : requireRelease(app, named);
   if (release === undefined) {
     const ids = failed.map(({ id }) => id).join(", ");

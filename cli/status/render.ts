@@ -41,7 +41,9 @@ export function renderStatus(untrusted: AIApp, now: number, style: Style): strin
         problem(condition, app, condition.message === explained, now, style),
       ),
     ],
-    held(app, style),
+    problems.some(({ reason }) => reason === "Held" || reason === "HoldInvalid")
+      ? undefined
+      : held(app, style),
     ...quarantined(app, style),
     nextStep(app, problems.length > 0),
   ];
@@ -75,6 +77,7 @@ function scheduledAt(time: string, now: number): string {
   return ms > 0 ? `at ${time}, in ${formatDuration(ms)}` : `at ${time}`;
 }
 
+/** For when no condition says so: the held release is the one that spec and sources ask for. */
 function held(app: AIApp, style: Style): readonly string[] | undefined {
   const id = heldRelease(app);
   return id === undefined
