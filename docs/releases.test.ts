@@ -9,7 +9,8 @@ import { AIAppSpec, type Phase } from "../crds/aiapp.ts";
 import { annotations } from "../crds/names.ts";
 import { digestOf, World } from "../operator/aiapp/observed.testing.ts";
 import { transitions } from "../operator/aiapp/release/advance.ts";
-import { gatesOf, type Subject } from "../operator/aiapp/release/gates.ts";
+import { gatesOf, type Gates, type Subject } from "../operator/aiapp/release/gates.ts";
+import type { Timing } from "../operator/aiapp/release/timing.ts";
 import type { Journal } from "../operator/aiapp/release/journal.ts";
 import { makeLedger } from "../operator/aiapp/release/ledger.ts";
 import type { ReleaseRecord } from "../operator/aiapp/release/record.ts";
@@ -79,6 +80,17 @@ describe("the table of what a release waits for", () => {
   });
   const stable = { id: "two", revision: 1, journal: served } as unknown as ReleaseRecord;
 
+  const closed: Timing = {
+    window: { isOpen: false, opensAt: undefined },
+    freeze: undefined,
+    freezeChangesAt: undefined,
+  };
+  const freezing: Timing = {
+    window: undefined,
+    freeze: { name: "holidays", reason: "holidays", until: undefined },
+    freezeChangesAt: undefined,
+  };
+
   interface Case {
     readonly as: Subject["as"];
     readonly journal?: Journal;
@@ -86,30 +98,34 @@ describe("the table of what a release waits for", () => {
     readonly isUrgent?: boolean;
   }
   const cases: readonly Case[] = [
-    { as: "asked" },
-    { as: "asked", isFirst: true },
+    { as: "requested" },
+    { as: "requested", isFirst: true },
     { as: "half", journal: passed },
-    { as: "asked", journal: served },
+    { as: "requested", journal: served },
     { as: "held", journal: served },
     { as: "held" },
-    { as: "asked", isUrgent: true },
+    { as: "requested", isUrgent: true },
   ];
 
   it("is what the gates decide", () => {
     const rows = cases.map(({ as, journal = [], isFirst, isUrgent }) => {
-      const gates = gatesOf(
-        spec,
-        { id: record.id, record: { ...record, journal }, as },
-        makeLedger(isFirst === true ? [] : [stable]),
-        {
-          approve: undefined,
-          releaseNow: isUrgent === true ? { id: record.id, by: "a user" } : undefined,
-        },
-        { isOpen: false, opensAt: undefined },
-        0,
+      const gates = (timing: Timing): Gates =>
+        gatesOf(
+          spec,
+          { id: record.id, record: { ...record, journal }, as },
+          makeLedger(isFirst === true ? [] : [stable]),
+          {
+            approve: undefined,
+            releaseNow: isUrgent === true ? { id: record.id, by: "a user" } : undefined,
+          },
+          timing,
+          0,
+        );
+      const { settled, verified, approved, scheduled } = gates(closed);
+      const { scheduled: frozen } = gates(freezing);
+      return [settled, verified, approved, scheduled, frozen].map(({ isOpen }) =>
+        isOpen ? "–" : "waits",
       );
-      const { settled, verified, approved, scheduled } = gates;
-      return [settled, verified, approved, scheduled].map(({ isOpen }) => (isOpen ? "–" : "waits"));
     });
     expect(tableBelow("release").map((cells) => cells.slice(1))).toEqual(rows);
   });

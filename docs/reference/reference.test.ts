@@ -204,7 +204,7 @@ function settled(on: World): World {
 }
 
 describe("the table of what kstatus reports", () => {
-  const table = page.split("\n### What kstatus reports in each phase\n")[1] ?? "";
+  const table = textOf("aiapp.md").split("\n### What kstatus reports in each phase\n")[1] ?? "";
   const rows = new Map(
     [...table.matchAll(/^\| (.+?) +\| (\w+) +\| (\w+) +\|$/gm)].flatMap(
       ([, first = "", spec, polling]) =>
