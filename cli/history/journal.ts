@@ -13,8 +13,8 @@ export interface JournalEntry {
   readonly message?: string | undefined;
   /** Who asked, when a person did. */
   readonly by?: string | undefined;
-  /** The value of the annotation aiapp.dev/retry that this attempt answers. */
-  readonly retry?: string | undefined;
+  /** The value of the annotation aiapp.dev/retry or aiapp.dev/abort that this entry answers. */
+  readonly answers?: string | undefined;
   /** What made the release fail. */
   readonly blame?: string | undefined;
 }
@@ -29,7 +29,7 @@ const Entry = z.object({
   reason: z.string().optional(),
   message: z.string().optional(),
   by: z.string().optional(),
-  retry: z.string().optional(),
+  answers: z.string().optional(),
   blame: z.string().optional(),
 });
 

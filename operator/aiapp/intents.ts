@@ -10,9 +10,9 @@ export interface Intents {
   /** The release that is to run until the annotation is removed. */
   readonly hold: Intent | undefined;
   /** The failed release that is to be tried again. */
-  readonly retry: (Intent & { readonly token: string }) | undefined;
+  readonly retry: Request | undefined;
   /** The release under way that is to be given up. */
-  readonly abort: Intent | undefined;
+  readonly abort: Request | undefined;
   /** The release that waits for no window and no minimum age. */
   readonly releaseNow: Intent | undefined;
   /** Names of freezes that do not hold for this app, comma-separated. */
@@ -24,6 +24,11 @@ export interface Intent {
   readonly id: string;
   /** Who set the annotation and when, as far as the API server recorded it. */
   readonly by: string;
+}
+
+/** An intent that is answered once for each value: `<id>`, or `<id>/<anything>` for another time. */
+export interface Request extends Intent {
+  readonly token: string;
 }
 
 const MAX_VALUE = 256;
@@ -38,20 +43,17 @@ export function readIntents(app: AIApp): Intents {
     const id = read(name);
     return id === undefined ? undefined : { id, by: setBy(app, name) };
   };
-  const retry = read(annotations.retry);
+  const request = (name: string): Request | undefined => {
+    const token = read(name);
+    if (token === undefined) return undefined;
+    return { id: token.split("/", 1)[0] ?? "", token, by: setBy(app, name) };
+  };
   return {
     pollToken: notes[annotations.requestedAt],
     approve: intent(annotations.approve),
     hold: intent(annotations.hold),
-    retry:
-      retry === undefined
-        ? undefined
-        : {
-            id: retry.split("/", 1)[0] ?? "",
-            token: retry,
-            by: setBy(app, annotations.retry),
-          },
-    abort: intent(annotations.abort),
+    retry: request(annotations.retry),
+    abort: request(annotations.abort),
     releaseNow: intent(annotations.releaseNow),
     overrideFreeze: read(annotations.overrideFreeze),
   };

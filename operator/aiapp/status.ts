@@ -57,7 +57,9 @@ function released(record: ReleaseRecord): ReleaseStatus {
 }
 
 function inPhase(record: ReleaseRecord): ReleaseStatus {
-  const { reason, message, by } = record.journal.at(-1) ?? {};
+  const { reason, message } = record.journal.at(-1) ?? {};
+  // Who asked for the rollout stays to be seen once it is complete.
+  const by = record.journal.findLast((entry) => entry.by !== undefined)?.by;
   const text = [message, describeBlame(record)].filter(Boolean).join("; ");
   return {
     ...statusOf(record, phaseOf(record), phaseSince(record)),

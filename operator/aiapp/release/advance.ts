@@ -44,8 +44,8 @@ export interface Facts {
   readonly rollout: { readonly isComplete: boolean; readonly fault: Fault | undefined };
   /** spec.suspend: nothing begins, and what has not begun its rollout is given up. */
   readonly isSuspended: boolean;
-  /** Who gave the subject up. */
-  readonly abortedBy: string | undefined;
+  /** A user gives the subject up. */
+  readonly abort: { readonly by: string; readonly answers: string } | undefined;
   /** When another attempt after an infrastructure fault is due. Milliseconds. */
   readonly retryAt: number;
   readonly now: number;
@@ -56,6 +56,7 @@ export interface Why {
   readonly reason?: string;
   readonly message?: string;
   readonly by?: string;
+  readonly answers?: string;
 }
 
 export interface Transition {
@@ -99,10 +100,8 @@ export const transitions: readonly Transition[] = [
     name: "abort",
     from: open,
     to: "Failed",
-    when: ({ abortedBy }) =>
-      abortedBy === undefined
-        ? undefined
-        : { reason: "Aborted", message: "given up by annotation aiapp.dev/abort", by: abortedBy },
+    when: ({ abort }) =>
+      abort && { reason: "Aborted", message: "given up by annotation aiapp.dev/abort", ...abort },
   },
   {
     name: "supersede: the spec asks for another",

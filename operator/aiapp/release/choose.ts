@@ -2,7 +2,7 @@ import type { AIAppSpec } from "../../../crds/aiapp.ts";
 import type { Intents } from "../intents.ts";
 import { releaseOf, type Release } from "./identity.ts";
 import type { Blame } from "./journal.ts";
-import { isVerified, phaseOf, type Ledger } from "./ledger.ts";
+import { isAnswered, isVerified, phaseOf, type Ledger } from "./ledger.ts";
 import type { ReleaseRecord } from "./record.ts";
 
 /** Which release is to be next, and why it is that one. */
@@ -64,8 +64,7 @@ function failedRecord(
 ): ReleaseRecord | undefined {
   const record = all.find((one) => one.id === id);
   if (record === undefined || phaseOf(record) !== "Failed") return undefined;
-  const isRetried =
-    retry?.id === id && !record.journal.some((entry) => entry.retry === retry.token);
+  const isRetried = retry?.id === id && !isAnswered(record, retry);
   return isRetried ? undefined : record;
 }
 

@@ -20,8 +20,8 @@ export interface JournalEntry {
   readonly step?: string | undefined;
   /** Who requested, when a person did. */
   readonly by?: string | undefined;
-  /** The value of the annotation aiapp.dev/retry that this entry answers. */
-  readonly retry?: string | undefined;
+  /** The value of the annotation aiapp.dev/retry or aiapp.dev/abort that this entry answers: each is answered once. */
+  readonly answers?: string | undefined;
   readonly blame?: Blame | undefined;
 }
 export type Journal = readonly JournalEntry[];
@@ -34,7 +34,7 @@ const Entry = z.looseObject({
   message: z.string().optional(),
   step: z.string().optional(),
   by: z.string().optional(),
-  retry: z.string().optional(),
+  answers: z.string().optional(),
   blame: z.enum(blames).optional(),
 });
 

@@ -62,9 +62,19 @@ export function isVerifying({ candidate }: Ledger): boolean {
   return candidate !== undefined && phaseOf(candidate) === "Verifying";
 }
 
+/** Whether a request of a user has been answered: the annotation may stay. */
+export function isAnswered(
+  { journal }: ReleaseRecord,
+  { token }: { readonly token: string },
+): boolean {
+  return journal.some(({ answers }) => answers === token);
+}
+
 /** Whether it was verified once: then it is not verified again, unless a user asks. */
 export function isVerified({ journal }: ReleaseRecord): boolean {
-  const retried = journal.findLastIndex(({ retry }) => retry !== undefined);
+  const retried = journal.findLastIndex(
+    ({ phase, answers }) => phase !== "Failed" && answers !== undefined,
+  );
   return journal
     .slice(Math.max(0, retried))
     .some(({ phase, reason }) => phase === "Released" || reason === "Verified");

@@ -10,6 +10,7 @@ import { requestOf, type Release } from "../release/identity.ts";
 import type { JournalEntry } from "../release/journal.ts";
 import {
   enter,
+  isAnswered,
   nextRevision,
   phaseOf,
   phaseSince,
@@ -180,7 +181,10 @@ function factsOf(
       fault: isObserved ? rolloutFault(rollout, trouble, subject.id) : undefined,
     },
     isSuspended: app.spec.suspend,
-    abortedBy: candidate !== undefined && abort?.id === subject.id ? abort.by : undefined,
+    abort:
+      candidate !== undefined && abort?.id === subject.id && !isAnswered(candidate, abort)
+        ? { by: abort.by, answers: abort.token }
+        : undefined,
     retryAt: candidate === undefined ? now : retryAt(candidate),
     now,
   };
@@ -246,7 +250,7 @@ function entryOf(
     phase: next,
     ...settles,
     ...(asker !== undefined && { by: asker.by }),
-    ...(isRetry && { by: retry.by, retry: retry.token }),
+    ...(isRetry && { by: retry.by, answers: retry.token }),
     ...why,
   };
 }
