@@ -1,4 +1,4 @@
-/** The bytes of a body, no further than `maxBytes`: not `whole` when there would have been more. */
+/** Reads a body of at most `maxBytes`; a longer one is cut there, and `whole` is false. */
 export async function readBounded(
   body: AsyncIterable<Uint8Array | string> | null | undefined,
   maxBytes: number,

@@ -1,27 +1,34 @@
 import type { Reason } from "../crds/conditions.ts";
+import { GrammarError } from "../crds/grammar/grammar-error.ts";
 
 /**
- * Every error that the operator throws, declared once. `docs/errors.md` is held to this table by a test.
- * `reason` is the condition reason that a user sees; `retry` says how a reconcile that met it comes back:
- * with back-off, or not before something changes.
+ * Every error that the operator throws, declared once. A test compares `docs/errors.md` with this table.
+ * `reason` is the condition reason that a user sees. `retry` says when a reconcile that failed with it is retried:
+ * with back-off, or only after something changes.
  */
 export const errors = {
   // The Kubernetes API
-  KUBE_CONFLICT: { retry: "backoff", summary: "the object changed in the meantime" },
-  KUBE_NOT_FOUND: { retry: "backoff", summary: "the object or its namespace is not there" },
-  KUBE_FORBIDDEN: { retry: "backoff", summary: "the operator has not the right to do this" },
+  KUBE_CONFLICT: { retry: "backoff", summary: "the object changed since it was read" },
+  KUBE_NOT_FOUND: { retry: "backoff", summary: "the object or its namespace does not exist" },
+  KUBE_FORBIDDEN: {
+    retry: "backoff",
+    summary: "the operator lacks permission, or an admission webhook denied the request",
+  },
   KUBE_INVALID: {
     retry: "terminal",
     reason: "ApplyRefused",
-    summary: "the API server refuses the object",
+    summary: "the API server rejects the object",
   },
-  KUBE_GONE: { retry: "backoff", summary: "the watch is too old: list again" },
-  KUBE_THROTTLED: { retry: "backoff", summary: "the API server asks us to slow down" },
-  KUBE_UNAVAILABLE: { retry: "backoff", summary: "the API server does not answer" },
-  KUBE_TIMEOUT: { retry: "backoff", summary: "the API server does not answer in time" },
+  KUBE_GONE: { retry: "backoff", summary: "the watch expired: the operator lists again" },
+  KUBE_THROTTLED: { retry: "backoff", summary: "the API server throttles the operator" },
+  KUBE_UNAVAILABLE: {
+    retry: "backoff",
+    summary: "the API server cannot be reached or returns 5xx",
+  },
+  KUBE_TIMEOUT: { retry: "backoff", summary: "the API server does not respond in time" },
   KUBE_UNEXPECTED_RESPONSE: {
     retry: "backoff",
-    summary: "the API server answered what it should not",
+    summary: "the API server returned an unexpected response",
   },
   // The registry
   IMAGE_NOT_FOUND: {
@@ -37,7 +44,7 @@ export const errors = {
   IMAGE_POLICY_INVALID: {
     retry: "terminal",
     reason: "InvalidSpec",
-    summary: "the range or the pattern for tags cannot be read",
+    summary: "the range or pattern in imagePolicy cannot be read",
   },
   TAGS_TOO_MANY: {
     retry: "backoff",
@@ -47,22 +54,22 @@ export const errors = {
   REGISTRY_AUTH_FAILED: {
     retry: "backoff",
     reason: "RegistryAuthFailed",
-    summary: "the registry refuses the identity",
+    summary: "the registry denies access to the identity",
   },
   REGISTRY_THROTTLED: {
     retry: "backoff",
     reason: "RegistryThrottled",
-    summary: "the registry asks us to slow down",
+    summary: "the registry throttles the operator",
   },
   REGISTRY_UNAVAILABLE: {
     retry: "backoff",
     reason: "RegistryUnavailable",
-    summary: "the registry does not answer",
+    summary: "the registry cannot be reached or returns 5xx",
   },
   REGISTRY_UNEXPECTED_RESPONSE: {
     retry: "backoff",
     reason: "RegistryUnexpectedResponse",
-    summary: "the registry answered what it should not",
+    summary: "the registry returned an unexpected response",
   },
   // The store
   MODEL_NOT_FOUND: {
@@ -73,7 +80,7 @@ export const errors = {
   MODEL_INCOMPLETE: {
     retry: "backoff",
     reason: "ModelIncomplete",
-    summary: "the version is not published in full",
+    summary: "the version is not fully published",
   },
   MANIFEST_INVALID: {
     retry: "backoff",
@@ -93,43 +100,43 @@ export const errors = {
   STORAGE_AUTH_FAILED: {
     retry: "backoff",
     reason: "StorageAuthFailed",
-    summary: "the store refuses the identity",
+    summary: "the store denies access to the identity",
   },
   STORAGE_THROTTLED: {
     retry: "backoff",
     reason: "StorageThrottled",
-    summary: "the store asks us to slow down",
+    summary: "the store throttles the operator",
   },
   STORAGE_UNAVAILABLE: {
     retry: "backoff",
     reason: "StorageUnavailable",
-    summary: "the store does not answer",
+    summary: "the store cannot be reached or returns 5xx",
   },
   STORAGE_UNEXPECTED_RESPONSE: {
     retry: "backoff",
     reason: "StorageUnexpectedResponse",
-    summary: "the store answered what it should not",
+    summary: "the store returned an unexpected response",
   },
   // Identity
   SECRET_NOT_FOUND: {
     retry: "backoff",
     reason: "SecretNotFound",
-    summary: "a Secret that the AIApp names is missing",
+    summary: "a Secret that the AIApp names does not exist",
   },
   SECRET_INVALID: {
     retry: "backoff",
     reason: "SecretInvalid",
-    summary: "a Secret has not the keys that it should",
+    summary: "a Secret lacks a required key, or its value is malformed",
   },
   CREDENTIALS_MISSING: {
     retry: "backoff",
     reason: "CredentialsMissing",
-    summary: "no identity is set for the source",
+    summary: "no credentials are configured for the source",
   },
   HOST_NOT_ALLOWED: {
     retry: "backoff",
     reason: "HostNotAllowed",
-    summary: "the host must not be contacted",
+    summary: "the host or its address is not allowed",
   },
   // The verification of a release
   VERIFICATION_FAILED: {
@@ -148,8 +155,8 @@ export const errors = {
     summary: "the server does not respond in time",
   },
   // The process
-  CONFIG_INVALID: { retry: "terminal", summary: "the operator's own configuration is wrong" },
-  LEASE_LOST: { retry: "terminal", summary: "another replica leads now" },
+  CONFIG_INVALID: { retry: "terminal", summary: "the operator's own configuration is invalid" },
+  LEASE_LOST: { retry: "terminal", summary: "another replica is the leader" },
 } as const satisfies Record<string, ErrorKind>;
 
 interface ErrorKind {
@@ -163,7 +170,7 @@ export type ErrorCode = keyof typeof errors;
 export class OperatorError extends Error {
   override readonly name = "OperatorError";
   readonly code: ErrorCode;
-  /** Do not come back sooner, in milliseconds: what a Retry-After header said. */
+  /** The least wait before a retry, in milliseconds, from a Retry-After header. */
   readonly retryAfterMs: number | undefined;
 
   /** @param message what happened, where, and what to do; never a secret */
@@ -185,16 +192,31 @@ export function isOperatorError(
   return error instanceof OperatorError && (codes.length === 0 || codes.includes(error.code));
 }
 
+/** Runs `read`, which parses a text by the contract's grammar. @throws its errors with the same code as OperatorErrors */
+export function withOperatorErrors<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof GrammarError) {
+      throw new OperatorError(error.code, error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
 /** The condition reason of a code, for those that users see in conditions. */
 export function reasonOf(code: ErrorCode): Reason | undefined {
   const kind: ErrorKind = errors[code];
   return kind.reason;
 }
 
-/** How work that failed comes back: not before something changes, or with back-off, and not sooner than this. */
+/** Whether failed work is retried with back-off, and the least wait before that; else only after something changes. */
 export function retryOf(error: unknown): { readonly retry: boolean; readonly minimumMs: number } {
-  if (!isOperatorError(error)) return { retry: true, minimumMs: 0 };
-  return { retry: errors[error.code].retry === "backoff", minimumMs: error.retryAfterMs ?? 0 };
+  if (!isOperatorError(error) && !(error instanceof GrammarError)) {
+    return { retry: true, minimumMs: 0 };
+  }
+  const minimumMs = error instanceof OperatorError ? (error.retryAfterMs ?? 0) : 0;
+  return { retry: errors[error.code].retry === "backoff", minimumMs };
 }
 
 export function messageOf(error: unknown): string {

@@ -1,8 +1,9 @@
 import { isIP } from "node:net";
 
 import { Model } from "../../crds/aiapp.ts";
+import { isChoice } from "../../crds/grammar/selector.ts";
+import { isSortable } from "../../crds/grammar/version-kind.ts";
 import { CliError } from "../errors.ts";
-import { isChoice, isSortable } from "../versions.ts";
 
 /** The parts of `--to`. */
 export interface Destination {

@@ -1,8 +1,9 @@
 import type { AIApp, Condition } from "../../crds/aiapp.ts";
+import { isChoice } from "../../crds/grammar/selector.ts";
+import { isSortable } from "../../crds/grammar/version-kind.ts";
 import { containers, labels } from "../../crds/names.ts";
 import { commandOf } from "../control/releases.ts";
 import { shellWord } from "../shell.ts";
-import { isChoice, isSortable } from "../versions.ts";
 
 /** The command that shows more of a problem, or fixes it. The condition's own message describes the problem. */
 export function hintFor({ reason }: Condition, app: AIApp): string | undefined {

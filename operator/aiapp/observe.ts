@@ -4,7 +4,7 @@ import { kinds, type KubernetesObject, type V1Pod } from "../kube/types.ts";
 import type { Poller } from "../sources/poller.ts";
 import type { Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
-import { milliseconds } from "./duration.ts";
+import { milliseconds } from "../../crds/grammar/duration.ts";
 import type { FreezeView } from "./freeze-view.ts";
 import {
   ours,
@@ -44,7 +44,7 @@ export async function observe(
   ]);
   const pods = cache.pods.indexed(key);
   const intervalMs = milliseconds(app.spec.interval);
-  poller.want(
+  poller.subscribe(
     key,
     [image, model].flatMap((resolved) =>
       "source" in resolved ? [{ source: resolved.source, intervalMs }] : [],

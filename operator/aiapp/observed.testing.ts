@@ -130,7 +130,7 @@ export class World {
       const { image: digest, tag, version, model } = this.published;
       if (half === "image") {
         const image = `example.azurecr.io/cats:${tag}`;
-        const seen = { kind: "image", image, digest, mark: undefined } as const;
+        const seen = { kind: "image", image, digest, lastPush: undefined } as const;
         this.#image = this.#seen(this.#image, seen, startedAt);
       } else
         this.#model = this.#seen(

@@ -10,11 +10,12 @@ import { keyOf } from "../runtime/key.ts";
 import { LEASE } from "../runtime/leader.ts";
 import type { Queue } from "../runtime/queue.ts";
 import { createRecorder } from "../runtime/recorder.ts";
-import { createBlobStore, createContainers } from "../sources/blob.ts";
 import { createAgents } from "../sources/hosts.ts";
+import { createContainers } from "../sources/model/blob-container.ts";
+import { createBlobStore } from "../sources/model/blob-store.ts";
 import { createPoller, type Poller } from "../sources/poller.ts";
-import { createRegistry } from "../sources/registry.ts";
-import { createTokenCredentials } from "../sources/workload.ts";
+import { createRegistry } from "../sources/registry/registry.ts";
+import { createTokenCredentials } from "../sources/workload-identity.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, viewOf } from "./cache.ts";
 import { priorityOfApp, priorityOfOwned } from "./priority.ts";
 import { projectApp, projectDeployment, projectObject, projectPod } from "./projections.ts";
@@ -147,7 +148,10 @@ export class AIAppOperator extends OperatorFrame {
       authorityHost: config.azureAuthorityHost,
     });
     const shared = { policy, agents, credentials };
-    const registry = createRegistry({ azureSuffixes: config.azureRegistrySuffixes, ...shared });
+    const registry = createRegistry({
+      azureSuffixes: config.azureRegistrySuffixes,
+      ...shared,
+    });
     const models = createBlobStore(
       createContainers({ azureSuffixes: config.azureStorageSuffixes, ...shared }),
     );

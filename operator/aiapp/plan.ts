@@ -1,5 +1,5 @@
 import type { AIAppStatus } from "../../crds/aiapp.ts";
-import { milliseconds } from "./duration.ts";
+import { milliseconds } from "../../crds/grammar/duration.ts";
 import type { EventNote } from "../runtime/recorder.ts";
 import type { Action } from "./action.ts";
 import { eventsOf } from "./events.ts";

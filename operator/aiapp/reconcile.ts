@@ -54,7 +54,7 @@ export class Reconciler {
     const object = this.#writer.latest(key);
     if (object === undefined || object.metadata?.deletionTimestamp !== undefined) {
       // Owner references delete what it owns.
-      poller.want(key, []);
+      poller.subscribe(key, []);
       this.#writer.forget(key);
       this.#specs.forget(key);
       return { kind: "done" };

@@ -1,160 +1,210 @@
+import { LRUCache } from "lru-cache";
+
 import type { AIApp } from "../../crds/aiapp.ts";
-import { messageOf, OperatorError, type ErrorCode } from "../errors.ts";
-import { kinds, type V1Secret, type V1ServiceAccount } from "../kube/types.ts";
-import type { Kube } from "../kube/client.ts";
+import { parseRepository } from "../../crds/grammar/image-reference.ts";
+import { parseSelector } from "../../crds/grammar/selector.ts";
 import type { Clock } from "../clock.ts";
+import { messageOf, OperatorError, withOperatorErrors, type ErrorCode } from "../errors.ts";
+import type { Kube } from "../kube/client.ts";
+import { kinds, type V1Secret, type V1ServiceAccount } from "../kube/types.ts";
 import {
   registryIdentity,
   storageIdentity,
   type Identity,
   type SecretData,
 } from "../sources/identity.ts";
-import type { ImageRegistry } from "../sources/image.ts";
-import { modelSource, type ModelStore } from "../sources/model.ts";
-import { parseRepository } from "../sources/reference.ts";
-import { imageSource } from "../sources/registry.ts";
+import { modelSource } from "../sources/model/model-source.ts";
+import type { ModelStore } from "../sources/model/model-store.ts";
+import type { ImageRegistry } from "../sources/registry/image-registry.ts";
+import { imageSource } from "../sources/registry/image-source.ts";
 import type { ImageSeen, ModelSeen, Seen, Source, SourceError } from "../sources/source.ts";
-import { parseSelector } from "../sources/versions.ts";
 
-/** A source that an app names, or why it cannot be requested. */
+/** A source that an app names, or why the operator cannot read it. */
 export type ResolvedSource<V extends Seen> =
   | { readonly source: Source<V>; readonly reference: string }
   | { readonly error: SourceError; readonly reference: string };
 
 export interface SourceTools {
-  readonly kube: Kube;
+  readonly kube: Pick<Kube, "get">;
   readonly clock: Clock;
   readonly registry: ImageRegistry;
   readonly models: ModelStore;
+  /** The tenant of ServiceAccounts that name none. */
   readonly tenantId: string;
 }
 
-/** Reads what identities need, each for a little while only: a rotated key counts soon. */
-const KEEP_MS = 10_000;
-const MAX_KEPT = 2000;
-
-/** That the API server does not answer says nothing about a source. */
-const noAnswer: ReadonlySet<ErrorCode> = new Set([
-  "KUBE_UNAVAILABLE",
-  "KUBE_TIMEOUT",
-  "KUBE_THROTTLED",
-  "KUBE_UNEXPECTED_RESPONSE",
-]);
-
-export function createSourceResolver(tools: SourceTools): {
+export interface SourceResolver {
   readonly image: (app: AIApp, signal: AbortSignal) => Promise<ResolvedSource<ImageSeen>>;
   readonly model: (app: AIApp, signal: AbortSignal) => Promise<ResolvedSource<ModelSeen>>;
-} {
-  const { kube, clock, registry, models } = tools;
-  const kept = new Map<string, { readonly value: Promise<unknown>; readonly until: number }>();
-  /** Sources hold what they saw of a folder at rest: one object a key. */
-  const sources = new Map<string, Source>();
+}
 
-  async function keep<T>(key: string, read: () => Promise<T>): Promise<T> {
-    const present = kept.get(key);
-    // The key names the kind of value. The promise is kept, so that who asks meanwhile waits for the same answer.
-    if (present !== undefined && present.until > clock.now()) return present.value as Promise<T>;
-    const value = read();
-    if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value ?? "");
-    kept.set(key, { value, until: clock.now() + KEEP_MS });
-    value.catch(() => kept.delete(key));
-    return value;
-  }
+const MAX_SOURCES = 2000;
 
-  async function secret(app: AIApp, name: string, signal: AbortSignal): Promise<SecretData> {
-    const { namespace } = app.metadata;
-    const found = await keep<V1Secret | undefined>(`secret ${namespace}/${name}`, () =>
-      kube.get(kinds.secret, namespace, name, signal),
-    );
-    if (found === undefined) {
-      throw new OperatorError(
-        "SECRET_NOT_FOUND",
-        `Secret ${namespace}/${name}, which spec.credentials names, is not there: create it`,
-      );
-    }
-    const data = Object.entries(found.data ?? {}).map(([key, value]) => [
-      key,
-      Buffer.from(value, "base64").toString("utf8"),
-    ]);
-    return { namespace, name, data: Object.fromEntries(data) };
-  }
+/** Resolves `spec.image` and `spec.model` to sources, with the identity that reads each. */
+export function createSourceResolver(tools: SourceTools): SourceResolver {
+  const identities = createIdentityReader(tools);
+  /** A source holds the listing that it last found: each key must keep its one object. */
+  const sources = new LRUCache<string, Source>({ max: MAX_SOURCES });
 
-  async function workload(app: AIApp, signal: AbortSignal): Promise<Identity> {
-    const { namespace } = app.metadata;
-    const serviceAccount = app.spec.serviceAccountName ?? app.metadata.name;
-    const found = await keep<V1ServiceAccount | undefined>(
-      `serviceaccount ${namespace}/${serviceAccount}`,
-      () => kube.get(kinds.serviceAccount, namespace, serviceAccount, signal),
-    );
-    const notes = found?.metadata?.annotations ?? {};
-    const clientId = notes["azure.workload.identity/client-id"] ?? "";
-    const tenantId = notes["azure.workload.identity/tenant-id"] ?? tools.tenantId;
-    if (clientId === "" || tenantId === "") {
-      throw new OperatorError(
-        "CREDENTIALS_MISSING",
-        `no identity to read with: annotate ServiceAccount ${namespace}/${serviceAccount} with azure.workload.identity/client-id and /tenant-id, name a Secret in spec.credentials, or allow anonymous reads in spec.credentials.anonymous`,
-      );
-    }
-    return { kind: "workload", namespace, serviceAccount, clientId, tenantId };
-  }
-
-  async function name<V extends Seen>(
+  async function resolve<V extends Seen>(
     reference: string,
-    make: () => Promise<Source<V>>,
+    create: () => Promise<Source<V>>,
   ): Promise<ResolvedSource<V>> {
     try {
-      const made = await make();
-      const known = sources.get(made.key);
-      if (known === undefined) {
-        if (sources.size >= MAX_KEPT) sources.delete(sources.keys().next().value ?? "");
-        sources.set(made.key, made);
-        return { source: made, reference };
-      }
-      return { source: known as Source<V>, reference };
+      const created = await create();
+      // The key names the kind of the source, and with it the type of its results.
+      const source = (sources.get(created.key) as Source<V> | undefined) ?? created;
+      sources.set(source.key, source);
+      return { source, reference };
     } catch (error) {
-      if (!(error instanceof OperatorError) || noAnswer.has(error.code)) throw error;
-      const code = error.code === "KUBE_FORBIDDEN" ? "CREDENTIALS_MISSING" : error.code;
-      const message =
-        error.code === "KUBE_FORBIDDEN"
-          ? `the operator may not read the credentials: list the namespace in the chart's tenantNamespaces (${messageOf(error)})`
-          : messageOf(error);
-      return { reference, error: { code, message, since: clock.now() } };
+      return { reference, error: sourceError(error, tools.clock.now()) };
     }
   }
 
   return {
     image: (app, signal) =>
-      name(app.spec.image, async () => {
+      resolve(app.spec.image, async () => {
         const { image, imagePolicy: policy } = app.spec;
-        const { registry: host } = parseRepository(image);
-        const { registry: login, anonymous = [] } = app.spec.credentials ?? {};
-        const identity: Identity =
-          login !== undefined
-            ? registryIdentity(await secret(app, login, signal), host)
-            : anonymous.includes("Registry")
-              ? { kind: "anonymous" }
-              : await workload(app, signal);
-        return imageSource(registry, { image, policy }, identity);
+        const identity = await identities.forRegistry(app, signal);
+        return imageSource(tools.registry, { image, policy }, identity);
       }),
     model: (app, signal) => {
-      const { model, modelVersion, credentials } = app.spec;
-      return name(`${model.store}/${model.name}/${modelVersion}`, async () => {
-        const selector = parseSelector(modelVersion);
-        const { storage, anonymous = [] } = credentials ?? {};
-        const identity: Identity =
-          storage !== undefined
-            ? storageIdentity(await secret(app, storage, signal))
-            : anonymous.includes("Storage")
-              ? { kind: "anonymous" }
-              : await workload(app, signal);
+      const { model, modelVersion } = app.spec;
+      return resolve(`${model.store}/${model.name}/${modelVersion}`, async () => {
+        const selector = withOperatorErrors(() => parseSelector(modelVersion));
         const query = {
           location: { store: model.store, name: model.name },
           selector,
           order: model.order,
           requireManifest: model.requireManifest ?? selector.kind !== "exact",
         };
-        return modelSource(models, query, identity);
+        return modelSource(tools.models, query, await identities.forStorage(app, signal));
       });
     },
+  };
+}
+
+/** While the API server cannot be read, nothing is known about the source. */
+const KUBE_OUTAGES: ReadonlySet<ErrorCode> = new Set([
+  "KUBE_UNAVAILABLE",
+  "KUBE_TIMEOUT",
+  "KUBE_THROTTLED",
+  "KUBE_UNEXPECTED_RESPONSE",
+]);
+
+/** @throws an error that says nothing about the source */
+function sourceError(error: unknown, now: number): SourceError {
+  if (!(error instanceof OperatorError) || KUBE_OUTAGES.has(error.code)) throw error;
+  if (error.code === "KUBE_FORBIDDEN") {
+    const message = `the operator lacks permission to read the credentials: list the namespace in the chart's tenantNamespaces (${messageOf(error)})`;
+    return { code: "CREDENTIALS_MISSING", message, since: now };
+  }
+  return { code: error.code, message: messageOf(error), since: now };
+}
+
+interface IdentityReader {
+  readonly forRegistry: (app: AIApp, signal: AbortSignal) => Promise<Identity>;
+  readonly forStorage: (app: AIApp, signal: AbortSignal) => Promise<Identity>;
+}
+
+/** Reads the Secrets and ServiceAccounts that identities come from: those that the AIApp names, in its namespace. */
+function createIdentityReader({ kube, clock, tenantId }: SourceTools): IdentityReader {
+  const read = createReadCache(clock);
+
+  async function readSecret(app: AIApp, name: string, signal: AbortSignal): Promise<SecretData> {
+    const { namespace } = app.metadata;
+    const secret = await read<V1Secret | undefined>(`secret ${namespace}/${name}`, () =>
+      kube.get(kinds.secret, namespace, name, signal),
+    );
+    if (secret === undefined) {
+      throw new OperatorError(
+        "SECRET_NOT_FOUND",
+        `Secret ${namespace}/${name}, which spec.credentials names, does not exist: create it`,
+      );
+    }
+    return { namespace, name, data: decoded(secret) };
+  }
+
+  async function readServiceAccount(app: AIApp, signal: AbortSignal): Promise<Identity> {
+    const { namespace } = app.metadata;
+    const name = app.spec.serviceAccountName ?? app.metadata.name;
+    const account = await read<V1ServiceAccount | undefined>(
+      `serviceaccount ${namespace}/${name}`,
+      () => kube.get(kinds.serviceAccount, namespace, name, signal),
+    );
+    return workloadIdentity(namespace, name, account?.metadata?.annotations ?? {}, tenantId);
+  }
+
+  return {
+    forRegistry: async (app, signal) => {
+      const { registry, anonymous } = app.spec.credentials ?? {};
+      const { registry: host } = withOperatorErrors(() => parseRepository(app.spec.image));
+      if (registry !== undefined)
+        return registryIdentity(await readSecret(app, registry, signal), host);
+      if (anonymous?.includes("Registry")) return { kind: "anonymous" };
+      return readServiceAccount(app, signal);
+    },
+    forStorage: async (app, signal) => {
+      const { storage, anonymous } = app.spec.credentials ?? {};
+      if (storage !== undefined) return storageIdentity(await readSecret(app, storage, signal));
+      if (anonymous?.includes("Storage")) return { kind: "anonymous" };
+      return readServiceAccount(app, signal);
+    },
+  };
+}
+
+function decoded({ data = {} }: V1Secret): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [
+      key,
+      Buffer.from(value, "base64").toString("utf8"),
+    ]),
+  );
+}
+
+/** @throws CREDENTIALS_MISSING naming the annotations that are missing */
+function workloadIdentity(
+  namespace: string,
+  serviceAccount: string,
+  annotations: Readonly<Record<string, string>>,
+  defaultTenantId: string,
+): Identity {
+  const clientId = annotations["azure.workload.identity/client-id"] ?? "";
+  const tenantId = annotations["azure.workload.identity/tenant-id"] ?? defaultTenantId;
+  if (clientId !== "" && tenantId !== "") {
+    return { kind: "workload", namespace, serviceAccount, clientId, tenantId };
+  }
+  const missing = [
+    ...(clientId === "" ? ["azure.workload.identity/client-id"] : []),
+    ...(tenantId === "" ? ["azure.workload.identity/tenant-id"] : []),
+  ].join(" and ");
+  throw new OperatorError(
+    "CREDENTIALS_MISSING",
+    `no identity to read with: annotate ServiceAccount ${namespace}/${serviceAccount} with ${missing}, name a Secret in spec.credentials, or allow anonymous reads in spec.credentials.anonymous`,
+  );
+}
+
+/** How long a Secret or a ServiceAccount is not read again: short, so that a rotated key takes effect soon. */
+const CACHE_MS = 10_000;
+const MAX_CACHED = 2000;
+
+/** Caches reads by key, and shares a read in flight. A read that fails is not cached. */
+function createReadCache(clock: Clock): <T>(key: string, read: () => Promise<T>) => Promise<T> {
+  const cache = new LRUCache<string, Promise<unknown>>({
+    max: MAX_CACHED,
+    ttl: CACHE_MS,
+    ttlResolution: 0,
+    perf: { now: clock.now },
+  });
+  return <T>(key: string, read: () => Promise<T>) => {
+    const cached = cache.get(key);
+    // The key names the kind of the object.
+    if (cached !== undefined) return cached as Promise<T>;
+    const value = read();
+    cache.set(key, value);
+    value.catch(() => {
+      if (cache.peek(key) === value) cache.delete(key);
+    });
+    return value;
   };
 }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 
 import type { AIAppStatus, Phase, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
-import { parseReference } from "../sources/reference.ts";
+import { parseReference } from "../../crds/grammar/image-reference.ts";
 import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
 import { buildConditions, timestamp } from "./conditions/build.ts";
 import { describeBlame } from "./conditions/facts.ts";

@@ -2,7 +2,7 @@ import dns, { type LookupAddress } from "node:dns";
 
 import { afterEach, describe, expect, it, vi } from "vitest";
 
-import { againWhenReset, createAgents, schemeOf, type HostPolicy } from "./hosts.ts";
+import { retryOnConnectionReset, createAgents, schemeOf, type HostPolicy } from "./hosts.ts";
 
 const policy: HostPolicy = { insecureHosts: new Set(), allowLoopback: false };
 
@@ -47,7 +47,7 @@ const blocked = [
   "64:ff9b::a83f:8110",
   "fd00:ec2::254",
   "febf::1",
-  // The same in IPv6 clothes.
+  // The same as IPv4-mapped IPv6 addresses.
   "::ffff:127.0.0.1",
   "::FFFF:169.254.169.254",
   "::ffff:168.63.129.16",
@@ -79,19 +79,19 @@ describe("an address", () => {
     });
   });
 
-  it.each(allowed)("%s may be asked", async (address) => {
+  it.each(allowed)("%s is allowed", async (address) => {
     expect(() => createAgents(policy).check(address)).not.toThrow();
     await expect(lookUp("models.example", [address])).resolves.toBe(address);
   });
 });
 
 describe("a name", () => {
-  it("is refused when one of its addresses is: another may be taken at the next try", async () => {
+  it("is refused when one of its addresses is: the next attempt may use another", async () => {
     const found = lookUp("models.example", ["20.60.1.1", "169.254.169.254"], { all: true });
     await expect(found).rejects.toMatchObject({ code: "HOST_NOT_ALLOWED" });
   });
 
-  it("has all its addresses for whoever asks for all", async () => {
+  it("resolves to all its addresses when all are requested", async () => {
     await expect(lookUp("a.example", ["20.60.1.1", "2603::1"], { all: true })).resolves.toEqual([
       { address: "20.60.1.1", family: 4 },
       { address: "2603::1", family: 6 },
@@ -103,7 +103,7 @@ describe("a name", () => {
   });
 
   it.each(["2130706433", "0x7f.1", "localhost"])(
-    "is judged by what the system makes of it (%s)",
+    "is checked by the address that the system resolves it to (%s)",
     async (name) => {
       const found = new Promise((resolve, reject) => {
         createAgents(policy).lookup(name, {}, (error, address) =>
@@ -114,7 +114,7 @@ describe("a name", () => {
     },
   );
 
-  it("that is not known is an error of the lookup", async () => {
+  it("that does not exist is an error of the lookup", async () => {
     const unknown = Object.assign(new Error("unknown"), { code: "ENOTFOUND" });
     await expect(lookUp("nowhere.example", [], {}, policy, unknown)).rejects.toBe(unknown);
   });
@@ -142,30 +142,30 @@ it("connections of both kinds look names up by these rules", () => {
     expect(Reflect.get(agent, "options")).toMatchObject({ lookup });
 });
 
-it("is asked over http only where that is said of the very host and port", () => {
+it("is contacted over http only when this very host and port is listed", () => {
   const rules = { ...policy, insecureHosts: new Set(["store.example:10000"]) };
   expect(schemeOf("store.example:10000", rules)).toBe("http");
   expect(schemeOf("store.example", rules)).toBe("https");
 });
 
-describe("what only reads", () => {
+describe("a request that reads", () => {
   const reset = Object.assign(new Error("reset"), { code: "ECONNRESET" });
 
-  it("is asked once more when a kept connection was closed meanwhile, and no more", async () => {
+  it("is sent once more when a kept-alive connection was closed, and no more", async () => {
     const ask = vi
       .fn<() => Promise<string>>()
       .mockRejectedValueOnce(reset)
       .mockResolvedValueOnce("answer");
-    await expect(againWhenReset(ask)).resolves.toBe("answer");
+    await expect(retryOnConnectionReset(ask)).resolves.toBe("answer");
     const always = vi.fn<() => Promise<string>>().mockRejectedValue(reset);
-    await expect(againWhenReset(always)).rejects.toBe(reset);
+    await expect(retryOnConnectionReset(always)).rejects.toBe(reset);
     expect(always).toHaveBeenCalledTimes(2);
   });
 
-  it("is not asked again for any other reason", async () => {
+  it("is not sent again for any other error", async () => {
     const refused = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
     const ask = vi.fn<() => Promise<string>>().mockRejectedValue(refused);
-    await expect(againWhenReset(ask)).rejects.toBe(refused);
+    await expect(retryOnConnectionReset(ask)).rejects.toBe(refused);
     expect(ask).toHaveBeenCalledTimes(1);
   });
 });

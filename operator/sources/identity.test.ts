@@ -62,7 +62,7 @@ describe("the login of a registry", () => {
     (name) => {
       const auths = { [name]: { auth: encoded("cat", "meow") } };
       expect(messageOf(() => registryIdentity(dockerConfig({ auths }), HOST))).toBe(
-        `Secret shop/login has no login for ${HOST}: add one`,
+        `Secret shop/login has no login for ${HOST}: add one with kubectl create secret docker-registry --docker-server ${HOST}`,
       );
     },
   );
@@ -76,13 +76,13 @@ describe("the login of a registry", () => {
   );
 
   it.each([
-    { what: "no such key", data: {}, told: "has no .dockerconfigjson" },
-    { what: "no JSON", data: { ".dockerconfigjson": "{meow" }, told: "is not a Docker config" },
-    { what: "no auths", data: { ".dockerconfigjson": "{}" }, told: "is not a Docker config" },
+    { what: "no such key", data: {}, expected: "lacks the key .dockerconfigjson" },
+    { what: "no JSON", data: { ".dockerconfigjson": "{meow" }, expected: "is not a Docker config" },
+    { what: "no auths", data: { ".dockerconfigjson": "{}" }, expected: "is not a Docker config" },
     {
       what: "an entry without a login",
       data: { ".dockerconfigjson": JSON.stringify({ auths: { [HOST]: {} } }) },
-      told: `the login for ${HOST} has no user and password`,
+      expected: `the login for ${HOST} lacks a user name or a password`,
     },
     {
       what: "an auth without a colon",
@@ -91,12 +91,12 @@ describe("the login of a registry", () => {
           auths: { [HOST]: { auth: Buffer.from("meow").toString("base64") } },
         }),
       },
-      told: `the login for ${HOST} has no user and password`,
+      expected: `the login for ${HOST} lacks a user name or a password`,
     },
-  ])("is refused with $what", ({ data, told }) => {
+  ])("is refused with $what", ({ data, expected }) => {
     const message = messageOf(() => registryIdentity(secret(data), HOST));
     expect(message).toContain("Secret shop/login");
-    expect(message).toContain(told);
+    expect(message).toContain(expected);
     expect(message).not.toContain("meow");
   });
 });
@@ -116,14 +116,14 @@ describe("the identity for a store", () => {
   });
 
   it.each([
-    { data: {} },
-    { data: { accountName: "models" } },
-    { data: { accountKey: KEY } },
-    { data: { accountName: "models", accountKey: "" } },
-    { data: { sasToken: "" } },
-  ])("is missing in $data", ({ data }) => {
+    { data: {}, lacks: "the keys accountName and accountKey, or the key sasToken" },
+    { data: { sasToken: "" }, lacks: "the keys accountName and accountKey, or the key sasToken" },
+    { data: { accountName: "models" }, lacks: "the key accountKey" },
+    { data: { accountName: "models", accountKey: "" }, lacks: "the key accountKey" },
+    { data: { accountKey: KEY }, lacks: "the key accountName" },
+  ])("is missing in $data", ({ data, lacks }) => {
     expect(messageOf(() => storageIdentity(secret(data)))).toBe(
-      "Secret shop/login has neither sasToken nor accountName and accountKey: add one of them",
+      `Secret shop/login lacks ${lacks}: add it, and check its spelling`,
     );
   });
 
@@ -134,7 +134,7 @@ describe("the identity for a store", () => {
 });
 
 describe("secrets", () => {
-  it("never stand in a message, whatever a Secret holds", () => {
+  it("are in no message, for any content of a Secret", () => {
     const word = fc.stringMatching(/^[a-zA-Z0-9!%]{12}$/);
     const broken = fc.constantFrom(
       (text: string) => secret({ accountName: "models", accountKey: `${text}!` }),
@@ -159,14 +159,14 @@ describe("secrets", () => {
           } catch (error) {
             thrown = error;
           }
-          const told = thrown instanceof Error ? [thrown.message, String(thrown.cause)] : [];
-          expect(told.join(" ")).not.toContain(word);
+          const texts = thrown instanceof Error ? [thrown.message, String(thrown.cause)] : [];
+          expect(texts.join(" ")).not.toContain(word);
         }
       }),
     );
   });
 
-  it("are told apart by a key that does not tell them", () => {
+  it("are distinguished by a key that does not reveal them", () => {
     const first = identityKey({ kind: "sas", sasToken: "sig=one" });
     const second = identityKey({ kind: "sas", sasToken: "sig=two" });
     expect(first).not.toBe(second);

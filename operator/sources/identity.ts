@@ -4,7 +4,7 @@ import { z } from "zod";
 
 import { OperatorError } from "../errors.ts";
 
-/** As whom a source is read. Holds secrets: never logged, never put in a message. */
+/** The credentials that a source is read with. Holds secrets: never log it, never put it in a message. */
 export type Identity =
   | { readonly kind: "anonymous" }
   | {
@@ -18,7 +18,7 @@ export type Identity =
   | { readonly kind: "sas"; readonly sasToken: string }
   | { readonly kind: "basic"; readonly username: string; readonly password: string };
 
-/** Tells identities apart without telling what they are. */
+/** A short hash: distinguishes identities without revealing them. */
 export function identityKey(identity: Identity): string {
   return createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 16);
 }
@@ -30,26 +30,33 @@ export interface SecretData {
   readonly data: Readonly<Record<string, string>>;
 }
 
-/** @throws SECRET_INVALID naming the Secret and the keys that it should have */
+/** Reads a storage Secret. @throws SECRET_INVALID naming the Secret and the keys that it lacks */
 export function storageIdentity({ namespace, name, data }: SecretData): Identity {
+  const where = `Secret ${namespace}/${name}`;
   const { accountName, accountKey, sasToken } = data;
   if (sasToken) return { kind: "sas", sasToken: sasToken.trim().replace(/^\?/, "") };
   if (accountName && accountKey) {
     if (!/^[A-Za-z0-9+/]+=*$/.test(accountKey.trim())) {
       throw new OperatorError(
         "SECRET_INVALID",
-        `Secret ${namespace}/${name}: accountKey is not base64; copy the key as the portal shows it`,
+        `${where}: accountKey is not base64: copy the key from the storage account's access keys`,
       );
     }
     return { kind: "accountKey", accountName: accountName.trim(), accountKey: accountKey.trim() };
   }
   throw new OperatorError(
     "SECRET_INVALID",
-    `Secret ${namespace}/${name} has neither sasToken nor accountName and accountKey: add one of them`,
+    `${where} lacks ${missingKeys(data)}: add it, and check its spelling`,
   );
 }
 
-/** Keys are hosts or URLs; Docker Hub's is the one that `docker login` has written since its beginnings. */
+function missingKeys({ accountName, accountKey }: SecretData["data"]): string {
+  if (accountName) return "the key accountKey";
+  if (accountKey) return "the key accountName";
+  return "the keys accountName and accountKey, or the key sasToken";
+}
+
+/** Keys of `auths` are hosts or URLs; `docker login` writes https://index.docker.io/v1/ for Docker Hub. */
 function hostOf(registry: string): string {
   const host = registry.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
   return host === "index.docker.io" ? "docker.io" : host;
@@ -73,21 +80,24 @@ export function registryIdentity({ namespace, name, data }: SecretData, host: st
   if (text === undefined) {
     throw new OperatorError(
       "SECRET_INVALID",
-      `${where} has no .dockerconfigjson: create it with kubectl create secret docker-registry`,
+      `${where} lacks the key .dockerconfigjson: create it with kubectl create secret docker-registry`,
     );
   }
   const parsed = DockerConfig.safeParse(jsonOrUndefined(text));
   if (!parsed.success) {
     throw new OperatorError(
       "SECRET_INVALID",
-      `${where}: .dockerconfigjson is not a Docker config file`,
+      `${where}: .dockerconfigjson is not a Docker config file: create it with kubectl create secret docker-registry`,
     );
   }
   const entry = Object.entries(parsed.data.auths).find(
     ([registry]) => hostOf(registry) === host,
   )?.[1];
   if (entry === undefined) {
-    throw new OperatorError("SECRET_INVALID", `${where} has no login for ${host}: add one`);
+    throw new OperatorError(
+      "SECRET_INVALID",
+      `${where} has no login for ${host}: add one with kubectl create secret docker-registry --docker-server ${host}`,
+    );
   }
   if (entry.username !== undefined && entry.password !== undefined) {
     return { kind: "basic", username: entry.username, password: entry.password };
@@ -97,7 +107,7 @@ export function registryIdentity({ namespace, name, data }: SecretData, host: st
   if (colon <= 0) {
     throw new OperatorError(
       "SECRET_INVALID",
-      `${where}: the login for ${host} has no user and password`,
+      `${where}: the login for ${host} lacks a user name or a password: create it again`,
     );
   }
   return { kind: "basic", username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };

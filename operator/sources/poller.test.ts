@@ -16,17 +16,17 @@ const log = createLogger("silent");
 interface World {
   readonly clock: ManualClock;
   readonly poller: Poller;
-  /** Subscribers, as they are told. */
-  readonly told: string[];
+  /** Subscribers, in the order in which they were notified. */
+  readonly notified: string[];
   readonly start: number;
 }
 
 function world(): World {
   const clock = new ManualClock();
-  const told: string[] = [];
-  const onChange = (subscriber: string): void => void told.push(subscriber);
+  const notified: string[] = [];
+  const onChange = (subscriber: string): void => void notified.push(subscriber);
   const poller = createPoller({ clock, log, metrics, onChange });
-  return { clock, poller, told, start: clock.now() };
+  return { clock, poller, notified, start: clock.now() };
 }
 
 /** A source whose answers a test gives. */
@@ -37,7 +37,7 @@ class FakeSource implements Source<ImageSeen> {
   readonly #clock: ManualClock;
   /** When each poll began. */
   readonly begun: number[] = [];
-  /** What each poll was told to have been seen before. */
+  /** The digest that each poll got as the previous one. */
   readonly previous: (string | undefined)[] = [];
   running = 0;
   signal: AbortSignal | undefined;
@@ -59,7 +59,7 @@ class FakeSource implements Source<ImageSeen> {
       const { answer } = this;
       if (answer instanceof Error) throw answer;
       const digest = typeof answer === "string" ? answer : await answer();
-      return { kind: "image", image: "example.azurecr.io/cats:1", digest, mark: undefined };
+      return { kind: "image", image: "example.azurecr.io/cats:1", digest, lastPush: undefined };
     } finally {
       this.running -= 1;
     }
@@ -68,7 +68,7 @@ class FakeSource implements Source<ImageSeen> {
   /** Polls wait until the returned function says how they end. */
   hold(): (digest: string | Error) => Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    // Nobody waits for it when no poll began.
+    // Without a poll, nothing awaits it.
     promise.catch(() => {});
     this.answer = () => promise;
     return async (end) => {
@@ -89,14 +89,14 @@ function unavailable(retryAfterMs?: number): OperatorError {
 }
 
 describe("a source", () => {
-  it("is polled once for all who want it, and all are told", async () => {
-    const { clock, poller, told } = world();
+  it("is polled once for all its subscribers, and all are notified", async () => {
+    const { clock, poller, notified } = world();
     const [one, other] = [new FakeSource(clock), new FakeSource(clock)];
-    poller.want("shop/a", [{ source: one, intervalMs: MINUTE }]);
-    poller.want("shop/b", [{ source: other, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source: one, intervalMs: MINUTE }]);
+    poller.subscribe("shop/b", [{ source: other, intervalMs: MINUTE }]);
     await clock.advance(0);
     expect([...one.begun, ...other.begun]).toHaveLength(1);
-    expect(told.toSorted()).toEqual(["shop/a", "shop/b"]);
+    expect(notified.toSorted()).toEqual(["shop/a", "shop/b"]);
     expect(poller.get(other)).toMatchObject({ value: { digest: "a" }, error: undefined });
   });
 
@@ -105,7 +105,7 @@ describe("a source", () => {
     const source = new FakeSource(clock);
     const end = source.hold();
     expect(poller.get(source).value).toBeUndefined();
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(3 * SECOND);
     expect(poller.get(source)).toMatchObject({ value: undefined, checkedAt: undefined });
     await end("a");
@@ -118,10 +118,10 @@ describe("a source", () => {
     });
   });
 
-  it("is told what was seen before, and is as old as its last change", async () => {
+  it("gets its previous result, and keeps the time of its last change", async () => {
     const { clock, poller, start } = world();
     const source = new FakeSource(clock);
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(2 * MINUTE);
     source.answer = "b";
     await clock.advance(MINUTE);
@@ -142,7 +142,7 @@ describe("a source", () => {
     const { clock, poller, start } = world();
     const source = new FakeSource(clock);
     clock.chance = 0;
-    poller.want("shop/a", [{ source, intervalMs: 100 * SECOND }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: 100 * SECOND }]);
     await clock.advance(0);
     clock.chance = 1;
     await clock.advance(96 * SECOND);
@@ -150,33 +150,33 @@ describe("a source", () => {
     expect(source.secondsSince(start)).toEqual([0, 95, 200]);
   });
 
-  it("is polled as often as the most impatient asks, while it does", async () => {
+  it("is polled at the shortest interval of its subscribers", async () => {
     const { clock, poller, start } = world();
     const source = new FakeSource(clock);
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(5 * SECOND);
-    poller.want("shop/b", [{ source, intervalMs: 10 * SECOND }]);
+    poller.subscribe("shop/b", [{ source, intervalMs: 10 * SECOND }]);
     await clock.advance(20 * SECOND);
     expect(source.secondsSince(start)).toEqual([0, 15, 25]);
-    poller.want("shop/b", []);
+    poller.subscribe("shop/b", []);
     await clock.advance(80 * SECOND);
     expect(source.secondsSince(start)).toEqual([0, 15, 25, 35, 95]);
   });
 
-  it("is polled once a second at most, whatever is asked", async () => {
+  it("is polled once a second at most, for any interval", async () => {
     const { clock, poller } = world();
     const source = new FakeSource(clock);
-    poller.want("shop/a", [{ source, intervalMs: 0 }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: 0 }]);
     await clock.advance(10 * SECOND);
     expect(source.begun).toHaveLength(11);
   });
 
-  it("is not polled anew because somebody wants it again", async () => {
+  it("is not polled again because of another subscription", async () => {
     const { clock, poller } = world();
     const source = new FakeSource(clock);
     for (let times = 0; times < 5; times += 1) {
-      poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
-      poller.want(`shop/${times}`, [{ source, intervalMs: MINUTE }]);
+      poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
+      poller.subscribe(`shop/${times}`, [{ source, intervalMs: MINUTE }]);
       await clock.advance(SECOND);
     }
     expect(source.begun).toHaveLength(1);
@@ -185,14 +185,14 @@ describe("a source", () => {
 
 describe("a poll that fails", () => {
   it("changes nothing but the error", async () => {
-    const { clock, poller, told, start } = world();
+    const { clock, poller, notified, start } = world();
     const source = new FakeSource(clock);
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(0);
-    told.length = 0;
+    notified.length = 0;
     source.answer = unavailable();
     await clock.advance(MINUTE);
-    expect(told).toEqual(["shop/a"]);
+    expect(notified).toEqual(["shop/a"]);
     expect(poller.get(source)).toMatchObject({
       value: { digest: "a" },
       changedAt: start,
@@ -201,45 +201,45 @@ describe("a poll that fails", () => {
     });
   });
 
-  it("is told again only when it fails otherwise; its beginning is kept", async () => {
-    const { clock, poller, told, start } = world();
+  it("notifies again only when the error changes; the time of the first failure is kept", async () => {
+    const { clock, poller, notified, start } = world();
     const source = new FakeSource(clock);
     source.answer = unavailable();
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(10 * MINUTE);
     expect(source.begun.length).toBeGreaterThan(2);
-    expect(told).toEqual(["shop/a"]);
+    expect(notified).toEqual(["shop/a"]);
     expect(poller.get(source).error?.since).toBe(start);
     source.answer = new OperatorError("REGISTRY_AUTH_FAILED", "refused");
     await clock.advance(10 * MINUTE);
-    expect(told).toEqual(["shop/a", "shop/a"]);
+    expect(notified).toEqual(["shop/a", "shop/a"]);
     expect(poller.get(source).error).toMatchObject({ code: "REGISTRY_AUTH_FAILED" });
     expect(poller.get(source).error?.since).toBeGreaterThan(start);
   });
 
-  it("is tried again ever later, up to five minutes", async () => {
+  it("is retried with back-off, up to five minutes", async () => {
     const { clock, poller, start } = world();
     const source = new FakeSource(clock);
     source.answer = unavailable();
-    poller.want("shop/a", [{ source, intervalMs: 10 * SECOND }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: 10 * SECOND }]);
     await clock.advance(15 * MINUTE);
     expect(source.secondsSince(start)).toEqual([0, 10, 30, 70, 150, 310, 610]);
   });
 
-  it("is never tried more often than asked, be the interval hours", async () => {
+  it("is never retried sooner than its interval, even one of hours", async () => {
     const { clock, poller, start } = world();
     const source = new FakeSource(clock);
     source.answer = unavailable();
-    poller.want("shop/a", [{ source, intervalMs: 60 * MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: 60 * MINUTE }]);
     await clock.advance(119 * MINUTE);
     expect(source.secondsSince(start)).toEqual([0, 3600]);
   });
 
-  it("is forgotten with the first that does not", async () => {
+  it("is forgotten with the first poll that succeeds", async () => {
     const { clock, poller, start } = world();
     const source = new FakeSource(clock);
     source.answer = unavailable();
-    poller.want("shop/a", [{ source, intervalMs: 10 * SECOND }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: 10 * SECOND }]);
     await clock.advance(30 * SECOND);
     source.answer = "a";
     await clock.advance(40 * SECOND);
@@ -249,11 +249,11 @@ describe("a poll that fails", () => {
     expect(source.secondsSince(start)).toEqual([0, 10, 30, 70, 80, 90]);
   });
 
-  it("with an error that is not ours counts as a source out of reach", async () => {
+  it("with an error of another kind counts as a source that cannot be reached", async () => {
     const { clock, poller } = world();
     const source = new FakeSource(clock);
     source.answer = new TypeError("a slip");
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(0);
     expect(poller.get(source).error).toMatchObject({
       code: "REGISTRY_UNAVAILABLE",
@@ -263,15 +263,15 @@ describe("a poll that fails", () => {
 });
 
 describe("Retry-After", () => {
-  it("quiets the host: also what was to be polled meanwhile", async () => {
+  it("pauses all polls of the host, those of new sources included", async () => {
     const { clock, poller, start } = world();
     const [throttled, same, elsewhere] = [
       new FakeSource(clock, "throttled"),
       new FakeSource(clock, "same"),
       new FakeSource(clock, "elsewhere", "two.example"),
     ];
-    poller.want("shop/a", [{ source: throttled, intervalMs: 9 * SECOND }]);
-    poller.want("shop/b", [
+    poller.subscribe("shop/a", [{ source: throttled, intervalMs: 9 * SECOND }]);
+    poller.subscribe("shop/b", [
       { source: same, intervalMs: 10 * SECOND },
       { source: elsewhere, intervalMs: 10 * SECOND },
     ]);
@@ -281,7 +281,7 @@ describe("Retry-After", () => {
     throttled.answer = "a";
     // New ones wait as well.
     const late = new FakeSource(clock, "late");
-    poller.want("shop/c", [{ source: late, intervalMs: 10 * SECOND }]);
+    poller.subscribe("shop/c", [{ source: late, intervalMs: 10 * SECOND }]);
     await clock.advance(60 * SECOND);
     expect(throttled.secondsSince(start)).toEqual([0, 9, 69]);
     expect(same.secondsSince(start)).toEqual([0, 69]);
@@ -289,13 +289,13 @@ describe("Retry-After", () => {
     expect(elsewhere.secondsSince(start)).toEqual([0, 10, 20, 30, 40, 50, 60]);
   });
 
-  it("goes before a wish to look now", async () => {
+  it("has priority over a request to poll now", async () => {
     const { clock, poller, start } = world();
     const [throttled, same] = [new FakeSource(clock, "throttled"), new FakeSource(clock, "same")];
-    poller.want("shop/a", [{ source: same, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source: same, intervalMs: MINUTE }]);
     await clock.advance(SECOND);
     throttled.answer = unavailable(30 * SECOND);
-    poller.want("shop/b", [{ source: throttled, intervalMs: MINUTE }]);
+    poller.subscribe("shop/b", [{ source: throttled, intervalMs: MINUTE }]);
     await clock.advance(SECOND);
     for (const { key } of [throttled, same]) poller.pollSince(key, clock.now());
     await clock.advance(28 * SECOND);
@@ -307,10 +307,10 @@ describe("Retry-After", () => {
 });
 
 describe("a poll since a moment", () => {
-  it("begins at once when none has begun since", async () => {
+  it("begins at once when none has begun since then", async () => {
     const { clock, poller, start } = world();
     const source = new FakeSource(clock);
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(5 * SECOND);
     poller.pollSince(source.key, clock.now());
     await clock.advance(0);
@@ -320,10 +320,10 @@ describe("a poll since a moment", () => {
     expect(source.secondsSince(start)).toEqual([0, 5, 65]);
   });
 
-  it("is not owed when one has begun since", async () => {
+  it("is not needed when one has begun since then", async () => {
     const { clock, poller } = world();
     const source = new FakeSource(clock);
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(5 * SECOND);
     const began = source.begun[0] ?? 0;
     poller.pollSince(source.key, began);
@@ -331,11 +331,11 @@ describe("a poll since a moment", () => {
     expect(source.begun).toHaveLength(1);
   });
 
-  it("follows one under way that began before, however often it is asked for", async () => {
+  it("follows the one in flight that began before, once, for any number of requests", async () => {
     const { clock, poller, start } = world();
     const source = new FakeSource(clock);
     const end = source.hold();
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(5 * SECOND);
     for (let times = 0; times < 3; times += 1) {
       poller.pollSince(source.key, start + 4 * SECOND);
@@ -348,11 +348,11 @@ describe("a poll since a moment", () => {
     expect(poller.get(source).value?.digest).toBe("b");
   });
 
-  it("is the one under way when that began since", async () => {
+  it("is the one in flight when that began since then", async () => {
     const { clock, poller, start } = world();
     const source = new FakeSource(clock);
     const end = source.hold();
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(5 * SECOND);
     poller.pollSince(source.key, start);
     await end("a");
@@ -363,18 +363,18 @@ describe("a poll since a moment", () => {
     const { clock, poller } = world();
     const source = new FakeSource(clock);
     source.answer = unavailable();
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(5 * SECOND);
     poller.pollSince(source.key, clock.now());
     await clock.advance(54 * SECOND);
     expect(source.begun).toHaveLength(1);
   });
 
-  it("does not wait for the back-off when a person asks, but for Retry-After", async () => {
+  it("does not wait for the back-off when it is urgent, but waits for Retry-After", async () => {
     const { clock, poller } = world();
     const source = new FakeSource(clock);
     source.answer = new OperatorError("REGISTRY_UNAVAILABLE", "no");
-    poller.want("shop/a", [{ source, intervalMs: 60 * MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: 60 * MINUTE }]);
     await clock.advance(SECOND);
     poller.pollSince(source.key, clock.now(), true);
     await clock.advance(SECOND);
@@ -389,20 +389,20 @@ describe("a poll since a moment", () => {
     expect(source.begun).toHaveLength(4);
   });
 
-  it("of nobody's source is nothing", async () => {
+  it("of a source without subscribers does nothing", async () => {
     const { clock, poller } = world();
-    poller.pollSince("nobody's", clock.now());
+    poller.pollSince("unknown", clock.now());
     expect(clock.pending).toBe(0);
   });
 });
 
 describe("a host", () => {
-  it("is asked four things at once, and no more; each that waits is asked once", async () => {
+  it("gets four polls at once and no more; each source that waits is polled once", async () => {
     const { clock, poller } = world();
     const sources = Array.from({ length: 6 }, (_, index) => new FakeSource(clock, `${index}`));
     const ends = sources.slice(0, 4).map((source) => source.hold());
     const elsewhere = new FakeSource(clock, "elsewhere", "two.example");
-    poller.want("shop/a", [
+    poller.subscribe("shop/a", [
       ...sources.map((source) => ({ source, intervalMs: MINUTE })),
       { source: elsewhere, intervalMs: MINUTE },
     ]);
@@ -418,60 +418,60 @@ describe("a host", () => {
   });
 });
 
-describe("a source that nobody wants any more", () => {
-  it("is polled no more, and what was seen of it is forgotten", async () => {
+describe("a source without subscribers", () => {
+  it("is no longer polled, and its result is forgotten", async () => {
     const { clock, poller } = world();
     const source = new FakeSource(clock);
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
-    poller.want("shop/b", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/b", [{ source, intervalMs: MINUTE }]);
     await clock.advance(0);
-    poller.want("shop/a", []);
+    poller.subscribe("shop/a", []);
     await clock.advance(MINUTE);
     expect(source.begun).toHaveLength(2);
-    poller.want("shop/b", [{ source: new FakeSource(clock, "dogs"), intervalMs: MINUTE }]);
+    poller.subscribe("shop/b", [{ source: new FakeSource(clock, "dogs"), intervalMs: MINUTE }]);
     await clock.advance(10 * MINUTE);
     expect(source.begun).toHaveLength(2);
     expect(poller.get(source).value).toBeUndefined();
   });
 
-  it("is not waited for: its poll is aborted, and how that ends is no news", async () => {
+  it("has its poll in flight aborted, and no subscriber is notified of how that ends", async () => {
     for (const end of ["b", new Error("aborted")]) {
-      const { clock, poller, told } = world();
+      const { clock, poller, notified } = world();
       const source = new FakeSource(clock);
       const finish = source.hold();
-      poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+      poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
       await clock.advance(0);
-      poller.want("shop/a", []);
+      poller.subscribe("shop/a", []);
       expect(source.signal?.aborted).toBe(true);
       await finish(end);
-      expect(told).toEqual([]);
+      expect(notified).toEqual([]);
       expect(clock.pending).toBe(0);
       expect(poller.get(source)).toMatchObject({ value: undefined, error: undefined });
     }
   });
 
-  it("is looked at anew when somebody wants it again", async () => {
-    const { clock, poller, told } = world();
+  it("is polled afresh when it gets a subscriber again", async () => {
+    const { clock, poller, notified } = world();
     const source = new FakeSource(clock);
     const finish = source.hold();
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(0);
-    poller.want("shop/a", []);
+    poller.subscribe("shop/a", []);
     source.answer = "new";
-    poller.want("shop/a", [{ source, intervalMs: MINUTE }]);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
     await clock.advance(0);
     await finish("old");
     expect(poller.get(source).value?.digest).toBe("new");
-    expect(told).toEqual(["shop/a"]);
+    expect(notified).toEqual(["shop/a"]);
   });
 });
 
 describe("closing", () => {
-  it("ends what is under way, waits for it, and begins nothing more", async () => {
-    const { clock, poller, told } = world();
+  it("aborts the polls in flight, waits for them, and begins no other", async () => {
+    const { clock, poller, notified } = world();
     const sources = Array.from({ length: 6 }, (_, index) => new FakeSource(clock, `${index}`));
     const ends = sources.map((source) => source.hold());
-    poller.want(
+    poller.subscribe(
       "shop/a",
       sources.map((source) => ({ source, intervalMs: MINUTE })),
     );
@@ -483,17 +483,17 @@ describe("closing", () => {
     expect(closed).toBe(false);
     for (const end of ends) await end(new Error("aborted"));
     await closing;
-    poller.want("shop/b", [{ source: new FakeSource(clock, "late"), intervalMs: MINUTE }]);
+    poller.subscribe("shop/b", [{ source: new FakeSource(clock, "late"), intervalMs: MINUTE }]);
     expect(clock.pending).toBe(0);
     expect(sources.map(({ begun }) => begun.length)).toEqual([1, 1, 1, 1, 0, 0]);
-    expect(told).toEqual([]);
+    expect(notified).toEqual([]);
   });
 });
 
-describe("whatever happens", () => {
+describe("in any sequence of events", () => {
   const step = fc.oneof(
     fc.record({
-      do: fc.constant("want" as const),
+      do: fc.constant("subscribe" as const),
       who: fc.nat(2),
       what: fc.subarray([0, 1, 2, 3, 4, 5, 6]),
       seconds: fc.integer({ min: 1, max: 90 }),
@@ -507,17 +507,18 @@ describe("whatever happens", () => {
     }),
   );
 
-  it("no source is polled twice at once, no host too often, and every wish is met", async () => {
+  it("no source is polled twice at once, no host gets more than four polls, and every subscription is served", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
         const { clock, poller } = world();
         const open = new Map<number, ((end: string | Error) => void)[]>();
         const wrong: string[] = [];
-        let quietUntil = 0;
+        let throttledUntil = 0;
         const sources = Array.from({ length: 7 }, (_, index) => {
           const source = new FakeSource(clock, `${index}`);
           source.answer = () => {
-            if (clock.now() < quietUntil) wrong.push(`${index} is polled while its host is quiet`);
+            if (clock.now() < throttledUntil)
+              wrong.push(`${index} is polled while its host is throttled`);
             if (source.running > 1) wrong.push(`${index} is polled twice at once`);
             const { promise, resolve, reject } = Promise.withResolvers<string>();
             source.signal?.addEventListener("abort", () => reject(new Error("aborted")));
@@ -532,12 +533,12 @@ describe("whatever happens", () => {
         });
         const wanted = new Map<number, readonly number[]>();
         for (const one of steps) {
-          if (one.do === "want") {
+          if (one.do === "subscribe") {
             wanted.set(one.who, one.what);
-            const wishes = sources
+            const subscriptions = sources
               .filter((_, index) => one.what.includes(index))
               .map((source) => ({ source, intervalMs: one.seconds * SECOND }));
-            poller.want(`${one.who}`, wishes);
+            poller.subscribe(`${one.who}`, subscriptions);
           } else if (one.do === "since") poller.pollSince(`${one.what}`, clock.now());
           else if (one.do === "advance") await clock.advance(one.seconds * SECOND);
           else {
@@ -545,7 +546,7 @@ describe("whatever happens", () => {
             const ends = open.get(one.what)?.splice(0) ?? [];
             const { running } = sources[one.what] ?? { running: 0 };
             if (running > 0 && how instanceof OperatorError)
-              quietUntil = Math.max(quietUntil, clock.now() + (how.retryAfterMs ?? 0));
+              throttledUntil = Math.max(throttledUntil, clock.now() + (how.retryAfterMs ?? 0));
             for (const end of ends) end(how);
           }
           await clock.advance(0);

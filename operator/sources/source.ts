@@ -1,33 +1,33 @@
 import type { ErrorCode } from "../errors.ts";
 
-/** Something that is polled: a tag in a registry, a model in a store, each as seen by one identity. */
+/** What the operator polls: a tag in a registry or a model in a store, each read with one identity. */
 export interface Source<V extends Seen = Seen> {
-  /** Same key, same poll: whoever names the same source with the same identity shares it. */
+  /** Sources with the same key share one poll: same reference, same identity. */
   readonly key: string;
   /** For metrics. */
   readonly kind: "image" | "model";
-  /** What is limited and told to slow down together. */
+  /** Concurrency limits and Retry-After apply per host. */
   readonly host: string;
-  /** One conditional look. Throws an OperatorError when nothing can be told. */
+  /** Reads the source once; `previous` makes the read conditional. Throws an OperatorError when it cannot be read. */
   poll(previous: V | undefined, signal: AbortSignal): Promise<V>;
 }
 
-/** What a poll saw. Two sights are the same when their digests are. */
+/** What a poll found. Two results with the same digest are the same. */
 export interface Seen {
   readonly digest: string;
 }
 
 export interface ImageSeen extends Seen {
   readonly kind: "image";
-  /** What the digest is of: `spec.image`, or the repository with the tag that was chosen. */
+  /** The reference that has the digest: `spec.image`, or the repository with the tag that imagePolicy selects. */
   readonly image: string;
-  /** Stands for the newest push to the repository, where tags are chosen and the registry tells. */
-  readonly mark: string | undefined;
+  /** Identifies the last push to the repository, where imagePolicy selects a tag and the registry reports it. */
+  readonly lastPush: string | undefined;
 }
 
 export interface ModelSeen extends Seen {
   readonly kind: "model";
-  /** The version folder that the selector means now. */
+  /** The version folder that `spec.modelVersion` selects. */
   readonly version: string;
   /** ETag of manifest.json; undefined for a folder without one. */
   readonly etag: string | undefined;
@@ -36,19 +36,19 @@ export interface ModelSeen extends Seen {
 export interface SourceError {
   readonly code: ErrorCode;
   readonly message: string;
-  /** When it was first met in a row. */
+  /** When the first of the consecutive polls that failed with this code ended. */
   readonly since: number;
 }
 
-/** What is known of a source. Times in milliseconds since the epoch. */
+/** What is known of a source. Times are milliseconds since the epoch. */
 export interface SourceState<V extends Seen = Seen> {
-  /** The last good sight: kept while polls fail. */
+  /** The result of the last poll that succeeded; kept while polls fail. */
   readonly value: V | undefined;
-  /** When a poll that saw something new had ended. */
+  /** When the poll that found this digest ended. */
   readonly changedAt: number | undefined;
-  /** When the last good poll began: what was there before, it has seen. */
+  /** When the last poll that succeeded began: it has seen everything published before that. */
   readonly checkedAt: number | undefined;
   readonly nextCheckAt: number | undefined;
-  /** Why the last poll failed; undefined when it did not. */
+  /** Why the last poll failed; undefined when it succeeded. */
   readonly error: SourceError | undefined;
 }

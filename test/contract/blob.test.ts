@@ -5,13 +5,15 @@ import { MANIFEST, MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
 import { systemClock } from "../../operator/clock.ts";
 import { createLogger } from "../../operator/log.ts";
 import { createMetrics } from "../../operator/metrics.ts";
-import { createBlobStore, createContainers } from "../../operator/sources/blob.ts";
+import { createContainers } from "../../operator/sources/model/blob-container.ts";
+import { createBlobStore } from "../../operator/sources/model/blob-store.ts";
 import { createAgents, type HostPolicy } from "../../operator/sources/hosts.ts";
 import type { Identity } from "../../operator/sources/identity.ts";
-import { modelSource } from "../../operator/sources/model.ts";
+import { modelSource } from "../../operator/sources/model/model-source.ts";
 import { createPoller } from "../../operator/sources/poller.ts";
 import type { ModelSeen, Source } from "../../operator/sources/source.ts";
-import { parseSelector, type VersionOrder } from "../../operator/sources/versions.ts";
+import { parseSelector } from "../../crds/grammar/selector.ts";
+import type { VersionOrder } from "../../crds/grammar/version-kind.ts";
 import { accountClient, storageAccount } from "../support/azurite.ts";
 import type { FaultInput } from "../support/faults.ts";
 import { manifestOf, publish, upload } from "./publish.ts";
@@ -128,7 +130,7 @@ function refusal(status: number, code = "", headers = {}): FaultInput["action"] 
 }
 
 describe("an exact version", () => {
-  it("is seen with the digest of its manifest", async () => {
+  it("has the digest of its manifest", async () => {
     const digest = await publish(container, name, "7");
     await publish(container, name, "8");
     expect(await poll({ version: 7 })).toMatchObject({ kind: "model", version: "7", digest });
@@ -150,7 +152,7 @@ describe("an exact version", () => {
     ]);
   });
 
-  it("is seen anew when it is published again in place", async () => {
+  it("changes when it is published again in place", async () => {
     await publish(container, name, "7");
     const exact = source({ version: 7 });
     const before = await exact.poll(undefined, bounded());
@@ -182,7 +184,7 @@ describe("a folder without a manifest", () => {
     const folder = source(query);
     const error = await errorOf(folder.poll(undefined, bounded()));
     expect(error.code).toBe("MODEL_INCOMPLETE");
-    expect(error.message).toContain("2 seen");
+    expect(error.message).toContain("2 found");
     const seen = await folder.poll(undefined, bounded());
     expect(seen).toMatchObject({ version: "7", etag: undefined });
     expect(await folder.poll(seen, bounded())).toEqual(seen);
@@ -341,7 +343,7 @@ describe("a manifest that cannot be used", () => {
     { what: "climbs out of its folder", bytes: () => manifestOf(name, "7", { "../8/a": "" }) },
     { what: "lists nothing", bytes: () => manifestOf(name, "7", {}) },
     { what: "is too large", bytes: () => Buffer.alloc(MAX_MANIFEST_BYTES + 1, " ") },
-  ])("because it $what is told, with where it is", async ({ bytes }) => {
+  ])("because it $what is reported, with its place", async ({ bytes }) => {
     await upload(container, `${name}/7`, { [MANIFEST]: bytes() });
     const error = await errorOf(poll({ version: 7 }));
     expect(error.code).toBe("MANIFEST_INVALID");
@@ -389,7 +391,7 @@ describe("identities", () => {
     expect(error.message).toContain(code);
   });
 
-  it("are refused with a wrong key, which is never told", async () => {
+  it("are refused with a wrong key, which no error holds", async () => {
     const wrong = Buffer.from("a key that opens nothing at all").toString("base64");
     const identity: Identity = { ...accountKey, accountKey: wrong };
     for (const version of [7, "latest"]) {
@@ -430,7 +432,7 @@ describe("identities", () => {
   });
 });
 
-describe("a host that must not be asked", () => {
+describe("a host that is not allowed", () => {
   it.each(["127.0.0.1", "localhost"])("such as %s, the node itself, is not", async (host) => {
     const policy = { ...services.policy, allowLoopback: false };
     services.world.faults.forget();
@@ -469,7 +471,7 @@ describe.each<{ version: string | number; of: string; path: string }>([
     expect(await errorOf(poll({ version }))).toMatchObject(expected);
   });
 
-  it("by 429 without saying how long", async () => {
+  it("by 429 without Retry-After", async () => {
     fault(refusal(429), { path });
     expect(await errorOf(poll({ version }))).toMatchObject({ retryAfterMs: 10_000 });
   });
@@ -480,7 +482,7 @@ describe.each<{ version: string | number; of: string; path: string }>([
     expect((await errorOf(poll({ version }))).code).toBe("STORAGE_UNEXPECTED_RESPONSE");
   });
 
-  it("by cutting one connection: nobody notices", async () => {
+  it("by cutting one connection: the poll succeeds", async () => {
     fault({ kind: "cut" }, { path, times: 1 });
     expect((await poll({ version })).version).toBe("7");
   });
@@ -491,7 +493,7 @@ describe.each<{ version: string | number; of: string; path: string }>([
   });
 
   it.each([0, 20])(
-    "by stalling after %i bytes: the signal ends it, and the next poll is as good as ever",
+    "by stalling after %i bytes: the signal ends it, and the next poll succeeds",
     async (afterBytes) => {
       fault({ kind: "stall", afterBytes }, { path, times: 1 });
       const error = await timedOut(services.world, (signal) =>
@@ -557,7 +559,7 @@ describe("what was seen, through the poller", () => {
       });
       const wait = { timeout: 20_000, interval: 20 };
       try {
-        poller.want("the test", [{ source: latest, intervalMs: 20 }]);
+        poller.subscribe("the test", [{ source: latest, intervalMs: 20 }]);
         await vi.waitFor(() => expect(poller.get(latest).value).toBeDefined(), wait);
         const { value } = poller.get(latest);
         fault(action, { path });

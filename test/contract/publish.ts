@@ -1,7 +1,7 @@
 import type { ContainerClient } from "@azure/storage-blob";
 
 import { MANIFEST } from "../../crds/bundle.ts";
-import { sha256 } from "../../operator/sources/model.ts";
+import { sha256 } from "../../operator/sources/model/manifest.ts";
 
 /** Puts model versions into a container as publishers do: files first, the manifest last. */
 export type Files = Readonly<Record<string, string | Buffer>>;

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 
-import type { ImageRegistry } from "../../operator/sources/image.ts";
-import { createRegistry } from "../../operator/sources/registry.ts";
+import type { ImageRegistry } from "../../operator/sources/registry/image-registry.ts";
+import { createRegistry } from "../../operator/sources/registry/registry.ts";
 import { startRegistry } from "../support/registry.ts";
 import { login } from "../support/world.ts";
 import type { Repository } from "./push.ts";

@@ -2,9 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { createAgents } from "../../operator/sources/hosts.ts";
 import type { Identity } from "../../operator/sources/identity.ts";
-import type { ImageRegistry } from "../../operator/sources/image.ts";
-import { parseReference } from "../../operator/sources/reference.ts";
-import { createRegistry } from "../../operator/sources/registry.ts";
+import type { ImageRegistry } from "../../operator/sources/registry/image-registry.ts";
+import { parseReference } from "../../crds/grammar/image-reference.ts";
+import { createRegistry } from "../../operator/sources/registry/registry.ts";
 import type { FaultInput } from "../support/faults.ts";
 import { login } from "../support/world.ts";
 import { pushImage, pushIndex } from "./push.ts";
@@ -18,7 +18,7 @@ import {
 } from "./registries.ts";
 import { errorOf, reader, stranger, timedOut, type Services } from "./services.ts";
 
-/** What the operator asks of a registry about a tag, against real ones. */
+/** How the operator reads tags from registries: real ones. */
 
 const wrong = { kind: "basic", username: login.username, password: "hunter2-hunter2" } as const;
 
@@ -45,7 +45,7 @@ function resolve(
 
 describe.each<{ registry: RegistryName; identity: Identity; as: string }>([
   { registry: "a plain registry", identity: anonymous, as: "anonymous" },
-  { registry: "a plain registry", identity: basic, as: "a login that nobody asks for" },
+  { registry: "a plain registry", identity: basic, as: "a login that it does not require" },
   { registry: "a registry with logins", identity: basic, as: "a login" },
   { registry: "ACR", identity: anonymous, as: "anonymous" },
   { registry: "ACR", identity: basic, as: "a login" },
@@ -112,15 +112,15 @@ describe.each<{ registry: RegistryName; identity: Identity; as: string }>([
 });
 
 describe.each(["a registry with logins", "ACR"] as const)("%s", (name) => {
-  it("is told apart from one that is not there when it refuses a password, which is never told", async () => {
+  it("refuses a password with an error that differs from that of a missing repository and does not hold the password", async () => {
     const { to, image } = newPlace(name);
     await pushImage(to, "1.4", "first");
     const error = await errorOf(resolve(fresh(), `${image}:1.4`, wrong));
     expect(error.code).toBe("REGISTRY_AUTH_FAILED");
     expect(error.message).toContain("the login in the registry Secret");
-    const told = `${error.message} ${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`;
+    const shown = `${error.message} ${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`;
     for (const secret of [wrong.password, btoa(`${wrong.username}:${wrong.password}`)])
-      expect(told).not.toContain(secret);
+      expect(shown).not.toContain(secret);
   });
 
   it("is read with the new password once the Secret has it", async () => {
@@ -135,7 +135,7 @@ describe.each(["a registry with logins", "ACR"] as const)("%s", (name) => {
 });
 
 describe("a registry with logins", () => {
-  it("refuses anonymous reads, and the message says what to name", async () => {
+  it("refuses anonymous reads, and the message names credentials.registry", async () => {
     const { to, image } = newPlace("a registry with logins");
     await pushImage(to, "1.4", "first");
     const error = await errorOf(resolve(fresh(), `${image}:1.4`, anonymous));
@@ -144,8 +144,8 @@ describe("a registry with logins", () => {
   });
 });
 
-describe("ACR, asked by a workload identity", () => {
-  it("is shown a token that Entra ID gave to the ServiceAccount", async () => {
+describe("ACR, read with a workload identity", () => {
+  it("gets a token that Entra ID issued for the ServiceAccount", async () => {
     const { to, image } = newPlace("ACR");
     await pushImage(to, "1.4", "first");
     await resolve(fresh(), `${image}:1.4`, reader);
@@ -155,7 +155,7 @@ describe("ACR, asked by a workload identity", () => {
     });
   });
 
-  it("is not asked when Entra ID knows no federated credential of the ServiceAccount", async () => {
+  it("gets no request when Entra ID has no federated credential for the ServiceAccount", async () => {
     const { image } = newPlace("ACR");
     const error = await errorOf(resolve(fresh(), `${image}:1.4`, stranger));
     expect(error.code).toBe("REGISTRY_AUTH_FAILED");
@@ -167,13 +167,13 @@ describe("ACR, asked by a workload identity", () => {
     { what: "stalls", action: { kind: "stall" } },
     { what: "cuts its connections", action: { kind: "cut" } },
   ])(
-    "is not asked while Entra ID $what, and is once it is well",
+    "gets no request while Entra ID $what, and is read once it recovers",
     async ({ action }) => {
       const { to, image } = newPlace("ACR");
       const digest = await pushImage(to, "1.4", "first");
       const registry = fresh();
       services.world.faults.add({ service: "entra", method: "POST", action });
-      // Nobody holds a token of Entra's by this name yet.
+      // No token for this name is cached yet.
       const renamed = { ...reader, clientId: `${reader.clientId}-${image}` };
       const error = await timedOut(services.world, (signal) =>
         resolve(registry, `${image}:1.4`, renamed, signal),
@@ -224,7 +224,7 @@ describe.each<{ identity: Identity; as: string }>([
     fault({ kind: "status", status, headers });
   }
 
-  it("is asked by HEAD alone while nothing changes, and the token is used again", async () => {
+  it("gets only HEAD requests while nothing changes, and the token is reused", async () => {
     const registry = fresh();
     await resolve(registry, image, identity);
     services.world.faults.forget();
@@ -235,7 +235,7 @@ describe.each<{ identity: Identity; as: string }>([
     );
   });
 
-  it("is asked for a new token when it does not take the old one any more", async () => {
+  it("is asked for a new token when it rejects the old one", async () => {
     const registry = fresh();
     await resolve(registry, image, identity);
     const { acrPort } = services.world;
@@ -258,50 +258,60 @@ describe.each<{ identity: Identity; as: string }>([
     );
   });
 
-  it.each([401, 403])("answers %i: the identity is refused", async (status) => {
+  it.each([401, 403])("returns %i: the identity is refused", async (status) => {
     answers(status);
     const error = await errorOf(resolve(fresh(), image, identity));
     expect(error.code).toBe("REGISTRY_AUTH_FAILED");
     expect(error.message).toContain(String(status));
   });
 
-  it("gives no token: the identity is refused", async () => {
+  it("issues no token: the identity is refused", async () => {
     fault({ kind: "status", status: 401 }, { path: "^/oauth2/" });
     const error = await errorOf(resolve(fresh(), image, identity));
     expect(error.code).toBe("REGISTRY_AUTH_FAILED");
   });
 
-  it("says how long to wait, and that is kept", async () => {
+  it("sends Retry-After with a 429: the operator waits for that long", async () => {
     answers(429, { "retry-after": "17" });
     const error = await errorOf(resolve(fresh(), image, identity));
     expect(error).toMatchObject({ code: "REGISTRY_THROTTLED", retryAfterMs: 17_000 });
   });
 
-  it("says how long to wait before it gives a token, and that is kept", async () => {
+  it("sends a date in Retry-After: the operator waits until then", async () => {
+    const now = Date.now();
+    answers(429, {
+      date: new Date(now).toUTCString(),
+      "retry-after": new Date(now + 17_000).toUTCString(),
+    });
+    const error = await errorOf(resolve(fresh(), image, identity));
+    expect(error).toMatchObject({ code: "REGISTRY_THROTTLED", retryAfterMs: 17_000 });
+  });
+
+  it("sends Retry-After with a 429 for a token: the operator waits for that long", async () => {
     fault({ kind: "status", status: 429, headers: { "retry-after": "17" } }, { path: "^/oauth2/" });
     const error = await errorOf(resolve(fresh(), image, identity));
     expect(error).toMatchObject({ code: "REGISTRY_THROTTLED", retryAfterMs: 17_000 });
   });
 
-  it("asks to slow down without saying how long: half a minute", async () => {
+  it("sends a 429 without Retry-After: the operator waits for half a minute", async () => {
     answers(429);
     const error = await errorOf(resolve(fresh(), image, identity));
     expect(error).toMatchObject({ code: "REGISTRY_THROTTLED", retryAfterMs: 30_000 });
   });
 
-  it("does not keep us away for more than an hour", async () => {
+  it("sends a Retry-After of a day: the operator waits for an hour", async () => {
     answers(429, { "retry-after": "86400" });
     const error = await errorOf(resolve(fresh(), image, identity));
     expect(error.retryAfterMs).toBe(3_600_000);
   });
 
-  it.each([500, 503])("answers %i: it is unavailable", async (status) => {
+  it.each([500, 503])("returns %i: it is unavailable", async (status) => {
     answers(status, { "retry-after": "3" });
     const error = await errorOf(resolve(fresh(), image, identity));
     expect(error).toMatchObject({ code: "REGISTRY_UNAVAILABLE", retryAfterMs: 3_000 });
   });
 
-  it("cuts a connection once: nobody notices", async () => {
+  it("cuts a connection once: the poll succeeds", async () => {
     fault({ kind: "cut" }, { times: 1 });
     expect(await resolve(fresh(), image, identity)).toBe(digest);
   });
@@ -313,7 +323,7 @@ describe.each<{ identity: Identity; as: string }>([
   });
 
   it.each(["/manifests/", "^/oauth2/"])(
-    "stalls at %s: the signal ends it, and the next poll is as good as ever",
+    "stalls at %s: the signal ends it, and the next poll succeeds",
     async (path) => {
       fault({ kind: "stall" }, { path, times: 1 });
       const registry = fresh();
@@ -321,31 +331,31 @@ describe.each<{ identity: Identity; as: string }>([
         resolve(registry, image, identity, signal),
       );
       expect(error.code).toBe("REGISTRY_UNAVAILABLE");
-      expect(error.message).toContain("did not answer in time");
+      expect(error.message).toContain("did not respond in time");
       expect(await resolve(registry, image, identity)).toBe(digest);
     },
     30_000,
   );
 
-  it("answers without a digest", async () => {
+  it("returns no digest", async () => {
     answers(200);
     const error = await errorOf(resolve(fresh(), image, identity));
     expect(error.code).toBe("REGISTRY_UNEXPECTED_RESPONSE");
   });
 
-  it("answers with what is no digest", async () => {
+  it("returns a malformed digest", async () => {
     answers(200, { "docker-content-digest": "latest" });
     const error = await errorOf(resolve(fresh(), image, identity));
     expect(error.code).toBe("REGISTRY_UNEXPECTED_RESPONSE");
   });
 
-  it("answers with another digest than the one it was asked for", async () => {
+  it("returns another digest than the requested one", async () => {
     answers(200, { "docker-content-digest": `sha256:${"0".repeat(64)}` });
     const error = await errorOf(resolve(fresh(), image.replace(/:1.4$/, `@${digest}`), identity));
     expect(error.code).toBe("REGISTRY_UNEXPECTED_RESPONSE");
   });
 
-  it("sends us elsewhere: nobody goes there", async () => {
+  it("redirects: the redirect is not followed", async () => {
     const elsewhere = `https://127.0.0.1:${services.entra.port}/elsewhere`;
     answers(307, { location: elsewhere });
     const error = await errorOf(resolve(fresh(), image, identity));
@@ -376,7 +386,7 @@ describe.each(["a plain registry", "ACR"] as const)("%s on the node itself", (na
 });
 
 describe("a registry's challenge", () => {
-  it("cannot have a password sent to a site that is not the registry's", async () => {
+  it("cannot have a password sent to another host", async () => {
     const { to, image } = newPlace("ACR");
     await pushImage(to, "1.4", "first");
     const registry = fresh();
@@ -392,6 +402,28 @@ describe("a registry's challenge", () => {
     });
     const error = await errorOf(resolve(registry, `${image}:1.4`, basic));
     expect(error.code).toBe("REGISTRY_UNEXPECTED_RESPONSE");
+    expect(error.message).toContain("no credentials were sent");
+  });
+
+  it("cannot have a password sent to another registry of the same domain", async () => {
+    const { to, image } = newPlace("ACR");
+    await pushImage(to, "1.4", "first");
+    const registry = fresh();
+    await resolve(registry, `${image}:1.4`, basic);
+    // Another port of the same address, where another tenant could listen.
+    const elsewhere = `127.0.0.1:${services.entra.port}`;
+    services.world.faults.add({
+      service: "acr",
+      path: "/manifests/",
+      action: {
+        kind: "status",
+        status: 401,
+        headers: { "www-authenticate": `Bearer realm="https://${elsewhere}/token"` },
+      },
+    });
+    const error = await errorOf(resolve(registry, `${image}:1.4`, basic));
+    expect(error.code).toBe("REGISTRY_UNEXPECTED_RESPONSE");
+    expect(error.message).toContain(`https://${elsewhere}`);
     expect(error.message).toContain("no credentials were sent");
   });
 });

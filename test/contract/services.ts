@@ -7,7 +7,10 @@ import { expect, vi } from "vitest";
 
 import { OperatorError } from "../../operator/errors.ts";
 import { createAgents, type Agents, type HostPolicy } from "../../operator/sources/hosts.ts";
-import { createTokenCredentials, type TokenCredentials } from "../../operator/sources/workload.ts";
+import {
+  createTokenCredentials,
+  type TokenCredentials,
+} from "../../operator/sources/workload-identity.ts";
 import { startEntra, type Entra } from "../support/entra.ts";
 import { createAuthority, issueCertificate } from "../support/tls.ts";
 import { startWorld, type World } from "../support/world.ts";

@@ -1,5 +1,5 @@
 import type { AIAppReleaseFreeze, LabelSelector } from "../../../crds/freeze.ts";
-import { milliseconds } from "../duration.ts";
+import { milliseconds } from "../../../crds/grammar/duration.ts";
 import {
   closesAt,
   isOpen,

@@ -1,6 +1,6 @@
 import type { AIAppSpec } from "../../../crds/aiapp.ts";
 import { annotations } from "../../../crds/names.ts";
-import { milliseconds } from "../duration.ts";
+import { milliseconds } from "../../../crds/grammar/duration.ts";
 import type { Intents } from "../intents.ts";
 import { lastOf, type JournalEntry } from "./journal.ts";
 import { isVerified, type Ledger } from "./ledger.ts";

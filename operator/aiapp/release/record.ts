@@ -2,7 +2,7 @@ import { z } from "zod";
 
 import { annotations, containers, labels, MANAGER, revisionName } from "../../../crds/names.ts";
 import type { V1ControllerRevision, V1PodTemplateSpec } from "../../kube/types.ts";
-import { isReference } from "../../sources/reference.ts";
+import { isReference } from "../../../crds/grammar/image-reference.ts";
 import type { Action } from "../action.ts";
 import { hashOf } from "../canonical.ts";
 import { kinds } from "../../kube/types.ts";

@@ -1,5 +1,5 @@
 import type { AIAppSpec } from "../../../crds/aiapp.ts";
-import { milliseconds } from "../duration.ts";
+import { milliseconds } from "../../../crds/grammar/duration.ts";
 import {
   activeFreezes,
   isOverridden,

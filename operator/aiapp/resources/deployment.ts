@@ -1,6 +1,6 @@
 import type { AIApp } from "../../../crds/aiapp.ts";
 import type { V1Deployment } from "../../kube/types.ts";
-import { milliseconds } from "../duration.ts";
+import { milliseconds } from "../../../crds/grammar/duration.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import { ownedMetadata, roleSelector } from "./owner.ts";
 import { stampTemplate } from "./template.ts";

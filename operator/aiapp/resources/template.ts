@@ -1,6 +1,6 @@
 import { annotations, containers, labels, MODEL_MOUNT_PATH } from "../../../crds/names.ts";
 import type { V1Container, V1EnvVar, V1PodTemplateSpec, V1VolumeMount } from "../../kube/types.ts";
-import { parseReference, pinned } from "../../sources/reference.ts";
+import { parseReference, pinned } from "../../../crds/grammar/image-reference.ts";
 import type { Release, ReleaseInputs } from "../release/identity.ts";
 import { mergeStrategically } from "./merge.ts";
 import { identityLabels, type Owner, type Role } from "./owner.ts";
@@ -203,7 +203,7 @@ function pullContainer(release: Release, puller: PullerSettings): V1Container {
   return {
     name: containers.pull,
     image: puller.image,
-    command: ["node", "operator/pull.ts"],
+    command: ["node", "operator/pull-model/main.ts"],
     env: [
       { name: "MODEL_STORE", value: model.store },
       { name: "MODEL_NAME", value: model.name },

@@ -7,7 +7,7 @@ import {
   verificationName,
 } from "../../../crds/names.ts";
 import type { V1Container, V1Job, V1PodTemplateSpec } from "../../kube/types.ts";
-import { milliseconds } from "../duration.ts";
+import { milliseconds } from "../../../crds/grammar/duration.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import { ownedMetadata } from "./owner.ts";
 import { restricted, serverSettings, stampTemplate, type PullerSettings } from "./template.ts";

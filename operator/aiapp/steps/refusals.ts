@@ -1,8 +1,9 @@
 import type { AIAppSpec } from "../../../crds/aiapp.ts";
 import type { Reason } from "../../../crds/conditions.ts";
-import { parseReference } from "../../sources/reference.ts";
-import { tagOrder } from "../../sources/tags.ts";
-import { isOlder, parseSelector } from "../../sources/versions.ts";
+import { parseReference } from "../../../crds/grammar/image-reference.ts";
+import { tagOrder } from "../../../crds/grammar/tag-order.ts";
+import { parseSelector } from "../../../crds/grammar/selector.ts";
+import { isOlder } from "../../../crds/grammar/version-order.ts";
 import type { Pair } from "../release/identity.ts";
 import type { Ledger } from "../release/ledger.ts";
 

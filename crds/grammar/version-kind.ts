@@ -1,0 +1,97 @@
+import semver from "semver";
+
+import type { Model } from "../aiapp.ts";
+
+/** How the names of version folders are read: as dates, as semantic versions or as numbers. */
+
+export type VersionOrder = Model["order"];
+export type VersionKind = Exclude<VersionOrder, "Auto">;
+
+const DATE =
+  /^(\d{4})[-.]?(\d{2})[-.]?(\d{2})(?:[-T_.]?(\d{2})[-:.]?(\d{2})(?:[-:.]?(\d{2}))?Z?)?$/;
+
+/** Comparable digits of a calendar date, with or without a time; undefined for a text that is none. */
+function readDate(version: string): string | undefined {
+  const match = DATE.exec(version);
+  if (match === null) return undefined;
+  const [, year = "", month = "", day = "", hour = "00", minute = "00", second = "00"] = match;
+  const date = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  // JavaScript reads 30 February as 2 March.
+  const exists =
+    !Number.isNaN(date.getTime()) && date.getUTCDate() === Number(day) && Number(year) >= 1900;
+  return exists ? year + month + day + hour + minute + second : undefined;
+}
+
+function readNumber(version: string): bigint | undefined {
+  const match = /^v?(\d{1,100})$/.exec(version);
+  return match?.[1] === undefined ? undefined : BigInt(match[1]);
+}
+
+/** Reads `7` as 7.0.0 and `7.1` as 7.1.0. */
+export function readSemver(version: string): semver.SemVer | undefined {
+  const match = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?((?:-|\+).+)?$/.exec(version);
+  if (match === null) return undefined;
+  const [, major = "0", minor = "0", patch = "0", rest = ""] = match;
+  const core = [major, minor, patch].map((part) => part.replace(/^0+(?=\d)/, "")).join(".");
+  return semver.parse(core + rest) ?? undefined;
+}
+
+/** For Auto: 2026-03-01 is no pre-release of 2026.0.0, and neither is 2026-02-30, which no calendar has. */
+function readSemverNotDate(version: string): semver.SemVer | undefined {
+  const parsed = readSemver(version);
+  return DATE.test(version) && parsed?.prerelease.length !== 0 ? undefined : parsed;
+}
+
+function readerOf(kind: VersionKind, order: VersionOrder): (version: string) => unknown {
+  switch (kind) {
+    case "Date":
+      return readDate;
+    case "Numeric":
+      return readNumber;
+    case "SemVer":
+      return order === "Auto" ? readSemverNotDate : readSemver;
+  }
+}
+
+/** Auto tries dates first: 20260301 is a date before it is a number. */
+function kindsOf(order: VersionOrder): readonly VersionKind[] {
+  return order === "Auto" ? ["Date", "SemVer"] : [order];
+}
+
+/** The one kind that all versions are of; undefined when there is none. */
+export function kindOf(versions: readonly string[], order: VersionOrder): VersionKind | undefined {
+  return kindsOf(order).find((kind) => {
+    const read = readerOf(kind, order);
+    return versions.every((version) => read(version) !== undefined);
+  });
+}
+
+/** The versions that are not of the last kind that the order tries: what a message names when `kindOf` finds none. */
+export function unreadable(versions: readonly string[], order: VersionOrder): readonly string[] {
+  const read = readerOf(kindsOf(order).at(-1) ?? "SemVer", order);
+  return versions.filter((version) => read(version) === undefined);
+}
+
+/**
+ * Whether `latest` and ranges can sort a version: a number, a semantic version or a date. One folder that the operator
+ * cannot read makes all of a model's versions ambiguous.
+ */
+export function isSortable(version: string): boolean {
+  return kindOf([version], "Auto") !== undefined;
+}
+
+/** Negative when `a` is older than `b`; 0 when they are equal or one of them is not of this kind. */
+export function compareVersions(kind: VersionKind, a: string, b: string): number {
+  switch (kind) {
+    case "Date":
+      return (readDate(a) ?? "").localeCompare(readDate(b) ?? "");
+    case "Numeric": {
+      const [left, right] = [readNumber(a) ?? 0n, readNumber(b) ?? 0n];
+      return left < right ? -1 : left > right ? 1 : 0;
+    }
+    case "SemVer": {
+      const [left, right] = [readSemver(a), readSemver(b)];
+      return left === undefined || right === undefined ? 0 : semver.compareBuild(left, right);
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import semver from "semver";
+
+import { GrammarError } from "./grammar-error.ts";
+import type { Selector } from "./selector.ts";
+import {
+  compareVersions,
+  kindOf,
+  readSemver,
+  unreadable,
+  type VersionKind,
+  type VersionOrder,
+} from "./version-kind.ts";
+
+/** Which versions `latest` and ranges select, and in which order. */
+
+/**
+ * The versions that a selector admits, newest first. `latest` and ranges leave pre-releases out, unless a range names
+ * one. Equal versions (`7` and `7.0.0`) are ordered by name, so that the result does not depend on the listing.
+ *
+ * @throws VERSIONS_AMBIGUOUS when the versions do not compare with each other or with the range
+ */
+export function selectVersions(
+  versions: readonly string[],
+  selector: Exclude<Selector, { kind: "exact" }>,
+  order: VersionOrder,
+): readonly string[] {
+  if (versions.length === 0) return [];
+  const kind = kindOf(versions, order);
+  if (kind === undefined) throw mixedKinds(versions, order);
+  if (selector.kind === "range") checkComparable(versions, selector.range, kind);
+  return versions
+    .filter((version) => admits(selector, version, kind))
+    .toSorted((a, b) => compareVersions(kind, b, a) || (a < b ? 1 : -1));
+}
+
+/** Whether a selector admits both versions, and `to` is older than `from`. Of two kinds, neither is older. */
+export function isOlder(
+  to: string,
+  from: string,
+  selector: Selector,
+  order: VersionOrder,
+): boolean {
+  const kind = kindOf([to, from], order);
+  return (
+    kind !== undefined &&
+    compareVersions(kind, to, from) < 0 &&
+    admits(selector, to, kind) &&
+    admits(selector, from, kind)
+  );
+}
+
+/** An exact selector names one folder: it orders nothing. */
+function admits(selector: Selector, version: string, kind: VersionKind): boolean {
+  switch (selector.kind) {
+    case "exact":
+      return false;
+    case "latest":
+      return kind !== "SemVer" || readSemver(version)?.prerelease.length === 0;
+    case "range": {
+      const parsed = kind === "Date" ? undefined : readSemver(version);
+      return parsed !== undefined && semver.satisfies(parsed, selector.range);
+    }
+  }
+}
+
+function checkComparable(versions: readonly string[], range: string, kind: VersionKind): void {
+  if (kind === "Date") {
+    throw new GrammarError(
+      "VERSIONS_AMBIGUOUS",
+      `the range ${JSON.stringify(range)} needs versions that are numbers or semantic versions; these are dates: use latest, or name a version`,
+    );
+  }
+  const tooLarge = versions.find((version) => readSemver(version) === undefined);
+  if (tooLarge !== undefined) {
+    throw new GrammarError(
+      "VERSIONS_AMBIGUOUS",
+      `the range ${JSON.stringify(range)} cannot be compared with ${tooLarge}, which is above ${Number.MAX_SAFE_INTEGER}: use latest, or name a version`,
+    );
+  }
+}
+
+function mixedKinds(versions: readonly string[], order: VersionOrder): GrammarError {
+  const examples = unreadable(versions, order).slice(0, 3).join(", ");
+  return new GrammarError(
+    "VERSIONS_AMBIGUOUS",
+    order === "Auto"
+      ? `the versions are of mixed kinds (${examples} among ${versions.length}): set model.order, or name a version`
+      : `model.order is ${order}, but ${examples} cannot be read so: set another order, or name a version`,
+  );
+}

@@ -1,0 +1,60 @@
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+
+import { readBounded } from "../../body.ts";
+import { retryOnConnectionReset, type Agents } from "../hosts.ts";
+import {
+  describeRequest,
+  MAX_BODY_BYTES,
+  ResponseTooLargeError,
+  type RegistryResponse,
+} from "./response.ts";
+
+export interface RegistryRequest {
+  readonly method: "GET" | "HEAD";
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** One request through agents that check addresses. Follows no redirect. @throws HOST_NOT_ALLOWED, ResponseTooLargeError */
+export async function sendRequest(
+  request: RegistryRequest,
+  agents: Agents,
+  signal: AbortSignal,
+): Promise<RegistryResponse> {
+  agents.check(request.url.hostname);
+  return retryOnConnectionReset(() => sendOnce(request, agents, signal));
+}
+
+function sendOnce(
+  { method, url, headers }: RegistryRequest,
+  agents: Agents,
+  signal: AbortSignal,
+): Promise<RegistryResponse> {
+  const insecure = url.protocol === "http:";
+  return new Promise((resolve, reject) => {
+    const request = (insecure ? httpRequest : httpsRequest)(
+      url,
+      { method, headers, signal, agent: insecure ? agents.http : agents.https },
+      (response) => resolve(readResponse(method, url, response)),
+    );
+    request.on("error", reject);
+    request.end();
+  });
+}
+
+async function readResponse(
+  method: string,
+  url: URL,
+  response: IncomingMessage,
+): Promise<RegistryResponse> {
+  const { statusCode: status = 0, headers } = response;
+  const { bytes, whole } = await readBounded(response, MAX_BODY_BYTES);
+  if (!whole) throw new ResponseTooLargeError(url.host);
+  return {
+    request: describeRequest(method, url),
+    status,
+    header: (name) => headers[name]?.toString(),
+    text: bytes.toString("utf8"),
+  };
+}
