@@ -40,6 +40,7 @@ describe("the configuration", () => {
         ".blob.core.chinacloudapi.cn",
         ".blob.core.usgovcloudapi.net",
       ],
+      registryTokenHosts: new Map(),
       azureAuthorityHost: undefined,
       azureTenantId: "",
       insecureHosts: [],
@@ -54,6 +55,17 @@ describe("the configuration", () => {
       "shop",
       "zoo",
     ]);
+  });
+
+  it("reads hosts of token endpoints by registry", () => {
+    const REGISTRY_TOKEN_HOSTS =
+      "registry.example.com=gitlab.example.com, r.example:5000=A.example";
+    expect(readConfig({ OPERATOR_IMAGE, REGISTRY_TOKEN_HOSTS }).registryTokenHosts).toEqual(
+      new Map([
+        ["registry.example.com", "gitlab.example.com"],
+        ["r.example:5000", "a.example"],
+      ]),
+    );
   });
 
   it("reads numbers and booleans as the chart writes them", () => {
@@ -76,6 +88,9 @@ describe("the configuration", () => {
     ["LOG_LEVEL", "loud"],
     ["HEALTH_PORT", "65536"],
     ["AZURE_AUTHORITY_HOST", "login.microsoftonline.com"],
+    ["REGISTRY_TOKEN_HOSTS", "registry.example.com"],
+    ["REGISTRY_TOKEN_HOSTS", "registry.example.com="],
+    ["REGISTRY_TOKEN_HOSTS", "a=b=c"],
     ["AZURE_REGISTRY_SUFFIXES", ".azurecr.io,azurecr.example"],
     ["AZURE_STORAGE_SUFFIXES", "blob.example"],
   ])("names %s when it is %j", (name, value) => {

@@ -22,6 +22,18 @@ const suffixes = (fallback: string) =>
     error: "each suffix must begin with a dot, such as .azurecr.io",
   });
 
+/** `registry.example.com=gitlab.example.com,…` */
+const hostsByHost = list("").transform((entries, context) => {
+  const pairs = entries.map((entry) => entry.split("="));
+  const wrong = pairs.find((pair) => pair.length !== 2 || !pair.every(Boolean));
+  if (wrong !== undefined) {
+    context.addIssue(
+      `${wrong.join("=")} must be written as registry.example.com=gitlab.example.com`,
+    );
+  }
+  return new Map(pairs.map(([registry = "", host = ""]) => [registry, host.toLowerCase()]));
+});
+
 const port = z.coerce.number().int().min(0).max(65_535);
 
 const Environment = z.object({
@@ -42,6 +54,8 @@ const Environment = z.object({
   AZURE_STORAGE_SUFFIXES: suffixes(
     ".blob.core.windows.net,.blob.storage.azure.net,.blob.core.chinacloudapi.cn,.blob.core.usgovcloudapi.net",
   ),
+  /** Registries whose token endpoint has another host, to which logins may therefore be sent. */
+  REGISTRY_TOKEN_HOSTS: hostsByHost,
   AZURE_AUTHORITY_HOST: z.url().optional(),
   AZURE_TENANT_ID: z.string().default(""),
   INSECURE_HOSTS: list(""),
@@ -64,6 +78,7 @@ export interface Config {
   readonly metricsPort: number;
   readonly azureRegistrySuffixes: readonly string[];
   readonly azureStorageSuffixes: readonly string[];
+  readonly registryTokenHosts: ReadonlyMap<string, string>;
   readonly azureAuthorityHost: string | undefined;
   readonly azureTenantId: string;
   readonly insecureHosts: readonly string[];
@@ -90,6 +105,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     metricsPort: data.METRICS_PORT,
     azureRegistrySuffixes: data.AZURE_REGISTRY_SUFFIXES,
     azureStorageSuffixes: data.AZURE_STORAGE_SUFFIXES,
+    registryTokenHosts: data.REGISTRY_TOKEN_HOSTS,
     azureAuthorityHost: data.AZURE_AUTHORITY_HOST,
     azureTenantId: data.AZURE_TENANT_ID,
     insecureHosts: data.INSECURE_HOSTS,

@@ -150,6 +150,7 @@ export class AIAppOperator extends OperatorFrame {
     const shared = { policy, agents, credentials };
     const registry = createRegistry({
       azureSuffixes: config.azureRegistrySuffixes,
+      tokenHosts: config.registryTokenHosts,
       ...shared,
     });
     const models = createBlobStore(
