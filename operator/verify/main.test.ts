@@ -122,13 +122,13 @@ describe("a server that responds as expected", () => {
   });
 
   it("may not be ready at once", async () => {
-    let asked = 0;
+    let requests = 0;
     ready = (_, response) => {
-      asked += 1;
-      response.writeHead(asked === 1 ? 503 : 200).end();
+      requests += 1;
+      response.writeHead(requests === 1 ? 503 : 200).end();
     };
     expect(await verdict()).toMatchObject({ code: 0 });
-    expect(asked).toBe(2);
+    expect(requests).toBe(2);
   });
 
   test.each([

@@ -105,7 +105,7 @@ describe("a sample", () => {
     ["is empty", "", /1\.json of the bundle is not JSON; correct it/],
     ["is not JSON", "{", /is not JSON/],
     ["is not UTF-8", Uint8Array.of(0x22, 0xff, 0x22), /is not UTF-8/],
-    ["is not an object", "[]", /has not the form .*expected object/],
+    ["is not an object", "[]", /lacks the form .*expected object/],
     ["lacks a request", '{"expected": 1}', /request: is missing/],
     ["lacks an expected response", '{"request": 1}', /expected: is missing/],
     ["has an unknown field", '{"request": 1, "expected": 1, "tolerence": 1}', /"tolerence"/],

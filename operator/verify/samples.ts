@@ -48,7 +48,7 @@ export async function readSample(bundle: string, path: string): Promise<Sample> 
   const what = field.length === 0 ? message : `${field.join(".")}: ${message}`;
   throw invalid(
     path,
-    `has not the form {"request": …, "expected": …, "tolerance": 0.01}: ${excerpt(what, 200)}`,
+    `lacks the form {"request": …, "expected": …, "tolerance": 0.01}: ${excerpt(what, 200)}`,
     parsed.error,
   );
 }

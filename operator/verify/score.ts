@@ -69,7 +69,7 @@ function send(
   };
   request(url, { method, agent: false, headers, signal })
     .on("response", resolve)
-    // Also after the response has begun: then whoever reads its body gets the error.
+    // Also after the response has begun: then the reader of its body gets the error.
     .on("error", reject)
     .end(body);
   return promise;

@@ -76,7 +76,7 @@ function opened(): ReturnType<typeof createContainers> {
   return createContainers({ azureSuffixes: ["127.0.0.1"], policy, agents, credentials });
 }
 
-/** Time that does not let anybody wait, and remembers how long it would have been. */
+/** A clock that waits for nothing, and remembers how long it would have been. */
 function hasty(): Clock & { readonly waits: readonly number[] } {
   const waits: number[] = [];
   return {

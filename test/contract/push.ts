@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-/** Puts images into a registry by the distribution API: an empty config, and a manifest that `build` tells apart. */
+/** Puts images into a registry by the distribution API: an empty config, and a manifest that `build` makes distinct. */
 export interface Repository {
   /** A plain registry on loopback. */
   readonly port: number;

@@ -46,8 +46,8 @@ function look(image: string, semver: string, identity: Identity): Looking {
 const list = (registry: ImageRegistry, image: string, identity: Identity) =>
   registry.listTags(parseRepository(image), identity, bounded());
 
-/** Paths asked since the last call, without host and query. */
-function asked(): readonly string[] {
+/** Paths requested since the last call, without host and query. */
+function requested(): readonly string[] {
   const { faults } = registries.services.world;
   const paths = faults
     .requests()
@@ -135,16 +135,16 @@ describe("ACR", () => {
     await pushImage(to, "1.0.0", "first");
     const { poll } = look(image, "^1", reader);
     await poll();
-    asked();
+    requested();
     await poll();
     const { repository } = to;
-    expect(asked()).toEqual([
+    expect(requested()).toEqual([
       `GET /acr/v1/${encodeURIComponent(repository)}/_tags`,
       `HEAD /v2/${repository}/manifests/1.0.0`,
     ]);
     await pushImage(to, "1.0.1", "second");
     await poll();
-    expect(asked()).toContain(`GET /v2/${repository}/tags/list`);
+    expect(requested()).toContain(`GET /v2/${repository}/tags/list`);
   });
 
   it("is listed in full when it denies a workload identity the last push", async () => {

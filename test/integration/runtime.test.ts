@@ -133,7 +133,7 @@ describe("an object that does not fit its schema", () => {
 });
 
 describe("an election", () => {
-  it("has one leader, and another when that one gives the Lease back", async () => {
+  it("has one leader, and another when that one releases the Lease", async () => {
     const kube = await kubeVia(server.port);
     const options = (identity: string) => ({
       kube,
@@ -172,7 +172,7 @@ describe("an election", () => {
     stop.abort();
   });
 
-  it("ends leading when the Lease cannot be renewed in time, before anybody else may lead", async () => {
+  it("ends leading when the Lease cannot be renewed in time, before another replica may lead", async () => {
     const through = await kubeVia(proxy.port);
     const direct = await kubeVia(server.port);
     const stop = new AbortController();

@@ -47,7 +47,7 @@ export function intersection(a: FieldSet, b: FieldSet): FieldSet {
   );
 }
 
-/** Without the very members of `b`; what lies below them stays. */
+/** Without the very members of `b`; members below them stay. */
 export function difference(a: FieldSet, b: FieldSet): FieldSet {
   if (isEmpty(b)) return a;
   return setOf(
