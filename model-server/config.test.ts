@@ -17,3 +17,52 @@ test.each([{ PORT: "9000", METRICS_PORT: "9000" }, { PORT: "9090" }, { METRICS_P
 test("any free port may be configured twice", () => {
   expect(readConfig({ PORT: "0", METRICS_PORT: "0" })).toMatchObject({ port: 0, metricsPort: 0 });
 });
+
+test.each([
+  ["PORT", ""],
+  ["PORT", " "],
+  ["PORT", "80.5"],
+  ["PORT", "1e3"],
+  ["METRICS_PORT", ""],
+  ["WORKERS", ""],
+  ["MAX_QUEUE", "-1"],
+])(
+  "a variable that is no number is rejected by its name, and none becomes 0: %s=%j",
+  (name, value) => {
+    expect(() => readConfig({ [name]: value })).toThrow(
+      expect.objectContaining({
+        code: "CONFIG_INVALID",
+        message: expect.stringMatching(new RegExp(`must be a whole number.*→ at ${name}$`, "s")),
+      }),
+    );
+  },
+);
+
+test.each(["1\n2", "1\r\nSet-Cookie: a=b", "a\0b", "ü", " 1", "x".repeat(1025)])(
+  "a version or release that is no header is rejected: %j",
+  (value) => {
+    for (const name of ["MODEL_VERSION", "AIAPP_RELEASE"])
+      expect(() => readConfig({ [name]: value })).toThrow(
+        expect.objectContaining({
+          code: "CONFIG_INVALID",
+          message: expect.stringMatching(new RegExp(`→ at ${name}$`)),
+        }),
+      );
+  },
+);
+
+test.each(["", "7", "2026-01-01", "release 7 (blue)"])(
+  "a version or release of printable ASCII is taken: %j",
+  (value) => {
+    expect(readConfig({ MODEL_VERSION: value, AIAPP_RELEASE: value })).toMatchObject({
+      model: { version: value },
+      release: value,
+    });
+  },
+);
+
+test("an execution provider that is not known is rejected with those that are", () => {
+  expect(() => readConfig({ EXECUTION_PROVIDER: "gpu" })).toThrow(
+    expect.objectContaining({ message: expect.stringMatching(/"cpu"\|"cuda"/) }),
+  );
+});

@@ -2,20 +2,34 @@ import { z } from "zod";
 
 import { cores } from "./cores.ts";
 import type { BatchLimits } from "./engine/batcher.ts";
+import { providers, type Provider } from "./engine/messages.ts";
 import type { QueueLimits } from "./engine/queue.ts";
 import { ServerError } from "./errors.ts";
 
 /** The server's configuration: environment variables. The operator sets the first seven. */
 const count = (minimum: number, maximum: number) =>
-  z.coerce.number().int().min(minimum).max(maximum);
+  z
+    .string()
+    // Number() takes an empty text for 0, which is any free port.
+    .regex(/^\d+$/, `must be a whole number from ${minimum} to ${maximum}`)
+    .transform(Number)
+    .pipe(z.int().min(minimum).max(maximum));
+
+/** What may be a header of an HTTP response (RFC 9110, field-content): a line feed would make every response fail. */
+const headerText = z
+  .string()
+  .max(1024)
+  .regex(/^(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?$/, {
+    message: "must be printable ASCII without spaces around it: it is sent as a header",
+  });
 
 const Environment = z
   .object({
     MODEL_DIR: z.string().min(1).default("/models"),
     MODEL_NAME: z.string().default("model"),
-    MODEL_VERSION: z.string().default(""),
+    MODEL_VERSION: headerText.default(""),
     MODEL_DIGEST: z.string().default(""),
-    AIAPP_RELEASE: z.string().default(""),
+    AIAPP_RELEASE: headerText.default(""),
     PORT: count(0, 65_535).default(8080),
     METRICS_PORT: count(0, 65_535).default(9090),
     HOST: z.string().default("::"),
@@ -34,6 +48,7 @@ const Environment = z
     /** The most rows and bytes of input of one run. */
     MAX_BATCH_ROWS: count(1, 65_536).default(64),
     MAX_BATCH_BYTES: count(1024, 2 ** 32).default(16 * 1024 * 1024),
+    EXECUTION_PROVIDER: z.enum(providers).default("cpu"),
     REQUEST_TIMEOUT_SECONDS: count(1, 3600).default(30),
     /** After SIGTERM: how long no request may have come before it ends, and the longest that it stays. */
     DRAIN_QUIET_SECONDS: count(0, 600).default(5),
@@ -61,6 +76,7 @@ export interface Config {
   readonly port: number;
   readonly metricsPort: number;
   readonly workers: number;
+  readonly provider: Provider;
   readonly maxBodyBytes: number;
   readonly maxBodyBytesInFlight: number;
   readonly maxConnections: number;
@@ -91,6 +107,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     port: data.PORT,
     metricsPort: data.METRICS_PORT,
     workers: data.WORKERS ?? cores(),
+    provider: data.EXECUTION_PROVIDER,
     maxBodyBytes: data.MAX_BODY_BYTES,
     maxBodyBytesInFlight: data.MAX_BODY_BYTES_IN_FLIGHT,
     maxConnections: data.MAX_CONNECTIONS,

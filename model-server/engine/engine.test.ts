@@ -35,6 +35,8 @@ async function start({
 }: Partial<EngineOptions> & { readonly maxQueue?: number } = {}): Promise<Engine> {
   const engine = await createEngine({
     modelFile: IRIS,
+    patches: [],
+    provider: "cpu",
     workers: 1,
     threads: 1,
     queue: { requests: maxQueue, rows: 10_000, bytes: 2 ** 20 },

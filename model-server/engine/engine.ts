@@ -8,6 +8,7 @@ import {
   type Batchable,
   type BatchLimits,
 } from "./batcher.ts";
+import type { WorkerOptions } from "./messages.ts";
 import { startPool, type PoolState } from "./pool.ts";
 import { createQueue, type QueueLimits } from "./queue.ts";
 import type { Signature } from "./signature.ts";
@@ -33,11 +34,8 @@ export interface Engine {
   readonly close: () => Promise<void>;
 }
 
-export interface EngineOptions {
-  readonly modelFile: string;
+export interface EngineOptions extends WorkerOptions {
   readonly workers: number;
-  /** Threads of the runtime per worker. */
-  readonly threads: number;
   readonly queue: QueueLimits;
   /** How many rows and bytes of several requests share a run. */
   readonly batch: BatchLimits;

@@ -1,3 +1,4 @@
+import type { Patch } from "../onnx/patch.ts";
 import type { Tensors } from "../tensor/tensor.ts";
 import type { Signature } from "./signature.ts";
 
@@ -23,8 +24,15 @@ export type FromWorker =
     }
   | { readonly kind: "failed"; readonly id: number; readonly message: string };
 
+/** What runs the model. */
+export const providers = ["cpu", "cuda"] as const;
+export type Provider = (typeof providers)[number];
+
 export interface WorkerOptions {
   readonly modelFile: string;
+  /** What of the file is replaced before it is loaded. */
+  readonly patches: readonly Patch[];
+  readonly provider: Provider;
   /** Threads of the runtime per worker. */
   readonly threads: number;
 }

@@ -1,4 +1,5 @@
 import { ServerError } from "../errors.ts";
+import { errorOfLoad } from "./runtime-errors.ts";
 import type { WorkerOptions } from "./messages.ts";
 import type { Signature } from "./signature.ts";
 import { startWorker, type WorkerHandle } from "./worker-handle.ts";
@@ -40,9 +41,9 @@ export function startPool(options: PoolOptions): Pool {
   let failed = false;
 
   /** Before the first worker has loaded the model this ends the start; later it concerns one worker. */
-  function failStart(message: string): void {
+  function fail(error: ServerError): void {
     closing ||= !started;
-    loading.reject(new ServerError("MODEL_LOAD_FAILED", message));
+    loading.reject(error);
   }
 
   function mayRestart(): boolean {
@@ -54,16 +55,21 @@ export function startPool(options: PoolOptions): Pool {
 
   function start(slot: number): void {
     workers[slot] = startWorker(
-      { modelFile: options.modelFile, threads: options.threads },
+      {
+        modelFile: options.modelFile,
+        patches: options.patches,
+        threads: options.threads,
+        provider: options.provider,
+      },
       {
         onLoaded: (signature) => {
           started = true;
           loading.resolve(signature);
           options.onIdle();
         },
-        onRefused: (message) => failStart(`the runtime rejects model.onnx: ${message}`),
+        onRefused: (message) => fail(errorOfLoad(message, options.provider)),
         onExit: (error) => {
-          failStart(`the model's worker died: ${error.message}`);
+          fail(new ServerError("MODEL_LOAD_FAILED", `the model's worker died: ${error.message}`));
           if (closing) return;
           options.onWorkerLost(error);
           if (mayRestart()) start(slot);

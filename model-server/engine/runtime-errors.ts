@@ -1,9 +1,24 @@
 import { ServerError } from "../errors.ts";
+import type { Provider } from "./messages.ts";
 
-/** Paths of the runtime's sources, with their line and function, which it puts into its messages. */
+/** Paths of the runtime's sources, with their line, which it puts into its messages. */
 const SOURCE_PATH = /(?:[A-Za-z]:)?[\w.+~-]*[\\/][\w.+~\\/-]*\.(?:cc|cpp|h|hpp|cu)(?::\d+)?\s*/g;
+/** The function that failed, with its parameters: it follows the path. */
+const SOURCE_FUNCTION = /[\w:<>*&, ]*onnxruntime::[^ ]+\((?:[^()]|\([^()]*\))*\)(?: const)?\s*/g;
+const LOAD_PREFIX = /^Load model from .*? failed:\s*/;
 const OUT_OF_MEMORY = /bad_alloc|failed to allocate|available memory of|out of memory/i;
 const MAX_LENGTH = 500;
+
+/** The runtime's words, without places of its sources and files. */
+function clean(message: string): string {
+  return message
+    .replaceAll(/\s+/g, " ")
+    .replace(LOAD_PREFIX, "")
+    .replaceAll(SOURCE_PATH, "")
+    .replaceAll(SOURCE_FUNCTION, "")
+    .trim()
+    .slice(0, MAX_LENGTH);
+}
 
 /** What the runtime said of a run, as an error of the server. */
 export function errorOfRun(message: string): ServerError {
@@ -12,9 +27,39 @@ export function errorOfRun(message: string): ServerError {
       "OUT_OF_MEMORY",
       "the model ran out of memory: send fewer rows at once, or raise the memory limit",
     );
-  const clean = message.replaceAll(SOURCE_PATH, "").replaceAll(/\s+/g, " ").trim();
-  return new ServerError(
-    "REQUEST_INVALID",
-    `the model rejects this input: ${clean.slice(0, MAX_LENGTH)}`,
-  );
+  return new ServerError("REQUEST_INVALID", `the model rejects this input: ${clean(message)}`);
+}
+
+const IR_VERSION = /IR version: (\d+), max supported IR version: (\d+)/;
+const OPSET = /Opset (\d+) is under development.*for domain (\S+) is till opset (\d+)/s;
+const NO_OPERATOR =
+  /fatal error: (\S*?):(\S+?)\(-?\d+\) is not a registered|No Op registered for (\S+) with domain_version of (\d+)/i;
+const NO_PROVIDER = /AppendExecutionProvider|backend not found|providers_shared/;
+
+/** Why the runtime does not load the model, and what to do. */
+export function errorOfLoad(message: string, provider: Provider): ServerError {
+  return NO_PROVIDER.test(message)
+    ? new ServerError(
+        "CONFIG_INVALID",
+        `EXECUTION_PROVIDER is ${provider}, but this image or machine has no library for it: use an image with ${provider}, or set EXECUTION_PROVIDER=cpu`,
+      )
+    : new ServerError("MODEL_LOAD_FAILED", `the runtime rejects model.onnx: ${reasonOf(message)}`);
+}
+
+function reasonOf(message: string): string {
+  const ir = IR_VERSION.exec(message);
+  if (ir !== null)
+    return `it has IR version ${ir[1]}, the runtime knows those up to ${ir[2]}: export it with ir_version=${ir[2]}`;
+  const opset = OPSET.exec(message);
+  if (opset !== null)
+    return `it has opset ${opset[1]} of ${opset[2]}, the runtime knows those up to ${opset[3]}: export it with opset ${opset[3]}`;
+  const operator = NO_OPERATOR.exec(message);
+  if (operator !== null) {
+    const name = operator[3] ?? operator[2];
+    const where = operator[3] === undefined ? operator[1] : `opset ${operator[4]}`;
+    return `the runtime knows no operator ${name} of ${where}: export the model with standard operators`;
+  }
+  if (OUT_OF_MEMORY.test(message))
+    return "there is not enough memory to load it: raise the memory limit, or lower WORKERS";
+  return clean(message);
 }

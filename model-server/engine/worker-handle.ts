@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { ServerError } from "../errors.ts";
 import type { Tensors } from "../tensor/tensor.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
-import { errorOfRun } from "./run-error.ts";
+import { errorOfRun } from "./runtime-errors.ts";
 import type { Signature } from "./signature.ts";
 
 export interface RunResult {

@@ -1,13 +1,15 @@
+import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 
 import { InferenceSession, type Tensor as OrtTensor } from "onnxruntime-node";
 
+import { applyPatches } from "../onnx/patch.ts";
 import type { Tensor, Tensors } from "../tensor/tensor.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
 import { fromRuntime, signatureOf, toRuntime } from "./runtime.ts";
 
 /** One session in a thread of its own, since a run blocks its thread. */
-const { modelFile, threads } = workerData as WorkerOptions;
+const { modelFile, patches, threads, provider } = workerData as WorkerOptions;
 
 function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
   parentPort?.postMessage(message, transfer);
@@ -59,15 +61,22 @@ function buffersOf(tensors: Tensors): ArrayBuffer[] {
   );
 }
 
+async function createSession(): Promise<InferenceSession> {
+  const options: InferenceSession.SessionOptions = {
+    executionProviders: [provider],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    logSeverityLevel: 4,
+  };
+  // By its path a model takes half the memory.
+  return patches.length === 0
+    ? InferenceSession.create(modelFile, options)
+    : InferenceSession.create(applyPatches(await readFile(modelFile), patches), options);
+}
+
 try {
-  serve(
-    await InferenceSession.create(modelFile, {
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      executionMode: "sequential",
-      logSeverityLevel: 4,
-    }),
-  );
+  serve(await createSession());
 } catch (error) {
   send({ kind: "refused", message: messageOf(error) });
 }
