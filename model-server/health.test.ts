@@ -7,7 +7,7 @@ import type { Model } from "./inference/model.ts";
 
 const model: Model = {
   signature: { inputs: [], outputs: [], batch: { kind: "none" } },
-  scoreDatatype: "FP32",
+  scorePorts: { datatype: "FP32", inputs: new Map() },
   score: async () => [],
 };
 

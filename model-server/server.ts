@@ -11,9 +11,8 @@ import { createApp } from "./http/app.ts";
 import { createConnections } from "./http/connections.ts";
 import { healthOf } from "./health.ts";
 import { createDecoder } from "./images/decoder.ts";
-import { createModel, type Model } from "./inference/model.ts";
+import { warmModel, type Model } from "./inference/model.ts";
 import { checkSamples } from "./inference/samples.ts";
-import { warmUp } from "./inference/warm-up.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics, serveMetrics } from "./metrics.ts";
 
@@ -79,7 +78,9 @@ export async function startServer(
     const bundle = await readBundle(config.model.folder);
     if (closing) return;
     engine = await createEngine({
-      modelFile: bundle.modelFile,
+      modelFile: bundle.model.file,
+      patches: bundle.model.patches,
+      provider: config.provider,
       workers: config.workers,
       threads: Math.max(1, Math.floor(cores() / config.workers)),
       queue: config.queue,
@@ -90,9 +91,8 @@ export async function startServer(
     });
     // Closed meanwhile: nothing else would end its workers.
     if (closing) await engine.close();
-    const loading = createModel({ engine, bundle, decoder, limits: config.batch });
     const signal = AbortSignal.timeout(WARM_UP_TIMEOUT_MS);
-    await warmUp(engine, bundle.preprocessing, signal);
+    const loading = await warmModel({ engine, bundle, decoder, limits: config.batch }, signal);
     await checkSamples(loading, bundle.samples, signal);
     model = loading;
     const ms = Math.round(performance.now() - began);

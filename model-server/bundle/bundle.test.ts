@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
+import type { OnnxFile } from "../onnx/onnx-file.ts";
 import { readBundle } from "./bundle.ts";
 
 let folder: string;
@@ -58,13 +59,23 @@ function refused(code: string, message: RegExp): unknown {
 
 const IMAGES = { width: 8, height: 4 };
 
+/** What is read of a model file that is no ONNX: the runtime rejects it later. */
+const NO_ONNX = (): OnnxFile => ({
+  file: join(folder, "model.onnx"),
+  patches: [],
+  external: [],
+  labels: new Map(),
+  producers: new Map(),
+});
+
 describe("a bundle with a manifest", () => {
   test("is read when each file is as the manifest says", async () => {
     await publish({ "model.onnx": "weights", "labels.txt": "cat\ndog\n", "deep/er/notes.md": "" });
     expect(await readBundle(folder)).toEqual({
-      modelFile: join(folder, "model.onnx"),
+      model: NO_ONNX(),
       labels: ["cat", "dog"],
       preprocessing: undefined,
+      postprocessing: undefined,
       samples: [],
     });
   });
@@ -72,7 +83,29 @@ describe("a bundle with a manifest", () => {
   test("may hold files that the manifest does not name", async () => {
     await publish({ "model.onnx": "weights" });
     await put("left-over.txt", "x");
-    expect(await readBundle(folder)).toMatchObject({ modelFile: join(folder, "model.onnx") });
+    expect(await readBundle(folder)).toMatchObject({ model: NO_ONNX() });
+  });
+
+  test.each([
+    "labels.txt",
+    "synset.txt",
+    "preprocessing.json",
+    "postprocessing.json",
+    "samples/1.json",
+  ])("is rejected when the server would use %s, which the manifest does not list", async (path) => {
+    await publish({ "model.onnx": "weights" });
+    await put(path, path.endsWith("json") ? IMAGES : "cat");
+    expect(await refusal()).toEqual(
+      refused("BUNDLE_INVALID", new RegExp(`^${path} is in the bundle, but not in its manifest`)),
+    );
+  });
+
+  test("is rejected when the manifest does not list model.onnx", async () => {
+    await publish({ "labels.txt": "cat" });
+    await put("model.onnx", "weights");
+    expect(await refusal()).toEqual(
+      refused("BUNDLE_INVALID", /^model\.onnx is in the bundle, but/),
+    );
   });
 
   test("is refused when a file was cut short", async () => {
@@ -141,9 +174,10 @@ describe("a bundle without a manifest", () => {
   test("needs no more than a model", async () => {
     await put("model.onnx", "weights");
     expect(await readBundle(folder)).toEqual({
-      modelFile: join(folder, "model.onnx"),
+      model: NO_ONNX(),
       labels: undefined,
       preprocessing: undefined,
+      postprocessing: undefined,
       samples: [],
     });
   });
@@ -272,6 +306,33 @@ describe("preprocessing.json", () => {
     await put("preprocessing.json", "width: 8");
     expect(await refusal()).toEqual(
       refused("BUNDLE_INVALID", /^preprocessing\.json of the bundle is not JSON$/),
+    );
+  });
+});
+
+describe("postprocessing.json", () => {
+  beforeEach(async () => put("model.onnx", "weights"));
+
+  test("names the activation and the output, or leaves both out", async () => {
+    await put("postprocessing.json", { activation: "sigmoid", output: "scores" });
+    expect((await readBundle(folder)).postprocessing).toEqual({
+      activation: "sigmoid",
+      output: "scores",
+    });
+    await put("postprocessing.json", {});
+    expect((await readBundle(folder)).postprocessing).toEqual({});
+  });
+
+  test.each([
+    ["activation", { activation: "relu" }],
+    ["outputs", { outputs: "scores" }],
+  ])("that is wrong about %s is rejected by that name", async (field, content) => {
+    await put("postprocessing.json", content);
+    expect(await refusal()).toEqual(
+      refused(
+        "BUNDLE_INVALID",
+        new RegExp(`^postprocessing\\.json of the bundle: .*${field}`, "s"),
+      ),
     );
   });
 });

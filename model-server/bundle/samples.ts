@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 
 import { ServerError } from "../errors.ts";
-import { isMissing, MAX_TEXT_BYTES, parseJson, readText, unreadable } from "./files.ts";
+import { isMissing, parseJson, unreadable } from "./files.ts";
 
 /** A request with the answer that the model gave where it was trained. */
 const Sample = z.strictObject({
@@ -34,8 +34,7 @@ export async function listSamples(folder: string): Promise<readonly string[]> {
     .map((name) => `${FOLDER}/${name}`);
 }
 
-/** @throws BUNDLE_INVALID naming file and field, BUNDLE_UNREADABLE */
-export async function readSample(folder: string, path: string): Promise<Sample> {
-  const text = (await readText(folder, path, MAX_TEXT_BYTES)) ?? "";
+/** @throws BUNDLE_INVALID naming file and field */
+export function parseSample(path: string, text: string): Sample {
   return { name: path, ...parseJson(path, Sample, text) };
 }

@@ -59,7 +59,7 @@ async function serve(youngMs = 0): Promise<Held> {
     health: () => ({ ready: true, live: true }),
     model: () => ({
       signature: { inputs: [], outputs: [], batch: { kind: "none" } },
-      scoreDatatype: "FP32",
+      scorePorts: { datatype: "FP32", inputs: new Map() },
       score: async (input) => {
         const id = input.kind === "tensor" ? Number(input.tensor.data[0]) : 0;
         await new Promise<void>((resolve) => held.set(id, resolve));

@@ -29,21 +29,3 @@ export function topClasses(
         [labels[index] ?? String(index), Math.round(probability * 1e6) / 1e4] as const,
     );
 }
-
-/** Outputs that are no probabilities get a softmax, which makes a masked class (-Infinity) the 0 that it means. */
-export function probabilitiesOf(values: Float64Array): Float64Array {
-  return isDistribution(values) ? values : softmax(values);
-}
-
-/** A quantised softmax sums to 0.996 or so: a second one would make its classes all alike. */
-function isDistribution(values: Float64Array): boolean {
-  const sum = values.reduce((total, value) => total + value, 0);
-  return Math.abs(sum - 1) < 0.05 && values.every((value) => value >= 0 && value <= 1 + 1e-3);
-}
-
-function softmax(values: Float64Array): Float64Array {
-  const highest = values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
-  const powers = values.map((value) => Math.exp(value - highest));
-  const sum = powers.reduce((total, value) => total + value, 0);
-  return powers.map((value) => value / sum);
-}

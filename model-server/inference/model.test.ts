@@ -31,7 +31,13 @@ function modelOf(answers: readonly (readonly number[])[], labels?: readonly stri
   };
   return createModel({
     engine,
-    bundle: { modelFile: "", labels, preprocessing: undefined, samples: [] },
+    bundle: {
+      model: { file: "", patches: [], external: [], labels: new Map(), producers: new Map() },
+      labels,
+      preprocessing: undefined,
+      postprocessing: undefined,
+      samples: [],
+    },
     decoder: createDecoder({ concurrency: 1, maxWaiting: 1 }),
     limits: { rows: 64, bytes: 2 ** 20 },
   });

@@ -1,17 +1,20 @@
 import type { Bundle } from "../bundle/bundle.ts";
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import type { Engine } from "../engine/engine.ts";
-import { describeDims, type Signature } from "../engine/signature.ts";
+import { describeDims, type Port, type Signature } from "../engine/signature.ts";
 import { ServerError } from "../errors.ts";
 import type { Decoder } from "../images/decoder.ts";
 import { shapeOf } from "../images/image.ts";
-import type { ScoreInput } from "../protocol/score.ts";
+import { severalInputs, type ScoreInput, type ScorePorts } from "../protocol/score.ts";
+import { castFloats, isImageDatatype, numbersOf } from "../tensor/numbers.ts";
 import { sliceRows } from "../tensor/rows.ts";
-import { createTensor, elementsOf, type Datatype, type Tensor } from "../tensor/tensor.ts";
-import { checkNumbers, probabilitiesOf, topClasses, type Classes } from "./classify.ts";
-import { fitScoring, type Scoring } from "./fit.ts";
+import { createTensor, elementsOf, type Tensor, type Tensors } from "../tensor/tensor.ts";
+import { activate, guessActivation } from "./activation.ts";
+import { checkNumbers, topClasses, type Classes } from "./classify.ts";
+import { checkLabels, fitScoring, observeScoring, type Scoring } from "./fit.ts";
+import { checkInputs } from "./inputs.ts";
 import { runInParts } from "./run.ts";
-import { checkShape } from "./shape.ts";
+import { warmUp } from "./warm-up.ts";
 
 /** Per row: the most probable classes, or, without labels, the values themselves. */
 export type Scores = readonly (Classes | readonly (number | string)[])[];
@@ -19,8 +22,8 @@ export type Scores = readonly (Classes | readonly (number | string)[])[];
 /** The bundle's model: what protocols ask. */
 export interface Model {
   readonly signature: Signature;
-  /** Of the input that `POST /score` feeds. */
-  readonly scoreDatatype: Datatype;
+  /** What `POST /score` feeds. */
+  readonly scorePorts: ScorePorts;
   readonly score: (input: ScoreInput, top: number, signal: AbortSignal) => Promise<Scores>;
 }
 
@@ -32,43 +35,76 @@ export interface ModelParts {
   readonly limits: { readonly rows: number; readonly bytes: number };
 }
 
+/** The model, after a run on zeros. @throws BUNDLE_INVALID, REQUEST_INVALID when it cannot run on zeros */
+export async function warmModel(parts: ModelParts, signal: AbortSignal): Promise<Model> {
+  const { engine, bundle } = parts;
+  const scoring = fitScoring(engine.signature, bundle);
+  const outputs = await warmUp(engine, bundle.preprocessing, signal);
+  return modelOf(parts, observeScoring(scoring, outputs));
+}
+
 /** @throws BUNDLE_INVALID when labels, preprocessing and model do not fit each other */
 export function createModel(parts: ModelParts): Model {
-  const { engine, bundle } = parts;
-  const { signature } = engine;
-  const scoring = fitScoring(signature, bundle);
+  return modelOf(parts, fitScoring(parts.engine.signature, parts.bundle));
+}
+
+function modelOf(parts: ModelParts, scoring: Scoring): Model {
+  const { signature } = parts.engine;
+  const { input, inputs } = scoring;
   return {
     signature,
-    scoreDatatype: typeof scoring === "string" ? "FP32" : scoring.input.datatype,
-    score: async (input, top, signal) => {
-      if (typeof scoring === "string")
-        throw new ServerError("UNSUPPORTED", `${scoring}; use the Open Inference Protocol`);
-      const outputs =
-        input.kind === "images"
-          ? await scoreImages(parts, scoring, input.images, signal)
-          : await scoreTensor(parts, scoring, input.tensor, signal);
-      return outputs.map((row, index) => scoresOf(row, index, scoring.labels, top));
+    scorePorts: {
+      datatype: input.datatype,
+      inputs: new Map(inputs.map((port) => [port.name, port])),
+    },
+    score: async (wanted, top, signal) => {
+      const rows = await scoreRows(parts, scoring, wanted, signal);
+      return rows.map((row, index) => scoresOf(row, index, scoring, top));
     },
   };
 }
 
-async function scoreTensor(
-  { engine, limits }: ModelParts,
-  { input, output }: Scoring,
-  tensor: Tensor,
+async function scoreRows(
+  parts: ModelParts,
+  scoring: Scoring,
+  wanted: ScoreInput,
   signal: AbortSignal,
 ): Promise<readonly Tensor[]> {
-  const rows = tensor.dims[0] ?? 1;
-  const isFixed = engine.signature.batch.kind === "fixed";
-  checkShape(tensor, input, "input", { anyRows: isFixed });
-  if (tensor.dims.includes(0))
-    throw new ServerError(
-      "REQUEST_INVALID",
-      `input has the shape [${tensor.dims.join(", ")}]: every row needs values`,
-    );
-  const inputs = new Map([[input.name, tensor]]);
+  switch (wanted.kind) {
+    case "images":
+      return scoreImages(parts, scoring, wanted.images, signal);
+    case "tensors":
+      return scoreTensors(parts, scoring, wanted.tensors, (name) => `input.${name}`, signal);
+    case "tensor": {
+      const inputs = new Map([[onlyInputOf(scoring).name, wanted.tensor]]);
+      return scoreTensors(parts, scoring, inputs, () => "input", signal);
+    }
+  }
+}
+
+/** What has no name goes to the only input. @throws REQUEST_INVALID saying how to send several */
+function onlyInputOf({ inputs, input }: Scoring): Port {
+  if (inputs.length === 1) return input;
+  throw severalInputs(inputs.map(({ name }) => name));
+}
+
+async function scoreTensors(
+  { engine, limits }: ModelParts,
+  { inputs: ports, output }: Scoring,
+  inputs: Tensors,
+  nameOf: (input: string) => string,
+  signal: AbortSignal,
+): Promise<readonly Tensor[]> {
+  const { batch } = engine.signature;
+  const rows = checkInputs(ports, inputs, batch, nameOf);
+  for (const [name, { dims }] of inputs)
+    if (dims.includes(0))
+      throw new ServerError(
+        "REQUEST_INVALID",
+        `${nameOf(name)} has the shape [${dims.join(", ")}]: every row needs values`,
+      );
   const result = await runInParts(engine, inputs, [output.name], limits.rows, signal);
-  return rowsOf(result.get(output.name), rows);
+  return rowsOf(result.get(output.name), output, rows, batch.kind === "none");
 }
 
 /** Images become tensors part by part: of a thousand, only those of one run are held as tensors. */
@@ -78,11 +114,17 @@ async function scoreImages(
   images: readonly Uint8Array[],
   signal: AbortSignal,
 ): Promise<readonly Tensor[]> {
-  const { input, preprocessing } = scoring;
-  if (preprocessing === undefined)
+  const { input, inputs: ports, preprocessing } = scoring;
+  const { datatype } = input;
+  if (ports.length > 1)
+    throw new ServerError(
+      "UNSUPPORTED",
+      `the model has ${ports.length} inputs, and images make only one: send tensors by name, {"input": {${JSON.stringify(input.name)}: [[…], …], …}}`,
+    );
+  if (preprocessing === undefined || !isImageDatatype(datatype))
     throw new ServerError(
       "REQUEST_INVALID",
-      `this model takes ${input.datatype === "BYTES" ? "text" : "numbers"} of shape ${describeDims(input.dims)}, not images: it has no preprocessing.json`,
+      `this model takes ${datatype === "BYTES" ? "text" : "numbers"} of shape ${describeDims(input.dims)}, not images: it has no preprocessing.json`,
     );
   const { decoder, limits } = parts;
   await decoder.check(images, signal);
@@ -90,9 +132,10 @@ async function scoreImages(
   const outputs: Tensor[] = [];
   for (let from = 0; from < images.length; from += size) {
     const some = images.slice(from, from + size);
-    const data = await decoder.decode(some, preprocessing, signal);
-    const tensor = createTensor("FP32", [some.length, ...shapeOf(preprocessing)], data);
-    outputs.push(...(await scoreTensor(parts, scoring, tensor, signal)));
+    const data = castFloats(await decoder.decode(some, preprocessing, signal), datatype);
+    const tensor = createTensor(datatype, [some.length, ...shapeOf(preprocessing)], data);
+    const inputs = new Map([[input.name, tensor]]);
+    outputs.push(...(await scoreTensors(parts, scoring, inputs, () => "input", signal)));
   }
   return outputs;
 }
@@ -102,26 +145,43 @@ function imagesPerRun(preprocessing: Preprocessing, limits: ModelParts["limits"]
   return Math.max(1, Math.min(limits.rows, Math.floor(limits.bytes / bytes)));
 }
 
-function rowsOf(tensor: Tensor | undefined, rows: number): readonly Tensor[] {
-  const given = tensor?.dims[0] ?? 0;
-  if (tensor === undefined || given !== rows)
-    throw new ServerError("REQUEST_INVALID", `the model gave ${given} rows for ${rows}`);
-  return Array.from({ length: rows }, (_, row) => sliceRows(tensor, row, row + 1));
+/**
+ * The rows of an output. Without a batch, an output whose first dimension is not that of the inputs is one answer as a
+ * whole: a scalar, or a vector for all of them.
+ */
+function rowsOf(
+  tensor: Tensor | undefined,
+  port: Port,
+  rows: number | undefined,
+  mayBeWhole: boolean,
+): readonly Tensor[] {
+  const given = tensor?.dims[0];
+  if (tensor !== undefined && given !== undefined && given === rows && port.dims.length > 0)
+    return Array.from({ length: rows }, (_, row) => sliceRows(tensor, row, row + 1));
+  if (tensor !== undefined && mayBeWhole) return [tensor];
+  throw new ServerError("REQUEST_INVALID", `the model gave ${given ?? 0} rows for ${rows ?? 1}`);
 }
 
 function scoresOf(
-  { data }: Tensor,
+  tensor: Tensor,
   row: number,
-  labels: readonly string[] | undefined,
+  { labels, activation }: Scoring,
   top: number,
 ): Scores[number] {
-  if (!ArrayBuffer.isView(data)) return [...data];
-  const values = Float64Array.from(data, Number);
+  const values = numbersOf(tensor);
+  if (values === undefined) return [...tensor.data].map(String);
   if (labels === undefined) {
     checkNumbers(values, row);
-    return Array.from(values);
+    return Array.from(values, (value, at) => exactOf(tensor, value, at));
   }
-  const probabilities = probabilitiesOf(values);
+  checkLabels(labels, values.length);
+  const probabilities = activate(values, activation ?? guessActivation(values));
   checkNumbers(probabilities, row);
   return topClasses(probabilities, labels, top);
+}
+
+/** An integer beyond 2^53 as text: JSON's readers would change its digits. */
+function exactOf({ data }: Tensor, value: number, at: number): number | string {
+  const exact = data[at];
+  return typeof exact === "bigint" && !Number.isSafeInteger(value) ? String(exact) : value;
 }

@@ -27,7 +27,7 @@ async function scoreSample(
   signal: AbortSignal,
 ): Promise<Scores> {
   try {
-    return await model.score(readScoreInput(request, model.scoreDatatype), DEFAULT_TOP, signal);
+    return await model.score(readScoreInput(request, model.scorePorts), DEFAULT_TOP, signal);
   } catch (cause) {
     if (!(cause instanceof ServerError)) throw cause;
     // A fault of the request is here a fault of a file of the bundle.

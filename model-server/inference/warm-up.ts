@@ -2,34 +2,41 @@ import type { Engine } from "../engine/engine.ts";
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import type { Port } from "../engine/signature.ts";
 import { shapeOf } from "../images/image.ts";
-import { createData, createTensor, elementsOf, type Tensor } from "../tensor/tensor.ts";
+import {
+  createData,
+  createTensor,
+  elementsOf,
+  type Tensor,
+  type Tensors,
+} from "../tensor/tensor.ts";
 
 /**
  * Runs the model once on zeros, at the shape that will be served: the first run is slower than the others.
- * @returns whether it could: free dimensions beside the batch have no size to run at
+ * @returns the outputs; undefined where free dimensions beside the batch have no size to run at, or text has no value
+ *   that every model takes
+ * @throws REQUEST_INVALID with the runtime's message
  */
 export async function warmUp(
   engine: Engine,
   preprocessing: Preprocessing | undefined,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<Tensors | undefined> {
   const { inputs, outputs, batch } = engine.signature;
   const rows = batch.kind === "fixed" ? batch.rows : 1;
   const zeros = new Map<string, Tensor>();
   for (const port of inputs) {
     const dims = dimsOf(port, preprocessing, rows);
-    if (dims === undefined) return false;
+    if (dims === undefined || port.datatype === "BYTES") return undefined;
     zeros.set(
       port.name,
       createTensor(port.datatype, dims, createData(port.datatype, elementsOf(dims))),
     );
   }
-  await engine.run(
+  return engine.run(
     zeros,
     outputs.map(({ name }) => name),
     signal,
   );
-  return true;
 }
 
 function dimsOf(

@@ -249,6 +249,7 @@ function outcome(body: unknown): unknown {
     const input = readScoreInput(body);
     if (input.kind === "images")
       return input.images.length > 0 ? "read" : "read, but there is no image";
+    if (input.kind === "tensors") return "read, but no input has a name";
     const { dims, data } = input.tensor;
     const size = dims.reduce((product, dim) => product * dim, 1);
     return size === data.length && Array.from(data, Number).every(Number.isFinite) ? "read" : input;

@@ -1,14 +1,27 @@
 import { z } from "zod";
 
 import { ServerError } from "../errors.ts";
-import type { Datatype, Tensor } from "../tensor/tensor.ts";
+import { createTensor, type Datatype, type Tensor, type Tensors } from "../tensor/tensor.ts";
 import { checkJson } from "./json.ts";
-import { MAX_RANK, tensorOfNested } from "./nested.ts";
+import { dataOf, MAX_RANK, tensorOfNested } from "./nested.ts";
 
-/** What a request of `POST /score` wants scored: images, or a tensor. */
+/** What a request of `POST /score` wants scored: images, a tensor, or tensors by the names of the model's inputs. */
 export type ScoreInput =
   | { readonly kind: "images"; readonly images: readonly Uint8Array[] }
-  | { readonly kind: "tensor"; readonly tensor: Tensor };
+  | { readonly kind: "tensor"; readonly tensor: Tensor }
+  | { readonly kind: "tensors"; readonly tensors: Tensors };
+
+/** The model's inputs, as far as reading a request needs them. */
+export interface ScorePorts {
+  /** Of what comes without a name: text is an image, unless the model takes text. */
+  readonly datatype: Datatype;
+  readonly inputs: ReadonlyMap<string, ScorePort>;
+}
+
+interface ScorePort {
+  readonly datatype: Datatype;
+  readonly dims: readonly unknown[];
+}
 
 export const MAX_ROWS = 1024;
 const MAX_TOP = 1000;
@@ -16,7 +29,11 @@ export const DEFAULT_TOP = 5;
 
 /** The tutorial's form wraps the array in a string; a plain array is the same. */
 const Body = z.union([
-  z.object({ input: z.union([z.string(), z.array(z.unknown())]) }).transform(({ input }) => input),
+  z
+    .object({
+      input: z.union([z.string(), z.array(z.unknown()), z.record(z.string(), z.unknown())]),
+    })
+    .transform(({ input }) => input),
   z.array(z.unknown()),
 ]);
 
@@ -37,21 +54,55 @@ export function readQuery(query: unknown): z.infer<typeof Query> {
   return parsed.data;
 }
 
-/**
- * Reads the JSON body of `POST /score`.
- * @param datatype of the model's input: text is an image, unless the model takes text
- * @throws REQUEST_INVALID saying what form is right
- */
-export function readScoreInput(body: unknown, datatype: Datatype = "FP32"): ScoreInput {
+const ANY_NUMBERS: ScorePorts = { datatype: "FP32", inputs: new Map() };
+
+/** Reads the JSON body of `POST /score`. @throws REQUEST_INVALID saying what form is right */
+export function readScoreInput(body: unknown, ports: ScorePorts = ANY_NUMBERS): ScoreInput {
   const parsed = Body.safeParse(body);
   if (!parsed.success) throw invalid(`the body has not the form of a request: ${FORM}`);
-  const rows = typeof parsed.data === "string" ? unwrap(parsed.data) : parsed.data;
+  const { data } = parsed;
+  if (typeof data === "object" && !Array.isArray(data))
+    return { kind: "tensors", tensors: readTensors(data, ports) };
+  if (ports.inputs.size > 1) throw severalInputs([...ports.inputs.keys()]);
+  const rows = typeof data === "string" ? unwrap(data) : data;
   if (rows.length === 0) throw invalid(`the body has no rows: ${FORM}`);
-  if (rows.length > MAX_ROWS)
-    throw invalid(`${rows.length} rows at once are too many: send at most ${MAX_ROWS}`);
-  if (typeof rows[0] === "string" && datatype !== "BYTES")
+  checkRows(rows.length);
+  if (typeof rows[0] === "string" && ports.datatype !== "BYTES")
     return { kind: "images", images: rows.map(imageOf) };
-  return { kind: "tensor", tensor: tensorOfNested(rows, datatype, "input") };
+  return { kind: "tensor", tensor: tensorOfNested(rows, ports.datatype, "input") };
+}
+
+/** Why a request without names cannot be scored. */
+export function severalInputs(names: readonly string[]): ServerError {
+  const form = names.map((name) => `${JSON.stringify(name)}: [[…], …]`).join(", ");
+  return invalid(`the model has ${names.length} inputs: send them by name, {"input": {${form}}}`);
+}
+
+function checkRows(rows: number): void {
+  if (rows > MAX_ROWS) throw invalid(`${rows} rows at once are too many: send at most ${MAX_ROWS}`);
+}
+
+/** Tensors by the names of the model's inputs. Whether all of them are there is checked against the model later. */
+function readTensors(values: Readonly<Record<string, unknown>>, { inputs }: ScorePorts): Tensors {
+  const tensors = new Map<string, Tensor>();
+  const entries = Object.entries(values);
+  if (entries.length === 0) throw invalid(`the body has no rows: ${FORM}`);
+  for (const [name, value] of entries) {
+    const port = inputs.get(name);
+    if (port === undefined)
+      throw invalid(
+        `the model has no input ${JSON.stringify(name.slice(0, 100))}: it takes ${[...inputs.keys()].join(", ")}`,
+      );
+    tensors.set(name, readTensor(value, port, `input.${name}`));
+  }
+  return tensors;
+}
+
+function readTensor(value: unknown, { datatype, dims }: ScorePort, what: string): Tensor {
+  if (dims.length === 0) return createTensor(datatype, [], dataOf([[value]], datatype, what));
+  if (!Array.isArray(value)) throw invalid(`${what} must be an array: one element a row`);
+  checkRows(value.length);
+  return tensorOfNested(value, datatype, what);
 }
 
 function unwrap(text: string): readonly unknown[] {

@@ -11,3 +11,9 @@ export function encodeHalf(value: number): number {
   scratch[0] = value;
   return bits[0] ?? 0;
 }
+
+/** The number that these bits are. */
+export function decodeHalf(value: number): number {
+  bits[0] = value;
+  return scratch[0] ?? 0;
+}

@@ -1,9 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import { ServerError } from "../../errors.ts";
-import type { Datatype } from "../../tensor/tensor.ts";
 import { checkJson } from "../../protocol/json.ts";
-import { readQuery, readScoreInput, scoreAnswer, type ScoreInput } from "../../protocol/score.ts";
+import {
+  readQuery,
+  readScoreInput,
+  scoreAnswer,
+  type ScoreInput,
+  type ScorePorts,
+} from "../../protocol/score.ts";
 import { readBody } from "../body.ts";
 import type { RouteParts } from "../parts.ts";
 import { signalOf } from "../request-signal.ts";
@@ -28,10 +33,10 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
     return value;
   }
 
-  function readInput(request: FastifyRequest, body: Buffer, datatype: Datatype): ScoreInput {
+  function readInput(request: FastifyRequest, body: Buffer, ports: ScorePorts): ScoreInput {
     const type = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
-    if (type === "application/json") return readScoreInput(parseJson(request, body), datatype);
-    if (type === undefined && body.length === 0) return readScoreInput(undefined, datatype);
+    if (type === "application/json") return readScoreInput(parseJson(request, body), ports);
+    if (type === undefined && body.length === 0) return readScoreInput(undefined, ports);
     if (type === "application/octet-stream" || type?.startsWith("image/")) {
       if (body.length > 0) return { kind: "images", images: [body] };
       throw new ServerError("IMAGE_INVALID", "the body is empty: send an image");
@@ -49,7 +54,7 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
       throw new ServerError("NOT_READY", "the model is being loaded: try again soon");
     const signal = signalOf(reply.raw, config.requestTimeoutMs);
     const body = await readBody(request.raw, reply.raw, limits);
-    const input = readInput(request, body, served.scoreDatatype);
+    const input = readInput(request, body, served.scorePorts);
     const { top } = readQuery(request.query);
     const scores = await served.score(input, top, signal);
     const ms = performance.now() - began;
