@@ -272,6 +272,8 @@ describe("preprocessing.json", () => {
     ["width", { ...IMAGES, width: 8193 }],
     ["fit", { ...IMAGES, fit: "inside" }],
     ["kernel", { ...IMAGES, kernel: "mitchell" }],
+    ["resize", { ...IMAGES, resize: 7 }],
+    ["resize", { ...IMAGES, resize: 9, fit: "fill" }],
     ["channels", { ...IMAGES, channels: "rgb" }],
     ["layout", { ...IMAGES, layout: "CHW" }],
     ["mean", { ...IMAGES, mean: 127.5 }],

@@ -9,6 +9,8 @@ export const Preprocessing = z
     height: z.int().min(1).max(8192),
     /** `fill` stretches, `cover` crops the middle, `contain` adds black. */
     fit: z.enum(["fill", "cover", "contain"]).default("cover"),
+    /** With `cover`: the short side in pixels, before the middle is cropped. As small as the crop allows unless said. */
+    resize: z.int().min(1).max(8192).optional(),
     /** How pixels are made fewer or more; `nearest` keeps drawings of squares exact. */
     kernel: z.enum(["nearest", "linear", "cubic", "lanczos3"]).default("lanczos3"),
     channels: z.enum(["grey", "RGB", "BGR"]).default("RGB"),
@@ -17,7 +19,13 @@ export const Preprocessing = z
     mean: z.array(z.number()).min(1).max(3).default([0]),
     scale: z.array(z.number().positive()).min(1).max(3).default([255]),
   })
-  .superRefine(({ channels, mean, scale }, context) => {
+  .superRefine(({ fit, resize, width, height, channels, mean, scale }, context) => {
+    if (resize !== undefined && (fit !== "cover" || resize < Math.max(width, height)))
+      context.addIssue({
+        code: "custom",
+        path: ["resize"],
+        message: "needs the fit cover, and at least as many pixels as width and height",
+      });
     const count = channels === "grey" ? 1 : 3;
     for (const [field, { length }] of Object.entries({ mean, scale })) {
       if (length !== 1 && length !== count)

@@ -1,15 +1,28 @@
+import { isMainThread } from "node:worker_threads";
+
 import sharp from "sharp";
 
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import { ServerError } from "../errors.ts";
+import { geometryOf, type Geometry, type Size } from "./geometry.ts";
+import { CHANNELS, resample, tapsOf, type Taps } from "./resample.ts";
 
-/** Images come from untrusted clients: only these formats are decoded, and only so many pixels. */
-sharp.cache(false);
-sharp.concurrency(1);
-sharp.block({ operation: ["VipsForeignLoad"] });
-sharp.unblock({
-  operation: ["VipsForeignLoadPngBuffer", "VipsForeignLoadJpegBuffer", "VipsForeignLoadWebpBuffer"],
-});
+/**
+ * Images come from untrusted clients: only these formats are decoded, and only so many pixels. What is blocked is blocked
+ * in the whole process: a thread that started would block every format for a moment while another decodes.
+ */
+if (isMainThread) {
+  sharp.cache(false);
+  sharp.concurrency(1);
+  sharp.block({ operation: ["VipsForeignLoad"] });
+  sharp.unblock({
+    operation: [
+      "VipsForeignLoadPngBuffer",
+      "VipsForeignLoadJpegBuffer",
+      "VipsForeignLoadWebpBuffer",
+    ],
+  });
+}
 const MAX_PIXELS = 24_000_000;
 
 export function channelsOf({ channels }: Preprocessing): number {
@@ -22,11 +35,11 @@ export function shapeOf(how: Preprocessing): readonly number[] {
   return layout === "NCHW" ? [channelsOf(how), height, width] : [height, width, channelsOf(how)];
 }
 
-/** The pixels of an image, by its header. @throws IMAGE_INVALID */
-export async function pixelsOf(image: Uint8Array): Promise<number> {
+/** The size of an image as it is to be seen, by its header. @throws IMAGE_INVALID */
+export async function sizeOf(image: Uint8Array): Promise<Size> {
   try {
-    const { width, height } = await sharp(image, { limitInputPixels: MAX_PIXELS }).metadata();
-    return width * height;
+    const { autoOrient } = await sharp(image, { limitInputPixels: MAX_PIXELS }).metadata();
+    return autoOrient;
   } catch (cause) {
     throw unreadable(cause);
   }
@@ -41,34 +54,75 @@ export async function imageInto(
   how: Preprocessing,
   into: Float32Array,
 ): Promise<void> {
-  let pixels: Buffer;
+  const size = await sizeOf(image);
+  const geometry = geometryOf(size, how);
+  const { resized, window } = geometry;
+  const across = tapsOf(
+    { size: size.width, resized: resized.width, from: window.left, count: window.width },
+    how.kernel,
+  );
+  const down = tapsOf(
+    { size: size.height, resized: resized.height, from: window.top, count: window.height },
+    how.kernel,
+  );
+  const pixels = resample(await decode(image, across, down), across, down);
+  writeTensor(pixels, geometry, how, into);
+}
+
+/** The pixels of the part that is needed: three channels, 8 bits each. */
+async function decode(image: Uint8Array, across: Taps, down: Taps): Promise<Uint8Array> {
   try {
-    const decoded = sharp(image, { limitInputPixels: MAX_PIXELS, failOn: "error" })
-      .rotate()
+    const { data, info } = await sharp(image, { limitInputPixels: MAX_PIXELS, failOn: "error" })
+      .autoOrient()
       .flatten({ background: "black" })
-      .resize(how.width, how.height, {
-        fit: how.fit,
-        kernel: how.kernel,
-        background: "black",
-      });
-    pixels = await decoded
-      .toColourspace(how.channels === "grey" ? "b-w" : "srgb")
+      .extract({
+        left: across.first,
+        top: down.first,
+        width: across.end - across.first,
+        height: down.end - down.first,
+      })
+      .toColourspace("srgb")
       .raw({ depth: "uchar" })
-      .toBuffer();
+      .toBuffer({ resolveWithObject: true });
+    if (info.channels !== CHANNELS) throw new Error(`it has ${info.channels} channels`);
+    return data;
   } catch (cause) {
     throw unreadable(cause);
   }
+}
+
+/** As Pillow, OpenCV and torchvision make grey: ITU-R 601, in 16 bits. */
+function greyOf(red: number, green: number, blue: number): number {
+  return (red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16;
+}
+
+function writeTensor(
+  pixels: Uint8Array,
+  { window, left, top }: Geometry,
+  how: Preprocessing,
+  into: Float32Array,
+): void {
   const count = channelsOf(how);
   const area = how.width * how.height;
-  const given = pixels.length / area;
-  if (given < count) throw new ServerError("IMAGE_INVALID", "the image has too few channels");
+  const isPlanar = how.layout === "NCHW";
   for (let channel = 0; channel < count; channel += 1) {
-    const source = how.channels === "BGR" ? count - 1 - channel : channel;
     const mean = how.mean[channel] ?? how.mean[0] ?? 0;
     const scale = how.scale[channel] ?? how.scale[0] ?? 1;
-    for (let pixel = 0; pixel < area; pixel += 1) {
-      const value = ((pixels[pixel * given + source] ?? 0) - mean) / scale;
-      into[how.layout === "NCHW" ? channel * area + pixel : pixel * count + channel] = value;
+    const source = how.channels === "BGR" ? CHANNELS - 1 - channel : channel;
+    const write = (pixel: number, value: number): void => {
+      into[isPlanar ? channel * area + pixel : pixel * count + channel] = (value - mean) / scale;
+    };
+    if (window.width * window.height < area)
+      for (let pixel = 0; pixel < area; pixel += 1) write(pixel, 0);
+    for (let y = 0; y < window.height; y += 1) {
+      for (let x = 0; x < window.width; x += 1) {
+        const at = (y * window.width + x) * CHANNELS;
+        const value =
+          how.channels === "grey"
+            ? greyOf(pixels[at] ?? 0, pixels[at + 1] ?? 0, pixels[at + 2] ?? 0)
+            : (pixels[at + source] ?? 0);
+        write((top + y) * how.width + left + x, value);
+      }
     }
   }
 }
