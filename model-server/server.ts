@@ -104,6 +104,7 @@ export async function startServer(
     await app.close();
     await measured.close();
     await engine?.close();
+    await decoder.close();
     // A process that exits while a thread loads its model is aborted.
     await loaded.catch(() => {});
   }

@@ -1,7 +1,8 @@
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import { ServerError } from "../errors.ts";
 import { elementsOf } from "../tensor/tensor.ts";
-import { imageInto, pixelsOf, shapeOf } from "./image.ts";
+import { shapeOf, sizeOf } from "./image.ts";
+import { createThreads } from "./threads.ts";
 import { createTurnstile } from "./turnstile.ts";
 
 /** Decodes images off the main thread: so many at a time, the others wait in one bounded queue. */
@@ -19,6 +20,8 @@ export interface Decoder {
   ) => Promise<Float32Array<ArrayBuffer>>;
   /** Images that wait. */
   readonly waiting: () => number;
+  /** Ends its threads once they are done. */
+  readonly close: () => Promise<void>;
 }
 
 export interface DecoderOptions {
@@ -32,6 +35,7 @@ const MAX_REQUEST_PIXELS = 400_000_000;
 
 export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Decoder {
   const turnstile = createTurnstile({ concurrency, maxWaiting });
+  const threads = createThreads();
 
   /** A request has no more images in the queue than run at once, so that the next request's come between. */
   async function each(
@@ -61,7 +65,8 @@ export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Deco
     check: async (images, signal) => {
       let pixels = 0;
       const add = async (image: Uint8Array): Promise<void> => {
-        pixels += await pixelsOf(image);
+        const { width, height } = await sizeOf(image);
+        pixels += width * height;
         if (pixels <= MAX_REQUEST_PIXELS) return;
         throw new ServerError(
           "IMAGE_INVALID",
@@ -75,12 +80,14 @@ export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Deco
       const data = new Float32Array(size * images.length);
       await each(
         images,
-        (image, index) =>
-          imageInto(image, preprocessing, data.subarray(index * size, (index + 1) * size)),
+        async (image, index) => {
+          data.set(await threads.decode({ image, preprocessing }), index * size);
+        },
         signal,
       );
       return data;
     },
     waiting: turnstile.waiting,
+    close: threads.close,
   };
 }

@@ -1,0 +1,31 @@
+import { parentPort } from "node:worker_threads";
+
+import { ServerError } from "../errors.ts";
+import { elementsOf } from "../tensor/tensor.ts";
+import { imageInto, shapeOf } from "./image.ts";
+import type { FromDecoder, ToDecoder } from "./threads.ts";
+
+/** Decodes images in a thread of its own, one after another: to resample a large one takes a second. */
+async function decode({ image, preprocessing }: ToDecoder): Promise<Float32Array<ArrayBuffer>> {
+  const tensor = new Float32Array(elementsOf(shapeOf(preprocessing)));
+  await imageInto(image, preprocessing, tensor);
+  return tensor;
+}
+
+function send(message: FromDecoder, transfer: readonly ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, transfer);
+}
+
+function fail(error: unknown): void {
+  const code = error instanceof ServerError ? error.code : "INTERNAL";
+  send({ kind: "failed", code, message: error instanceof Error ? error.message : String(error) });
+}
+
+let last = Promise.resolve();
+parentPort?.on("message", (message: ToDecoder | "end") => {
+  if (message === "end") {
+    void last.then(() => parentPort?.close());
+    return;
+  }
+  last = decode(message).then((tensor) => send({ kind: "decoded", tensor }, [tensor.buffer]), fail);
+});
