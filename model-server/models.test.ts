@@ -254,6 +254,15 @@ describe("a model of each datatype", () => {
     ]);
   });
 
+  test("of 64-bit integers takes text also where it is a row of its own", async () => {
+    const server = await serve(identity("int64", ["N"]));
+    await server.loaded;
+    expect(await scores(server, { input: ["9007199254740993", 2] })).toEqual([
+      ["9007199254740993"],
+      [2],
+    ]);
+  });
+
   test.each([
     ["half", [[1.5, -0.25]], [[1.5, -0.25]]],
     ["double", [[0.1, 1e300]], [[0.1, 1e300]]],

@@ -68,6 +68,8 @@ async function createSession(): Promise<InferenceSession> {
     interOpNumThreads: 1,
     executionMode: "sequential",
     logSeverityLevel: 4,
+    // After one allocation that failed the arena takes all the memory that it can get for the next, however small.
+    enableCpuMemArena: false,
   };
   // By its path a model takes half the memory.
   return patches.length === 0

@@ -20,7 +20,11 @@ export function createApp(parts: RouteParts): FastifyInstance {
     bodyLimit: config.maxBodyBytes,
     keepAliveTimeout: KEEP_ALIVE_MS,
     requestTimeout: config.requestTimeoutMs,
-    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: CHECK_CONNECTIONS_MS },
+    http: {
+      // Node.js swaps the two when the headers may take longer than the request.
+      headersTimeout: Math.min(HEADERS_MS, config.requestTimeoutMs),
+      connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
+    },
     // The drain decides when to stop: until then every request is served.
     return503OnClosing: false,
     forceCloseConnections: true,

@@ -54,6 +54,9 @@ export function readQuery(query: unknown): z.infer<typeof Query> {
   return parsed.data;
 }
 
+/** Models of these take no images: text is text, or the digits of a large integer. */
+const TAKES_TEXT: ReadonlySet<Datatype> = new Set(["BYTES", "INT64", "UINT64"]);
+
 const ANY_NUMBERS: ScorePorts = { datatype: "FP32", inputs: new Map() };
 
 /** Reads the JSON body of `POST /score`. @throws REQUEST_INVALID saying what form is right */
@@ -67,7 +70,7 @@ export function readScoreInput(body: unknown, ports: ScorePorts = ANY_NUMBERS): 
   const rows = typeof data === "string" ? unwrap(data) : data;
   if (rows.length === 0) throw invalid(`the body has no rows: ${FORM}`);
   checkRows(rows.length);
-  if (typeof rows[0] === "string" && ports.datatype !== "BYTES")
+  if (typeof rows[0] === "string" && !TAKES_TEXT.has(ports.datatype))
     return { kind: "images", images: rows.map(imageOf) };
   return { kind: "tensor", tensor: tensorOfNested(rows, ports.datatype, "input") };
 }
