@@ -186,17 +186,22 @@ describe("a request that takes more memory than there is", () => {
 describe("what the runtime says of an input", () => {
   test("comes without the paths of its sources", async () => {
     const model = buildModel({
-      nodes: [{ op: "Gather", inputs: ["w", "x"], outputs: ["y"] }],
-      inputs: [{ name: "x", type: "int64", dims: ["N"] }],
-      outputs: [{ name: "y", type: "float", dims: ["N"] }],
-      weights: [{ name: "w", dims: [2], data: [10, 20] }],
+      nodes: [
+        { op: "Cast", inputs: ["w"], outputs: ["shape"], integers: { to: 7 } },
+        { op: "Reshape", inputs: ["x", "shape"], outputs: ["y"] },
+      ],
+      inputs: [{ name: "x", type: "float", dims: ["N", "M"] }],
+      outputs: [{ name: "y", type: "float", dims: ["K", 3] }],
+      weights: [{ name: "w", dims: [2], data: [2, 3] }],
     });
     const server = await serve({ "model.onnx": model });
     await server.loaded;
-    const { status, body } = await score(server, { input: [7] });
+    const { status, body } = await score(server, { input: [[7]] });
     const { error } = body as { readonly error: string };
     expect(status).toBe(400);
-    expect(error).toMatch(/^the model rejects this input: .*out of data bounds, idx=7/);
+    expect(error).toMatch(
+      /^the model rejects this input: .*cannot be reshaped to the requested shape/,
+    );
     expect(error).not.toMatch(/[\\/]|onnxruntime|\.cc/);
   });
 });

@@ -373,10 +373,16 @@ describe("what makes percentages of outputs is the same for every row", () => {
   });
 
   test("outputs of a linear layer get a softmax, also where they sum to one by accident", async () => {
-    const server = await serve(doubled(ABC));
+    // On zeros it gives its bias.
+    const model = buildModel({
+      nodes: [{ op: "Add", inputs: ["x", "bias"], outputs: ["y"] }],
+      inputs: [{ name: "x", type: "float", dims: ["N", 3] }],
+      outputs: [{ name: "y", type: "float", dims: ["N", 3] }],
+      weights: [{ name: "bias", dims: [3], data: row }],
+    });
+    const server = await serve({ "model.onnx": model, "labels.txt": ABC });
     await server.loaded;
-    const input = [row.map((value) => value / 2)];
-    const [classes] = (await scores(server, { input })) as [string, number][][];
+    const [classes] = (await scores(server, { input: [[0, 0, 0]] })) as [string, number][][];
     expect(Object.fromEntries(classes ?? [])).toEqual(softmaxOf(row));
   });
 
@@ -419,10 +425,20 @@ describe("what makes percentages of outputs is the same for every row", () => {
   });
 
   test("labels of another number than the classes fail the start, also where only a run shows it", async () => {
+    // What is computed has a width that the runtime does not know before.
     const shape = buildModel({
-      nodes: [{ op: "Identity", inputs: ["x"], outputs: ["y"] }],
-      inputs: [{ name: "x", type: "float", dims: ["N", 3] }],
+      nodes: [
+        { op: "Abs", inputs: ["w"], outputs: ["v"] },
+        { op: "Cast", inputs: ["v"], outputs: ["s"], integers: { to: 7 } },
+        { op: "Add", inputs: ["s", "n"], outputs: ["t"] },
+        { op: "Reshape", inputs: ["x", "t"], outputs: ["y"] },
+      ],
+      inputs: [
+        { name: "x", type: "float", dims: ["N", 3] },
+        { name: "n", type: "int64", dims: [] },
+      ],
       outputs: [{ name: "y", type: "float", dims: ["N", "classes"] }],
+      weights: [{ name: "w", dims: [2], data: [1, 3] }],
     });
     const message = "labels.txt has 2 lines, the model 3 classes";
     expect(await refusalOf({ "model.onnx": shape, "labels.txt": "a\nb\n" })).toMatchObject({
@@ -464,18 +480,6 @@ describe("what makes percentages of outputs is the same for every row", () => {
     });
   });
 });
-
-/** y = x + x. */
-function doubled(labels: string): BundleFiles {
-  return {
-    "model.onnx": buildModel({
-      nodes: [{ op: "Add", inputs: ["x", "x"], outputs: ["y"] }],
-      inputs: [{ name: "x", type: "float", dims: ["N", 3] }],
-      outputs: [{ name: "y", type: "float", dims: ["N", 3] }],
-    }),
-    "labels.txt": labels,
-  };
-}
 
 function softmaxOf([a = 0, b = 0, c = 0]: readonly number[]): Readonly<Record<string, number>> {
   const powers = [a, b, c].map((value) => Math.exp(value));

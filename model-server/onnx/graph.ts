@@ -1,7 +1,7 @@
 import { BYTES, fieldsOf, readVarint, textOf, type Field, type Source } from "./wire.ts";
 
 /** Numbers of the fields that are read, as in onnx.proto. */
-export const model = { graph: 7, opsetImport: 8 } as const;
+export const model = { graph: 7 } as const;
 export const graph = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
 export const node = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
 const attribute = { name: 1, ints: 8, strings: 9 } as const;
@@ -11,7 +11,6 @@ export const tensorType = { elementType: 1, shape: 2 } as const;
 export const shape = { dim: 1 } as const;
 const tensor = { externalData: 13 } as const;
 const entry = { key: 1, value: 2 } as const;
-export const opset = { domain: 1, version: 2 } as const;
 
 /** A node, without what its attributes hold: that may be hundreds of megabytes. */
 export interface Node {
@@ -93,7 +92,11 @@ export function externalFileOf(source: Source, field: Field): string | undefined
 }
 
 /** The first field of this number. */
-export function child(source: Source, { from, to }: Field, number: number): Field | undefined {
+export function child(
+  source: Source,
+  { from, to }: Pick<Field, "from" | "to">,
+  number: number,
+): Field | undefined {
   for (const part of fieldsOf(source, from, to)) if (part.number === number) return part;
   return undefined;
 }

@@ -59,12 +59,6 @@ describe("a model with a ZipMap", () => {
     const again = await read(expected);
     expect([again.patches, again.producers]).toEqual([[], new Map([["y", "Normalizer"]])]);
   });
-
-  test("gets the opset that it lacks", async () => {
-    const bytes = buildModel(zipMap({ "ai.onnx.ml": 1 }));
-    const { patches } = await read(bytes);
-    expect(patches.at(-1)).toMatchObject({ from: bytes.length, to: bytes.length });
-  });
 });
 
 describe("a model without one", () => {

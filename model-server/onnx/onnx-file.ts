@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 
 import * as onnx from "./graph.ts";
 import type { Patch } from "./patch.ts";
-import { fieldsOf, fileSource, MalformedError, textOf, type Field, type Source } from "./wire.ts";
+import { fieldsOf, fileSource, MalformedError, type Field, type Source } from "./wire.ts";
 import { patchZipMaps, readZipMap, type GraphFields, type ZipMap } from "./zip-map.ts";
 
 /** What a model file says beside what the runtime reports of it. */
@@ -36,22 +36,13 @@ export function readOnnxFile(file: string): OnnxFile {
 }
 
 function readModel(source: Source): Omit<OnnxFile, "file"> {
-  let graph: Field | undefined;
-  let hasOpset = false;
-  for (const field of fieldsOf(source, 0, source.size)) {
-    if (field.number === onnx.model.graph) graph = field;
-    if (field.number === onnx.model.opsetImport) hasOpset ||= isDefaultDomain(source, field);
-  }
+  const whole = { from: 0, to: source.size };
+  const graph = onnx.child(source, whole, onnx.model.graph);
   if (graph === undefined) throw new MalformedError("the file has no graph");
-  return readGraph(source, graph, hasOpset);
+  return readGraph(source, graph);
 }
 
-function isDefaultDomain(source: Source, field: Field): boolean {
-  const domain = onnx.child(source, field, onnx.opset.domain);
-  return domain === undefined || ["", "ai.onnx"].includes(textOf(source, domain));
-}
-
-function readGraph(source: Source, graph: Field, hasOpset: boolean): Omit<OnnxFile, "file"> {
+function readGraph(source: Source, graph: Field): Omit<OnnxFile, "file"> {
   const inputs: Field[] = [];
   const outputs: Field[] = [];
   const values: Field[] = [];
@@ -85,7 +76,7 @@ function readGraph(source: Source, graph: Field, hasOpset: boolean): Omit<OnnxFi
       default:
     }
   }
-  const fields: GraphFields = { graph, inputs, outputs, values, hasOpset };
+  const fields: GraphFields = { graph, inputs, outputs, values };
   const names = outputs.map((field) => onnx.nameOf(source, field));
   return {
     patches: patchZipMaps(source, fields, zipMaps),

@@ -15,8 +15,6 @@ export interface ZipMap {
 }
 
 const FLOAT = 1;
-/** For a model that imports only ai.onnx.ml: Identity is the same in every opset up to this one. */
-const OPSET = 13;
 
 /** @returns undefined for any other node */
 export function readZipMap(source: Source, node: Node): ZipMap | undefined {
@@ -35,7 +33,6 @@ export interface GraphFields {
   readonly inputs: readonly Field[];
   readonly outputs: readonly Field[];
   readonly values: readonly Field[];
-  readonly hasOpset: boolean;
 }
 
 /** Makes each ZipMap the identity, and its output a tensor of one column a class. */
@@ -58,7 +55,7 @@ export function patchZipMaps(
   const { graph } = fields;
   const length = graph.to - graph.from + growthOf(patches);
   const head = { from: graph.start, to: graph.from, bytes: headOf(onnx.model.graph, length) };
-  return [head, ...patches, ...opsetPatch(source, fields)];
+  return [head, ...patches];
 }
 
 function replace({ start, to }: Field, bytes: Uint8Array): Patch {
@@ -90,10 +87,4 @@ function tensorOf(number: number, { output, labels }: ZipMap, rows: Uint8Array):
     textField(onnx.valueInfo.name, output),
     bytesField(onnx.valueInfo.type, tensor),
   );
-}
-
-function opsetPatch(source: Source, { hasOpset }: GraphFields): readonly Patch[] {
-  if (hasOpset) return [];
-  const bytes = bytesField(onnx.model.opsetImport, varintField(onnx.opset.version, OPSET));
-  return [{ from: source.size, to: source.size, bytes }];
 }
