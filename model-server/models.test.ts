@@ -386,7 +386,7 @@ describe("what makes percentages of outputs is the same for every row", () => {
     expect(Object.fromEntries(classes ?? [])).toEqual(softmaxOf(row));
   });
 
-  test("outputs that nothing tells apart are what a run on zeros shows, for every row", async () => {
+  test("outputs that may be either are what a run on zeros shows, for every row", async () => {
     // Zeros sum to nothing: these are no probabilities.
     const server = await serve(ending("Identity", ABC));
     await server.loaded;

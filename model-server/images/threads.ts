@@ -13,7 +13,7 @@ export type FromDecoder =
   | { readonly kind: "decoded"; readonly tensor: Float32Array<ArrayBuffer> }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
 
-/** Threads that decode one image each at a time. They start with the first images, and anew when one has died. */
+/** Threads that decode one image each at a time. They start with the first images; one that died is replaced at the next image. */
 export interface Threads {
   /** One call at once is one thread: the caller bounds them. @throws IMAGE_INVALID, WORKER_LOST, OVERLOADED */
   readonly decode: (job: ToDecoder) => Promise<Float32Array<ArrayBuffer>>;
