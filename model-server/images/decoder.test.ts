@@ -6,7 +6,7 @@ import sharp from "sharp";
 import { afterAll, expect, onTestFinished, test } from "vitest";
 
 import { Preprocessing } from "../bundle/preprocessing.ts";
-import { createDecoder, type Decoder } from "./decoder.ts";
+import { createDecoder, type Decoder, type MeasuredImage } from "./decoder.ts";
 import { imageInto } from "./image.ts";
 
 const how = Preprocessing.parse({ width: 6, height: 5, layout: "NHWC" });
@@ -31,6 +31,11 @@ async function tensorOf(bytes: Uint8Array): Promise<Float32Array> {
   return into;
 }
 
+/** As if they were large: each gets a turn of its own. */
+function measured(images: readonly Uint8Array[]): readonly MeasuredImage[] {
+  return images.map((bytes) => ({ bytes, pixels: Infinity }));
+}
+
 function start(concurrency: number): Decoder {
   const decoder = createDecoder({ concurrency, maxWaiting: 100 });
   onTestFinished(decoder.close);
@@ -48,9 +53,22 @@ test("images become one tensor in their order, in no more threads than there may
   const images = await Promise.all(["wide.png", "tall.png", "wide.jpg", "wide.webp"].map(image));
   const decoder = start(2);
   const expected = await Promise.all(images.map(tensorOf));
-  const data = await decoder.decode(images, how, never);
+  const data = await decoder.decode(measured(images), how, never);
   expect(data).toEqual(Float32Array.from(expected.flatMap((one) => [...one])));
   expect(threads.size).toBe(2);
+});
+
+test("small images share turns, and still come out in their order", async () => {
+  const names = ["wide.png", "tall.png", "wide.jpg"];
+  const images = await Promise.all(
+    Array.from({ length: 50 }, (_, at) => image(names[at % 3] ?? "")),
+  );
+  const decoder = start(2);
+  const expected = await Promise.all(images.map(tensorOf));
+  const small = await decoder.measure(images, never);
+  expect(small.map(({ pixels }) => pixels).slice(0, 3)).toEqual([61 * 47, 46 * 75, 61 * 47]);
+  const data = await decoder.decode(small, how, never);
+  expect(data).toEqual(Float32Array.from(expected.flatMap((one) => [...one])));
 });
 
 test("a thread that starts does not change which formats the process reads, not even for a moment", async () => {
@@ -62,15 +80,15 @@ test("a thread that starts does not change which formats the process reads, not 
   await expect(sharp(bytes).metadata()).rejects.toThrow("unsupported image format");
   sharp.unblock(gif);
   onTestFinished(() => sharp.block(gif));
-  await start(1).decode([await image("wide.jpg")], how, never);
+  await start(1).decode(measured([await image("wide.jpg")]), how, never);
   expect(await sharp(bytes).metadata()).toMatchObject({ width: 2 });
 });
 
 test("one that cannot be decoded fails its request alone, with the error of an image", async () => {
   const decoder = start(1);
   const wide = await image("wide.png");
-  const bad = decoder.decode([wide, wide.subarray(0, 500)], how, never);
-  const good = decoder.decode([wide], how, never);
+  const bad = decoder.decode(measured([wide, wide.subarray(0, 500)]), how, never);
+  const good = decoder.decode(measured([wide]), how, never);
   expect(await refusal(bad)).toMatchObject({ code: "IMAGE_INVALID", status: 400 });
   expect(await good).toEqual(await tensorOf(wide));
 });
@@ -78,24 +96,26 @@ test("one that cannot be decoded fails its request alone, with the error of an i
 test("a thread that dies fails the request that it decoded, and another takes its place", async () => {
   const decoder = start(1);
   const wide = await image("wide.png");
-  await decoder.decode([wide], how, never);
+  await decoder.decode(measured([wide]), how, never);
   const [thread] = threads;
   // It ends before it reads what comes next.
   thread?.postMessage("end", []);
-  const lost = decoder.decode([wide], how, never);
+  const lost = decoder.decode(measured([wide]), how, never);
   expect(await refusal(lost)).toMatchObject({ code: "WORKER_LOST", status: 503 });
-  expect(await decoder.decode([wide], how, never)).toEqual(await tensorOf(wide));
+  expect(await decoder.decode(measured([wide]), how, never)).toEqual(await tensorOf(wide));
 });
 
 test("closing answers what is decoded, ends all threads, and takes nothing more", async () => {
   const decoder = createDecoder({ concurrency: 2, maxWaiting: 100 });
   const wide = await image("wide.png");
-  const last = decoder.decode([wide], how, never);
+  const last = decoder.decode(measured([wide]), how, never);
   // Its turn comes in a microtask.
   await Promise.resolve();
   const closed = decoder.close();
   expect(await refusal(last)).toBe("decoded");
   await closed;
   expect(threads.size).toBe(0);
-  expect(await refusal(decoder.decode([wide], how, never))).toMatchObject({ code: "OVERLOADED" });
+  expect(await refusal(decoder.decode(measured([wide]), how, never))).toMatchObject({
+    code: "OVERLOADED",
+  });
 });

@@ -5,20 +5,29 @@ import { shapeOf, sizeOf } from "./image.ts";
 import { createThreads } from "./threads.ts";
 import { createTurnstile } from "./turnstile.ts";
 
+/** An image, and how many pixels its header says: Infinity where nothing has read it. */
+export interface MeasuredImage {
+  readonly bytes: Uint8Array;
+  readonly pixels: number;
+}
+
 /** Decodes images off the main thread: so many at a time, the others wait in one bounded queue. */
 export interface Decoder {
   /** Reads the images' headers. @throws IMAGE_INVALID when they have too many pixels in all, or one is none */
-  readonly check: (images: readonly Uint8Array[], signal: AbortSignal) => Promise<void>;
+  readonly measure: (
+    images: readonly Uint8Array[],
+    signal: AbortSignal,
+  ) => Promise<readonly MeasuredImage[]>;
   /**
    * The tensor of these images.
    * @throws IMAGE_INVALID, OVERLOADED when too much waits, the signal's reason
    */
   readonly decode: (
-    images: readonly Uint8Array[],
+    images: readonly MeasuredImage[],
     preprocessing: Preprocessing,
     signal: AbortSignal,
   ) => Promise<Float32Array<ArrayBuffer>>;
-  /** Images that wait. */
+  /** Groups of images that wait. */
   readonly waiting: () => number;
   /** Ends its threads once they are done. */
   readonly close: () => Promise<void>;
@@ -32,62 +41,98 @@ export interface DecoderOptions {
 
 /** Of all images of one request. */
 const MAX_REQUEST_PIXELS = 400_000_000;
+/** Small images share a turn: to hand one over takes as long as to decode it. */
+const GROUP_IMAGES = 16;
+const GROUP_PIXELS = 1_000_000;
 
 export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Decoder {
   const turnstile = createTurnstile({ concurrency, maxWaiting });
   const threads = createThreads();
 
-  /** A request has no more images in the queue than run at once, so that the next request's come between. */
-  async function each(
-    images: readonly Uint8Array[],
-    task: (image: Uint8Array, index: number) => Promise<void>,
+  /** A request has no more tasks in the queue than run at once, so that the next request's come between. */
+  async function each<T>(
+    items: readonly T[],
+    task: (item: T) => Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
     let next = 0;
     let failed = false;
     async function work(): Promise<void> {
-      for (let index = next++; index < images.length && !failed; index = next++) {
-        const image = images[index];
-        if (image === undefined) return;
+      for (let index = next++; index < items.length && !failed; index = next++) {
+        const item = items[index];
+        if (item === undefined) return;
         try {
-          await turnstile.pass(() => task(image, index), signal, index > 0);
+          await turnstile.pass(() => task(item), signal, index > 0);
         } catch (error) {
           failed = true;
           throw error;
         }
       }
     }
-    const workers = Math.min(concurrency, images.length);
+    const workers = Math.min(concurrency, items.length);
     await Promise.all(Array.from({ length: workers }, work));
   }
 
+  async function measure(
+    images: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): Promise<readonly MeasuredImage[]> {
+    const pixels = images.map(() => Infinity);
+    let sum = 0;
+    const add = async (group: Group): Promise<void> => {
+      for (let index = group.from; index < group.to; index += 1) {
+        const { width, height } = await sizeOf(images[index] ?? new Uint8Array(0));
+        pixels[index] = width * height;
+        sum += width * height;
+        if (sum > MAX_REQUEST_PIXELS)
+          throw new ServerError(
+            "IMAGE_INVALID",
+            `the images have more than ${MAX_REQUEST_PIXELS / 1e6} megapixels in all: send fewer at once`,
+          );
+      }
+    };
+    // One image is bounded by itself.
+    const headers = images.map(() => ({ pixels: 0 }));
+    if (images.length > 1) await each(groupsOf(headers), add, signal);
+    return images.map((bytes, index) => ({ bytes, pixels: pixels[index] ?? Infinity }));
+  }
+
   return {
-    check: async (images, signal) => {
-      let pixels = 0;
-      const add = async (image: Uint8Array): Promise<void> => {
-        const { width, height } = await sizeOf(image);
-        pixels += width * height;
-        if (pixels <= MAX_REQUEST_PIXELS) return;
-        throw new ServerError(
-          "IMAGE_INVALID",
-          `the images have more than ${MAX_REQUEST_PIXELS / 1e6} megapixels in all: send fewer at once`,
-        );
-      };
-      if (images.length > 1) await each(images, add, signal);
-    },
+    measure,
     decode: async (images, preprocessing, signal) => {
       const size = elementsOf(shapeOf(preprocessing));
       const data = new Float32Array(size * images.length);
-      await each(
-        images,
-        async (image, index) => {
-          data.set(await threads.decode({ image, preprocessing }), index * size);
-        },
-        signal,
-      );
+      const decodeGroup = async ({ from, to }: Group): Promise<void> => {
+        const some = images.slice(from, to).map(({ bytes }) => bytes);
+        data.set(await threads.decode({ images: some, preprocessing }), from * size);
+      };
+      await each(groupsOf(images), decodeGroup, signal);
       return data;
     },
     waiting: turnstile.waiting,
     close: threads.close,
   };
+}
+
+/** Images that share a turn: from one up to another. */
+interface Group {
+  readonly from: number;
+  readonly to: number;
+}
+
+function groupsOf(images: readonly { readonly pixels: number }[]): readonly Group[] {
+  const groups: Group[] = [];
+  let from = 0;
+  let sum = 0;
+  for (const [index, { pixels }] of images.entries()) {
+    const isFull = index - from === GROUP_IMAGES || sum + pixels > GROUP_PIXELS;
+    if (isFull && index > from) {
+      groups.push({ from, to: index });
+      from = index;
+      sum = 0;
+    }
+    sum += pixels;
+  }
+  if (images.length > from) groups.push({ from, to: images.length });
+  return groups;
 }

@@ -5,7 +5,7 @@ import { ServerError, type ErrorCode } from "../errors.ts";
 
 /** What the main thread and a decoding thread send to each other. */
 export interface ToDecoder {
-  readonly image: Uint8Array;
+  readonly images: readonly Uint8Array[];
   readonly preprocessing: Preprocessing;
 }
 
@@ -13,7 +13,7 @@ export type FromDecoder =
   | { readonly kind: "decoded"; readonly tensor: Float32Array<ArrayBuffer> }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
 
-/** Threads that decode one image each at a time. They start with the first images; one that died is replaced at the next image. */
+/** Threads that decode one image each at a time, one group of images after another. They start with the first images; one that died is replaced at the next image. */
 export interface Threads {
   /** One call at once is one thread: the caller bounds them. @throws IMAGE_INVALID, WORKER_LOST, OVERLOADED */
   readonly decode: (job: ToDecoder) => Promise<Float32Array<ArrayBuffer>>;
@@ -55,15 +55,18 @@ export function createThreads(): Threads {
   }
 
   return {
-    decode: async ({ image, preprocessing }) => {
+    decode: async ({ images, preprocessing }) => {
       if (closing) throw new ServerError("OVERLOADED", "the server is stopping");
       const thread = threads.values().find(({ job }) => job === undefined) ?? start();
       const job = Promise.withResolvers<Float32Array<ArrayBuffer>>();
       thread.job = job;
-      // A copy of its own: others may share the memory of what is handed over.
-      const copy = Uint8Array.from(image);
-      const message: ToDecoder = { image: copy, preprocessing };
-      thread.worker.postMessage(message, [copy.buffer]);
+      // Copies of their own: others may share the memory of what is handed over.
+      const copies = images.map((image) => Uint8Array.from(image));
+      const message: ToDecoder = { images: copies, preprocessing };
+      thread.worker.postMessage(
+        message,
+        copies.map(({ buffer }) => buffer),
+      );
       return job.promise;
     },
     close: async () => {

@@ -6,9 +6,11 @@ import { imageInto, shapeOf } from "./image.ts";
 import type { FromDecoder, ToDecoder } from "./threads.ts";
 
 /** Decodes images in a thread of its own, one after another: to resample a large one takes a second. */
-async function decode({ image, preprocessing }: ToDecoder): Promise<Float32Array<ArrayBuffer>> {
-  const tensor = new Float32Array(elementsOf(shapeOf(preprocessing)));
-  await imageInto(image, preprocessing, tensor);
+async function decode({ images, preprocessing }: ToDecoder): Promise<Float32Array<ArrayBuffer>> {
+  const size = elementsOf(shapeOf(preprocessing));
+  const tensor = new Float32Array(size * images.length);
+  for (const [index, image] of images.entries())
+    await imageInto(image, preprocessing, tensor.subarray(index * size, (index + 1) * size));
   return tensor;
 }
 

@@ -127,11 +127,11 @@ async function scoreImages(
       `this model takes ${datatype === "BYTES" ? "text" : "numbers"} of shape ${describeDims(input.dims)}, not images: it has no preprocessing.json`,
     );
   const { decoder, limits } = parts;
-  await decoder.check(images, signal);
+  const measured = await decoder.measure(images, signal);
   const size = imagesPerRun(preprocessing, limits);
   const outputs: Tensor[] = [];
   for (let from = 0; from < images.length; from += size) {
-    const some = images.slice(from, from + size);
+    const some = measured.slice(from, from + size);
     const data = castFloats(await decoder.decode(some, preprocessing, signal), datatype);
     const tensor = createTensor(datatype, [some.length, ...shapeOf(preprocessing)], data);
     const inputs = new Map([[input.name, tensor]]);
