@@ -112,6 +112,12 @@ const columns = [
   { name: "Image Tag", type: "string", jsonPath: ".status.current.imageTag" },
   { name: "Model", type: "string", jsonPath: ".status.current.modelVersion" },
   { name: "Status", type: "string", jsonPath: `.status.conditions[?(${READY})].reason` },
+  {
+    name: "Release",
+    type: "string",
+    jsonPath: ".status.conditions[?(@.type=='Released')].reason",
+    description: "How far the newest pair is: Released, the phase that it is in, or why it failed.",
+  },
   { name: "URL", type: "string", jsonPath: ".status.url" },
   {
     name: "Candidate",
@@ -121,10 +127,11 @@ const columns = [
     description: "The model version that is being rolled out.",
   },
   {
-    name: "Next check",
+    name: "Sources",
     type: "string",
     priority: 1,
-    jsonPath: ".status.sources.model.nextCheckAt",
+    jsonPath: ".status.conditions[?(@.type=='SourcesReady')].reason",
+    description: "Polled while the registry and the model store respond, or why one does not.",
   },
   { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
 ] as const;

@@ -62,8 +62,8 @@ describe("an AIApp", () => {
 
   it("is shown by kubectl get and by aiapp status", async () => {
     const row = await platform.kubectl(["get", "aia", NAME, "--namespace", NAMESPACE]);
-    expect(row).toMatch(/NAME\s+READY\s+IMAGE TAG\s+MODEL\s+STATUS\s+URL\s+AGE/);
-    expect(row).toMatch(/digits\s+True\s+1\s+1\s+Serving\s+http:\/\/10\./);
+    expect(row).toMatch(/NAME\s+READY\s+IMAGE TAG\s+MODEL\s+STATUS\s+RELEASE\s+URL\s+AGE/);
+    expect(row).toMatch(/digits\s+True\s+1\s+1\s+Serving\s+Released\s+http:\/\/10\./);
     const wide = await platform.kubectl([
       "get",
       "aia",
@@ -73,7 +73,7 @@ describe("an AIApp", () => {
       "--output",
       "wide",
     ]);
-    expect(wide).toMatch(/CANDIDATE\s+NEXT CHECK/);
+    expect(wide).toMatch(/CANDIDATE\s+SOURCES/);
     expect(await platform.aiapp(["status", NAME, "--namespace", NAMESPACE])).toContain("Serving");
   });
 

@@ -292,7 +292,7 @@ describe("an AIApp that is stored", () => {
 
   it("is found under its short name, and among all", async () => {
     expect(await server.kubectl(["get", "aia"])).toMatch(
-      /NAME\s+READY\s+IMAGE TAG\s+MODEL\s+STATUS\s+URL\s+AGE/,
+      /NAME\s+READY\s+IMAGE TAG\s+MODEL\s+STATUS\s+RELEASE\s+URL\s+AGE/,
     );
     expect(await server.kubectl(["get", "all", "--output", "name"])).toContain(
       "aiapp.aiapp.dev/cats",
