@@ -9,6 +9,8 @@ export const conditionTypes = [
   "Released",
   /** Both polls work. */
   "SourcesReady",
+  /** A pod of the current or the previous release that restarts on another node would find its image and model. */
+  "Recoverable",
   "Reconciling",
   "Stalled",
 ] as const;
@@ -74,6 +76,10 @@ export const reasons = [
   "Held",
   "HoldInvalid",
   "Aborted",
+  // a recorded release
+  "Recoverable",
+  "ImageGone",
+  "ModelGone",
   // either
   "SecretNotFound",
   "SecretInvalid",

@@ -21,6 +21,7 @@ export function eventsOf(
       ({ status, reason }) =>
         status === "False" && reason !== "RollingOut" && reason !== "WaitingForSources",
     ),
+    ...turnedBad("Recoverable", before, after, ({ status }) => status === "False"),
     ...turnedBad("SourcesReady", before, after, ({ status }) => status === "False"),
   ];
   for (const event of conditions)

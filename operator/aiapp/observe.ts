@@ -1,8 +1,8 @@
 import type { AIApp } from "../../crds/aiapp.ts";
 import type { Kube } from "../kube/client.ts";
 import { kinds, type KubernetesObject, type V1Pod } from "../kube/types.ts";
-import type { Poller } from "../sources/poller.ts";
-import type { Seen } from "../sources/source.ts";
+import type { Poller, Subscription } from "../sources/poller.ts";
+import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
 import { milliseconds } from "../../crds/grammar/duration.ts";
 import type { FreezeView } from "./freeze-view.ts";
@@ -36,30 +36,59 @@ export async function observe(
   const { kube, cache, poller, resolver } = tools;
   const key = `${app.metadata.namespace}/${app.metadata.name}`;
   const records = readRecords(app, key, cache);
-  const needs = { spec: app.spec, isVerifying: isVerifying(makeLedger(records)) };
-  const [image, model, owned] = await Promise.all([
+  const ledger = makeLedger(records);
+  const needs = { spec: app.spec, isVerifying: isVerifying(ledger) };
+  const [image, model, owned, recorded] = await Promise.all([
     resolver.image(app, signal),
     resolver.model(app, signal),
     observeOwned(app, needs, tools, signal),
+    Promise.all(
+      [ledger.stable, ledger.previous].flatMap((record) =>
+        record === undefined
+          ? []
+          : [resolver.recorded(app, record, signal).then((sources) => ({ record, ...sources }))],
+      ),
+    ),
   ]);
   const pods = cache.pods.indexed(key);
   const intervalMs = milliseconds(app.spec.interval);
-  poller.subscribe(
-    key,
-    [image, model].flatMap((resolved) =>
-      "source" in resolved ? [{ source: resolved.source, intervalMs }] : [],
-    ),
-  );
+  const recordedMs = Math.max(intervalMs, RECORDED_INTERVAL_MS);
+  poller.subscribe(key, [
+    // Of a source that is also followed, the shorter interval counts: it comes last.
+    ...recorded.flatMap((release) => subscriptions(release, recordedMs)),
+    ...subscriptions({ image, model }, intervalMs),
+  ]);
   return {
     app,
     owned,
     records,
     pods,
+    recorded: recorded.map((release) => ({
+      record: release.record,
+      image: viewOf(release.image, poller),
+      model: viewOf(release.model, poller),
+    })),
     freezes: tools.freezes.of(app.metadata.namespace),
     rejectedPods: await readRejection(owned, pods, kube, signal),
     image: viewOf(image, poller),
     model: viewOf(model, poller),
   };
+}
+
+/** How often the image and the model of recorded releases are looked for: a HEAD and a conditional GET each. */
+const RECORDED_INTERVAL_MS = 5 * 60_000;
+
+function subscriptions(
+  {
+    image,
+    model,
+  }: { readonly image: ResolvedSource<ImageSeen>; readonly model: ResolvedSource<ModelSeen> },
+  intervalMs: number,
+): readonly Subscription[] {
+  return [
+    ...("source" in image ? [{ source: image.source, intervalMs }] : []),
+    ...("source" in model ? [{ source: model.source, intervalMs }] : []),
+  ];
 }
 
 function readRecords(app: AIApp, key: string, cache: Cache): readonly ReleaseRecord[] {

@@ -28,6 +28,7 @@ import type { Action } from "./action.ts";
 import { plan, type Plan } from "./plan.ts";
 import type { Freeze } from "./release/freeze.ts";
 import { lastOf } from "./release/journal.ts";
+import { makeLedger } from "./release/ledger.ts";
 import { readRecord, type ReleaseRecord } from "./release/record.ts";
 import { ownedObjects, slotNames, type OwnedObject } from "./resources/owned.ts";
 
@@ -313,10 +314,44 @@ export class World {
       records: this.records,
       pods: this.pods,
       rejectedPods: this.rejectedPods,
+      recorded: this.#recorded(),
       freezes: { all: this.freezes, labels: { team: "cats" } },
       image: view("image", this.#image),
       model: view("model", this.#model),
     };
+  }
+
+  /** Versions and image digests that are gone from their sources. */
+  readonly gone = new Set<string>();
+
+  #recorded(): Observed["recorded"] {
+    const { stable, previous } = makeLedger(this.records);
+    const view = <V extends Seen>(name: string, value: V, code: ErrorCode): SourceView<V> => ({
+      ...NOTHING,
+      key: name,
+      reference: name,
+      ...(this.gone.has(name)
+        ? { error: { code, message: `${name} is not there`, since: this.now } }
+        : { value }),
+    });
+    return [stable, previous].flatMap((record) => {
+      if (record === undefined) return [];
+      const { image, imageDigest, modelVersion, modelDigest } = record;
+      const seenImage = { kind: "image", image, digest: imageDigest, lastPush: undefined } as const;
+      const seenModel = {
+        kind: "model",
+        digest: modelDigest,
+        version: modelVersion,
+        etag: undefined,
+      } as const;
+      return [
+        {
+          record,
+          image: view<ImageSeen>(imageDigest, seenImage, "IMAGE_NOT_FOUND"),
+          model: view<ModelSeen>(modelVersion, seenModel, "MODEL_NOT_FOUND"),
+        },
+      ];
+    });
   }
 
   plan(): Plan {

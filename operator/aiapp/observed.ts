@@ -42,12 +42,21 @@ export interface SourceView<V extends Seen> extends SourceState<V> {
   readonly reference: string;
 }
 
+/** A recorded release, and what polling finds of its image and its model now. */
+export interface RecordedView {
+  readonly record: ReleaseRecord;
+  readonly image: SourceView<ImageSeen>;
+  readonly model: SourceView<ModelSeen>;
+}
+
 /** The world around one AIApp, read once: all that a decision may rest on. */
 export interface Observed {
   readonly app: AIApp;
   readonly owned: OwnedSlots;
   readonly records: readonly ReleaseRecord[];
   readonly pods: readonly V1Pod[];
+  /** Whether the current and the previous release are still at their sources. */
+  readonly recorded: readonly RecordedView[];
   readonly freezes: Freezes;
   /** What the API server says to the Job that verifies a release, while it has no pod: why it may not have one. */
   readonly rejectedPods: string | undefined;

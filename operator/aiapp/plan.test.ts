@@ -117,6 +117,7 @@ describe("the first pair", () => {
       Available: "True MinimumReplicasAvailable",
       Released: "True Released",
       SourcesReady: "True Polled",
+      Recoverable: "True Recoverable",
     });
   });
 
@@ -272,6 +273,7 @@ describe("sources that fail", () => {
       Available: "True MinimumReplicasAvailable",
       Released: "True Released",
       SourcesReady: "False RegistryUnavailable",
+      Recoverable: "True Recoverable",
     });
     expect(plan.status.sources?.image?.lastError).toBe("example.azurecr.io does not answer");
   });
@@ -626,6 +628,7 @@ describe("the number of pods", () => {
       Available: "False NoReplicas",
       Released: "True Released",
       SourcesReady: "True Polled",
+      Recoverable: "True Recoverable",
     });
   });
 });

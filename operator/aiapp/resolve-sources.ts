@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 
 import type { AIApp } from "../../crds/aiapp.ts";
-import { parseRepository } from "../../crds/grammar/image-reference.ts";
+import { parseReference, parseRepository, pinned } from "../../crds/grammar/image-reference.ts";
 import { parseSelector } from "../../crds/grammar/selector.ts";
 import type { Clock } from "../clock.ts";
 import { messageOf, OperatorError, withOperatorErrors, type ErrorCode } from "../errors.ts";
@@ -36,6 +36,22 @@ export interface SourceTools {
 export interface SourceResolver {
   readonly image: (app: AIApp, signal: AbortSignal) => Promise<ResolvedSource<ImageSeen>>;
   readonly model: (app: AIApp, signal: AbortSignal) => Promise<ResolvedSource<ModelSeen>>;
+  /** The image and the model of a recorded release, exactly as it was released. */
+  readonly recorded: (
+    app: AIApp,
+    release: RecordedRelease,
+    signal: AbortSignal,
+  ) => Promise<{
+    readonly image: ResolvedSource<ImageSeen>;
+    readonly model: ResolvedSource<ModelSeen>;
+  }>;
+}
+
+export interface RecordedRelease {
+  readonly image: string;
+  readonly imageDigest: string;
+  readonly modelVersion: string;
+  readonly model: { readonly store: string; readonly name: string };
 }
 
 const MAX_SOURCES = 2000;
@@ -81,6 +97,26 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
         return modelSource(tools.models, query, await identities.forStorage(app, signal));
       });
     },
+    recorded: async (app, { image, imageDigest, model, modelVersion }, signal) => {
+      const pinnedImage = pinned(parseReference(image), imageDigest);
+      const [foundImage, foundModel] = await Promise.all([
+        resolve(pinnedImage, async () => {
+          const identity = await identities.forRegistry(app, signal, image);
+          return imageSource(tools.registry, { image: pinnedImage, policy: undefined }, identity);
+        }),
+        resolve(`${model.store}/${model.name}/${modelVersion}`, async () => {
+          const selector = { kind: "exact", version: modelVersion } as const;
+          const query = {
+            location: model,
+            selector,
+            order: "Auto",
+            requireManifest: false,
+          } as const;
+          return modelSource(tools.models, query, await identities.forStorage(app, signal));
+        }),
+      ]);
+      return { image: foundImage, model: foundModel };
+    },
   };
 }
 
@@ -103,7 +139,7 @@ function sourceError(error: unknown, now: number): SourceError {
 }
 
 interface IdentityReader {
-  readonly forRegistry: (app: AIApp, signal: AbortSignal) => Promise<Identity>;
+  readonly forRegistry: (app: AIApp, signal: AbortSignal, image?: string) => Promise<Identity>;
   readonly forStorage: (app: AIApp, signal: AbortSignal) => Promise<Identity>;
 }
 
@@ -136,9 +172,9 @@ function createIdentityReader({ kube, clock, tenantId }: SourceTools): IdentityR
   }
 
   return {
-    forRegistry: async (app, signal) => {
+    forRegistry: async (app, signal, image = app.spec.image) => {
       const { registry, anonymous } = app.spec.credentials ?? {};
-      const { registry: host } = withOperatorErrors(() => parseRepository(app.spec.image));
+      const { registry: host } = withOperatorErrors(() => parseRepository(image));
       if (registry !== undefined)
         return registryIdentity(await readSecret(app, registry, signal), host);
       if (anonymous?.includes("Registry")) return { kind: "anonymous" };

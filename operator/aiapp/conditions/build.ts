@@ -17,6 +17,7 @@ export function buildConditions(findings: Findings): Condition[] {
     ["Available", decide(chains.Available, findings)],
     ["Released", decide(chains.Released, findings)],
     ["SourcesReady", decide(chains.SourcesReady, findings)],
+    ["Recoverable", findings.ledger.stable && decide(chains.Recoverable, findings)],
     ["Reconciling", reconciling],
     ["Stalled", stalled],
   ];

@@ -11,6 +11,8 @@ import {
   targetIsComplete,
   whyNotChosen,
 } from "./facts.ts";
+import type { Ledger } from "../release/ledger.ts";
+import type { ReleaseRecord } from "../release/record.ts";
 import { isFalse, isTrue, type Check, type Findings, type Verdict } from "./findings.ts";
 
 /**
@@ -148,6 +150,42 @@ export const requestedFailed: Check = (findings) => {
   return failed && isFalse(failed.reason, failed.message);
 };
 
+/** A pod that restarts where the image or the model is not cached would find it gone. */
+export const recordedImageGone: Check = ({ observed, ledger }) => {
+  const found = observed.recorded.find(({ image }) => image.error?.code === "IMAGE_NOT_FOUND");
+  return (
+    found &&
+    isFalse(
+      "ImageGone",
+      `the registry no longer has ${found.image.reference}, which ${nameOf(found.record, ledger)} needs: a pod that starts on another node cannot pull it; push it again, or release another image`,
+    )
+  );
+};
+
+export const recordedModelGone: Check = ({ observed, ledger }) => {
+  const found = observed.recorded.find(
+    ({ record, model }) =>
+      model.error?.code === "MODEL_NOT_FOUND" ||
+      (model.value !== undefined && model.value.digest !== record.modelDigest),
+  );
+  if (found === undefined) return undefined;
+  const what = found.model.value === undefined ? "no longer has" : "has other files at";
+  return isFalse(
+    "ModelGone",
+    `the model store ${what} ${found.model.reference}, which ${nameOf(found.record, ledger)} needs: a pod that starts cannot pull its model; publish the version as it was, or release another one`,
+  );
+};
+
+function nameOf({ id }: ReleaseRecord, { stable }: Ledger): string {
+  return `the ${id === stable?.id ? "current" : "previous"} release ${id}`;
+}
+
+export const recoverable: Check = () =>
+  isTrue(
+    "Recoverable",
+    "image and model of the current and the previous release are at their sources",
+  );
+
 export const chains = {
   Ready: [
     nameConflict,
@@ -183,6 +221,7 @@ export const chains = {
     rollingOut,
   ],
   SourcesReady: [sourceFails, sourcesPolled],
+  Recoverable: [recordedImageGone, recordedModelGone, recoverable],
 } as const satisfies Readonly<Record<string, readonly Check[]>>;
 
 /** The verdict of a chain; every chain ends in a check that always gives one. */

@@ -90,6 +90,8 @@ describe("conditions while all goes well", () => {
       Available: "True MinimumReplicasAvailable: 2 of 2 pods serve",
       Released: `True Released: release ${id} (model version 1) is fully rolled out`,
       SourcesReady: "True Polled: the registry and the model store respond",
+      Recoverable:
+        "True Recoverable: image and model of the current and the previous release are at their sources",
     });
   });
 
@@ -106,6 +108,8 @@ describe("conditions while all goes well", () => {
       Available: "True MinimumReplicasAvailable: 2 of 2 pods serve",
       Released: `False RollingOut: ${progress}`,
       SourcesReady: "True Polled: the registry and the model store respond",
+      Recoverable:
+        "True Recoverable: image and model of the current and the previous release are at their sources",
       Reconciling: `True Progressing: ${progress}`,
     });
   });
@@ -557,5 +561,25 @@ describe("the time of a condition", () => {
       lastTransitionTime: then,
       observedGeneration: 2,
     });
+  });
+});
+
+describe("Recoverable", () => {
+  it("turns False with a Warning once what a released pod needs is gone from its source", () => {
+    const world = released({ modelVersion: "1" });
+    const first = world.deployedRelease;
+    world.change({ modelVersion: "2" });
+    publish(world, "2");
+    world.converge();
+    world.gone.add("1");
+    const { events } = world.reconcile();
+    expect(events).toMatchObject([{ type: "Warning", reason: "ModelGone" }]);
+    expect(read(world).Recoverable).toContain(`the previous release ${first} needs`);
+    expect(read(world).Ready).toContain("True Serving");
+    world.gone.clear();
+    world.gone.add(digestOf("image 1"));
+    expect(read(world).Recoverable).toContain("False ImageGone");
+    world.gone.clear();
+    expect(read(world).Recoverable).toContain("True Recoverable");
   });
 });

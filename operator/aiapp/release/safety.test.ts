@@ -104,6 +104,7 @@ describe("a new release", () => {
       Available: "True MinimumReplicasAvailable",
       Released: "False VerificationFailed",
       SourcesReady: "True Polled",
+      Recoverable: "True Recoverable",
     });
     expect(messageOf(on)).toContain("result[0]: expected 1, got 2; model version 2 is to blame");
     on.judge = () => undefined;
