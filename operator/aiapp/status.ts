@@ -56,7 +56,18 @@ function released(record: ReleaseRecord): ReleaseStatus {
   return statusOf(record, "Released", releasedAt(record) ?? "");
 }
 
+/** Records are read once for each version of their object: so is what is reported of them. */
+const reported = new WeakMap<ReleaseRecord, ReleaseStatus>();
+
 function inPhase(record: ReleaseRecord): ReleaseStatus {
+  const known = reported.get(record);
+  if (known !== undefined) return known;
+  const status = reportOf(record);
+  reported.set(record, status);
+  return status;
+}
+
+function reportOf(record: ReleaseRecord): ReleaseStatus {
   const { reason, message } = record.journal.at(-1) ?? {};
   // Who asked for the rollout stays to be seen once it is complete.
   const by = record.journal.findLast((entry) => entry.by !== undefined)?.by;
