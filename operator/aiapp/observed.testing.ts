@@ -188,7 +188,9 @@ export class World {
     const state = {
       terminated: { exitCode: finding === undefined ? 0 : 1, message: finding ?? "" },
     };
-    const server = { name: "samples", image: "", imageID: "", ready: false, restartCount: 0 };
+    // The pull container reports faults of the store.
+    const name = finding?.startsWith("Storage") === true ? "model-pull" : "samples";
+    const server = { name, image: "", imageID: "", ready: false, restartCount: 0 };
     this.pods = [
       ...this.pods.filter(({ metadata }) => metadata?.labels?.[labels.role] === "stable"),
       {

@@ -260,11 +260,6 @@ describe("conditions about pods that do not become ready", () => {
       text: "ModelChecksumMismatch: cats.onnx differs: publish it again",
     },
     {
-      what: "a pull container that ends without a message",
-      status: { initContainerStatuses: [container("model-pull", terminated("", 137))] },
-      text: "ModelPullFailed: container model-pull of pod cats-1 terminated with exit code 137",
-    },
-    {
       what: "the reason that the model server names",
       status: { containerStatuses: [container("server", terminated("ModelLoadFailed: no input"))] },
       text: "ModelLoadFailed: no input",
@@ -321,6 +316,20 @@ describe("conditions about pods that do not become ready", () => {
       expect(read(second).Stalled).toBeUndefined();
     },
   );
+
+  it("show a pull container that ends without a message, which is not held against a release", () => {
+    const status = { initContainerStatuses: [container("model-pull", terminated("", 137))] };
+    const first = new World({ replicas: 2 }).poll();
+    first.reconcile();
+    first.pods = [pod(first, status)];
+    const text =
+      "ModelPullFailed: container model-pull of pod cats-1 terminated with exit code 137";
+    expect(read(first)).toMatchObject({ Ready: `False ${text}`, Released: `False ${text}` });
+    const second = rollingOut();
+    second.pods = [pod(second, status)];
+    expect(second.plan().changes).toEqual([]);
+    expect(read(second)).toMatchObject({ Released: `False ${text}`, Reconciling: `True ${text}` });
+  });
 
   it("show that no node has room, which may pass", () => {
     const world = new World().poll();

@@ -718,14 +718,30 @@ describe("a verification pod", () => {
   const exit = (exitCode: number, message = "") => ({ terminated: { exitCode, message } });
 
   it.each([
-    { name: "server", reason: "PodCrashing" },
-    { name: "model-pull", reason: "ModelPullFailed" },
-    { name: "samples", reason: "VerificationFailed" },
-  ])("fails for the reason of its container $name", ({ name, reason }) => {
-    const on = during({ initContainerStatuses: [{ ...container, name, state: exit(1, "x") }] });
+    { name: "server", message: "x", reason: "PodCrashing" },
+    {
+      name: "model-pull",
+      message: "ModelChecksumMismatch: model.onnx differs",
+      reason: "ModelChecksumMismatch",
+    },
+    { name: "samples", message: "x", reason: "VerificationFailed" },
+  ])("fails for the reason of its container $name", ({ name, message, reason }) => {
+    const on = during({ initContainerStatuses: [{ ...container, name, state: exit(1, message) }] });
     expect(on.plan().changes).toMatchObject([{ phase: "Failed" }]);
     expect(conditionsOf(on.plan())).toMatchObject({ Released: `False ${reason}` });
   });
+
+  it.each(["", "StorageUnavailable: the store does not respond", "ModelPullFailed: ENOSPC"])(
+    "is tried again when its model cannot be pulled for another cause than the model (%j)",
+    (message) => {
+      const on = during({
+        initContainerStatuses: [{ ...container, name: "model-pull", state: exit(13, message) }],
+      });
+      expect(on.plan().changes).toEqual([]);
+      on.now += 10_000;
+      expect(on.plan().changes).toMatchObject([{ phase: "Verifying" }]);
+    },
+  );
 
   it("fails by the user's container, whose last lines are the message", () => {
     const on = during({

@@ -143,17 +143,17 @@ export function troubleIn(status: V1ContainerStatus, pod: string): Trouble | und
       named?.message ??
       `container ${status.name} of pod ${pod} terminated with exit code ${ended.exitCode}${text === "" ? "" : `: ${lastLines(text)}`}`,
     isPassing,
-    isInfrastructure: named !== undefined && infrastructure.has(named.reason),
+    isInfrastructure: status.name === containers.pull && !modelFaults.has(named?.reason),
   };
 }
 
-/** What a pull container reports of the store itself, not of the model. */
-const infrastructure: ReadonlySet<Reason> = new Set([
-  "StorageUnavailable",
-  "StorageThrottled",
-  "StorageAuthFailed",
-  "StorageUnexpectedResponse",
-  "CredentialsMissing",
+/** What the pull container reports of the model itself. Everything else is the store, the network or the node. */
+const modelFaults: ReadonlySet<Reason | undefined> = new Set<Reason>([
+  "ModelChecksumMismatch",
+  "ModelMutated",
+  "ModelNotFound",
+  "ModelIncomplete",
+  "BadManifest",
 ]);
 
 /** The registry has answered, and says that there is no such image for this node or this identity. */
