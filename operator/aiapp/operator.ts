@@ -44,7 +44,8 @@ export class AIAppOperator extends OperatorFrame {
     const { kube, clock, log, metrics } = this;
     const config = this.#config;
     // A poll that found something new may complete a pair.
-    const onChange = (key: string): void => queue.add(key, "release");
+    const onChange = (key: string, isNew: boolean): void =>
+      queue.add(key, isNew ? "release" : "default");
     const poller = createPoller({ clock, log, metrics, onChange });
     this.#poller = poller;
     const reconciler = new Reconciler({

@@ -171,6 +171,6 @@ describe("secrets", () => {
     const second = identityKey({ kind: "sas", sasToken: "sig=two" });
     expect(first).not.toBe(second);
     expect(first).toBe(identityKey({ kind: "sas", sasToken: "sig=one" }));
-    expect(first).toMatch(/^[0-9a-f]{16}$/);
+    expect(first).toMatch(/^[0-9a-f]{64}$/);
   });
 });

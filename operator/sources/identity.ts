@@ -18,9 +18,9 @@ export type Identity =
   | { readonly kind: "sas"; readonly sasToken: string }
   | { readonly kind: "basic"; readonly username: string; readonly password: string };
 
-/** A short hash: distinguishes identities without revealing them. */
+/** A hash of 256 bits: distinguishes identities without revealing them, and no tenant can find two with the same. */
 export function identityKey(identity: Identity): string {
-  return createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 16);
+  return createHash("sha256").update(JSON.stringify(identity)).digest("hex");
 }
 
 export interface SecretData {

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+
 import type { Clock } from "../clock.ts";
 import { messageOf, OperatorError, type ErrorCode } from "../errors.ts";
 import type { Seen, Source, SourceState } from "./source.ts";
@@ -11,12 +13,14 @@ export interface PolledSource {
   readonly stop: AbortController;
   /** Cancels the timer of the next poll. */
   cancelTimer: () => void;
-  /** Whether a poll waits for its host: it must not wait there twice. */
+  /** Whether a poll waits for its turn: it must begin once only. */
   isQueued: boolean;
   /** When the poll in flight began. */
   startedAt: number | undefined;
   /** The poll in flight began too early for a caller of `pollSince`: the next one follows at once. */
   mustRepoll: boolean;
+  /** The latest time since which a caller of `pollSince` waits for a poll that succeeds. */
+  awaitedSince: number | undefined;
   /** Consecutive polls that failed. */
   failures: number;
 }
@@ -39,6 +43,7 @@ export function createPolledSource(source: Source): PolledSource {
     isQueued: false,
     startedAt: undefined,
     mustRepoll: false,
+    awaitedSince: undefined,
     failures: 0,
   };
 }
@@ -89,11 +94,17 @@ function codeOf(error: unknown, kind: Source["kind"]): ErrorCode {
   return kind === "image" ? "REGISTRY_UNAVAILABLE" : "STORAGE_UNAVAILABLE";
 }
 
-/** Whether subscribers are notified: a poll succeeded, or failed for another reason than the one before. */
-export function isNews(before: SourceState, after: SourceState): boolean {
+/** Whether a poll found another result; an ETag or a push that changed nothing of it is none. */
+export function isOtherValue(before: SourceState, after: SourceState): boolean {
   return (
-    after.checkedAt !== before.checkedAt ||
-    after.error?.code !== before.error?.code ||
-    after.error?.message !== before.error?.message
+    before.value !== after.value && !isDeepStrictEqual(shown(before.value), shown(after.value))
   );
+}
+
+function shown(value: Seen | undefined): unknown {
+  return value && { ...value, etag: undefined, lastPush: undefined };
+}
+
+export function isOtherError(before: SourceState, after: SourceState): boolean {
+  return after.error?.code !== before.error?.code || after.error?.message !== before.error?.message;
 }

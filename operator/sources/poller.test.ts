@@ -18,15 +18,21 @@ interface World {
   readonly poller: Poller;
   /** Subscribers, in the order in which they were notified. */
   readonly notified: string[];
+  /** Those of them that were notified of something new. */
+  readonly found: string[];
   readonly start: number;
 }
 
 function world(): World {
   const clock = new ManualClock();
   const notified: string[] = [];
-  const onChange = (subscriber: string): void => void notified.push(subscriber);
+  const found: string[] = [];
+  const onChange = (subscriber: string, isNew: boolean): void => {
+    notified.push(subscriber);
+    if (isNew) found.push(subscriber);
+  };
   const poller = createPoller({ clock, log, metrics, onChange });
-  return { clock, poller, notified, start: clock.now() };
+  return { clock, poller, notified, found, start: clock.now() };
 }
 
 /** A source whose answers a test gives. */
@@ -34,6 +40,7 @@ class FakeSource implements Source<ImageSeen> {
   readonly kind = "image";
   readonly key: string;
   readonly host: string;
+  readonly login: string;
   readonly #clock: ManualClock;
   /** When each poll began. */
   readonly begun: number[] = [];
@@ -44,10 +51,11 @@ class FakeSource implements Source<ImageSeen> {
   /** Digests and errors; a function waits for the test. */
   answer: string | Error | (() => Promise<string>) = "a";
 
-  constructor(clock: ManualClock, key = "cats", host = "one.example") {
+  constructor(clock: ManualClock, key = "cats", host = "one.example", login = "anonymous") {
     this.#clock = clock;
     this.key = key;
     this.host = host;
+    this.login = login;
   }
 
   async poll(previous: ImageSeen | undefined, signal: AbortSignal): Promise<ImageSeen> {
@@ -183,6 +191,61 @@ describe("a source", () => {
   });
 });
 
+describe("a subscriber", () => {
+  it("is notified of what is new, and of nothing at rest", async () => {
+    const { clock, poller, notified, found } = world();
+    const source = new FakeSource(clock);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(10 * MINUTE);
+    expect(source.begun).toHaveLength(11);
+    expect(notified).toEqual(["shop/a"]);
+    source.answer = "b";
+    await clock.advance(10 * MINUTE);
+    expect(notified).toEqual(["shop/a", "shop/a"]);
+    expect(found).toEqual(notified);
+  });
+
+  it("is notified that polls fail, or fail no longer, as of nothing new", async () => {
+    const { clock, poller, notified, found } = world();
+    const source = new FakeSource(clock);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(0);
+    source.answer = unavailable();
+    await clock.advance(MINUTE);
+    source.answer = "a";
+    await clock.advance(10 * MINUTE);
+    expect(notified).toEqual(["shop/a", "shop/a", "shop/a"]);
+    expect(found).toEqual(["shop/a"]);
+  });
+
+  it("that waits for a poll is notified when one has succeeded, though it found nothing new", async () => {
+    const { clock, poller, notified, found } = world();
+    const source = new FakeSource(clock);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(10 * SECOND);
+    source.answer = unavailable();
+    poller.pollSince(source.key, clock.now());
+    await clock.advance(0);
+    expect(found).toEqual(["shop/a"]);
+    source.answer = "a";
+    await clock.advance(10 * MINUTE);
+    // Found, failed, and the poll that it waits for.
+    expect(notified).toHaveLength(3);
+    expect(found).toHaveLength(2);
+  });
+
+  it("that waits for a poll which ended just before is notified at once", async () => {
+    const { clock, poller, found, start } = world();
+    const source = new FakeSource(clock);
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(10 * SECOND);
+    found.length = 0;
+    poller.pollSince(source.key, start);
+    await clock.advance(10 * MINUTE);
+    expect(found).toEqual(["shop/a"]);
+  });
+});
+
 describe("a poll that fails", () => {
   it("changes nothing but the error", async () => {
     const { clock, poller, notified, start } = world();
@@ -287,6 +350,39 @@ describe("Retry-After", () => {
     expect(same.secondsSince(start)).toEqual([0, 69]);
     expect(late.secondsSince(start)).toEqual([69]);
     expect(elsewhere.secondsSince(start)).toEqual([0, 10, 20, 30, 40, 50, 60]);
+  });
+
+  it("pauses the login that was asked, and none of another tenant", async () => {
+    const { clock, poller, start } = world();
+    const throttled = new FakeSource(clock, "throttled", "one.example", "theirs");
+    const other = new FakeSource(clock, "other", "one.example", "ours");
+    throttled.answer = unavailable(60 * MINUTE);
+    poller.subscribe("their/a", [{ source: throttled, intervalMs: 10 * SECOND }]);
+    await clock.advance(SECOND);
+    poller.subscribe("our/a", [{ source: other, intervalMs: 10 * SECOND }]);
+    await clock.advance(30 * SECOND);
+    expect(other.secondsSince(start)).toEqual([1, 11, 21, 31]);
+    expect(throttled.begun).toHaveLength(1);
+    // For no more than ten minutes.
+    await clock.advance(10 * MINUTE);
+    expect(throttled.begun).toHaveLength(2);
+  });
+
+  it("of several logins at once pauses the host, for a minute at most", async () => {
+    const { clock, poller } = world();
+    const other = new FakeSource(clock, "other", "one.example", "ours");
+    const logins = [1, 2, 3].map((n) => new FakeSource(clock, `${n}`, "one.example", `login ${n}`));
+    for (const source of logins) source.answer = unavailable(60 * MINUTE);
+    poller.subscribe(
+      "their/a",
+      logins.map((source) => ({ source, intervalMs: MINUTE })),
+    );
+    await clock.advance(SECOND);
+    poller.subscribe("our/a", [{ source: other, intervalMs: 10 * SECOND }]);
+    await clock.advance(58 * SECOND);
+    expect(other.begun).toHaveLength(0);
+    await clock.advance(SECOND);
+    expect(other.begun).toHaveLength(1);
   });
 
   it("has priority over a request to poll now", async () => {
@@ -415,6 +511,43 @@ describe("a host", () => {
     }
     for (const end of ends) await end("a");
     expect(sources.map(({ begun }) => begun.length)).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+});
+
+describe("an honest source", () => {
+  it("is polled within two seconds while every poll of other namespaces hangs", async () => {
+    const { clock, poller } = world();
+    for (let tenant = 0; tenant < 20; tenant += 1) {
+      const sources = Array.from({ length: 100 }, (_, port) => {
+        const source = new FakeSource(clock, `${tenant} ${port}`, `evil.example:${port}`);
+        source.hold();
+        return { source, intervalMs: SECOND };
+      });
+      poller.subscribe(`evil-${tenant}/app`, sources);
+    }
+    await clock.advance(SECOND);
+    const honest = new FakeSource(clock, "honest", "honest.example");
+    poller.subscribe("shop/a", [{ source: honest, intervalMs: MINUTE }]);
+    await clock.advance(2 * SECOND);
+    expect(honest.begun).toHaveLength(1);
+    const closing = poller.close();
+    expect(honest.running).toBe(0);
+    void closing;
+  });
+
+  it("that a hostile namespace subscribes to as well counts for the one with fewer polls", async () => {
+    const { clock, poller } = world();
+    const shared = new FakeSource(clock, "shared", "honest.example");
+    const held = Array.from({ length: 100 }, (_, port) => {
+      const source = new FakeSource(clock, `${port}`, `evil.example:${port}`);
+      source.hold();
+      return { source, intervalMs: SECOND };
+    });
+    poller.subscribe("evil/app", [...held, { source: shared, intervalMs: MINUTE }]);
+    await clock.advance(SECOND);
+    poller.subscribe("shop/a", [{ source: shared, intervalMs: 10 * SECOND }]);
+    await clock.advance(2 * SECOND);
+    expect(shared.begun).toHaveLength(1);
   });
 });
 

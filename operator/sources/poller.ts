@@ -3,18 +3,21 @@ import { backoff, type Clock } from "../clock.ts";
 import { OperatorError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import { createHostLimiter } from "./host-limiter.ts";
+import { PollQueue } from "./poll-queue.ts";
 import {
   afterFailure,
   afterSuccess,
   createPolledSource,
-  isNews,
+  isOtherError,
+  isOtherValue,
   nextInterval,
   shortestInterval,
   UNKNOWN,
   type PolledSource,
 } from "./polled-source.ts";
+import { setSourceGauges } from "./source-gauges.ts";
 import type { Seen, Source, SourceState } from "./source.ts";
+import { createThrottles, MAX_PAUSE_MS, type Throttles } from "./throttles.ts";
 
 /**
  * Polls each distinct source once for all its subscribers. A poll that fails changes only the error: the result of the
@@ -24,7 +27,10 @@ export interface Poller {
   /** Replaces a subscriber's subscriptions. A source is polled at the shortest interval of its subscribers. */
   readonly subscribe: (subscriber: string, subscriptions: readonly Subscription[]) => void;
   readonly get: <V extends Seen>(source: Source<V>) => SourceState<V>;
-  /** Polls a source soon, unless a poll began at or after `since`. While polls fail it waits for the back-off, unless urgent. */
+  /**
+   * Polls a source soon, unless a poll began at or after `since`; notifies its subscribers once one has succeeded. While
+   * polls fail it waits for the back-off, unless urgent.
+   */
   readonly pollSince: (key: string, since: number, urgent?: boolean) => void;
   /** Aborts all polls and waits for them. */
   readonly close: () => Promise<void>;
@@ -39,8 +45,13 @@ export interface PollerParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Called for each subscriber of a source when a poll succeeded, or failed for a new reason. */
-  readonly onChange: (subscriber: string) => void;
+  /**
+   * Called for each subscriber of a source when a poll found something new, when one for which `pollSince` asked has
+   * succeeded, or when the error is another one.
+   *
+   * @param isNew false when only the error is another one: no release can follow from that
+   */
+  readonly onChange: (subscriber: string, isNew: boolean) => void;
 }
 
 /** A poll is a few small requests. */
@@ -53,7 +64,9 @@ export function createPoller(parts: PollerParts): Poller {
 
 class SharedPoller implements Poller {
   readonly #parts: PollerParts;
-  readonly #limiter: ReturnType<typeof createHostLimiter>;
+  readonly #queue = new PollQueue();
+  readonly #throttles: Throttles;
+  readonly #unobserve: () => void;
   /** By the source's key. */
   readonly #polled = new Map<string, PolledSource>();
   /** Keys of the sources of each subscriber. */
@@ -62,7 +75,10 @@ class SharedPoller implements Poller {
 
   constructor(parts: PollerParts) {
     this.#parts = parts;
-    this.#limiter = createHostLimiter(parts.clock);
+    this.#throttles = createThrottles(parts.clock);
+    this.#unobserve = parts.metrics.observe(() =>
+      setSourceGauges(parts.metrics, this.#polled.values()),
+    );
   }
 
   subscribe(subscriber: string, subscriptions: readonly Subscription[]): void {
@@ -83,7 +99,13 @@ class SharedPoller implements Poller {
 
   pollSince(key: string, since: number, urgent = false): void {
     const polled = this.#polled.get(key);
-    if (polled === undefined || (polled.state.checkedAt ?? -1) >= since) return;
+    if (polled === undefined) return;
+    if ((polled.state.checkedAt ?? -1) >= since) {
+      // It ended after the caller had read the state, when nothing was known to wait for it.
+      this.#notify(polled, true);
+      return;
+    }
+    polled.awaitedSince = Math.max(polled.awaitedSince ?? 0, since);
     if (polled.startedAt !== undefined) {
       polled.mustRepoll ||= polled.startedAt < since;
       return;
@@ -94,10 +116,11 @@ class SharedPoller implements Poller {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#unobserve();
     for (const polled of this.#polled.values()) stop(polled);
     this.#polled.clear();
     this.#subscriptions.clear();
-    await this.#limiter.onIdle();
+    await this.#queue.onIdle();
   }
 
   #add(subscriber: string, { source, intervalMs }: Subscription): void {
@@ -107,7 +130,11 @@ class SharedPoller implements Poller {
     const isNew = polled.subscribers.size === 0;
     const before = shortestInterval(polled);
     const interval = Math.max(intervalMs, MIN_INTERVAL_MS);
+    const namespace = namespaceIn(subscriber);
+    const isJoining = polled.isQueued && !namespacesOf(polled).has(namespace);
     polled.subscribers.set(subscriber, interval);
+    // It waits among the polls of another namespace: whichever has its turn first begins it.
+    if (isJoining) this.#addToQueue(polled, namespace);
     if (isNew) this.#schedule(polled, 0);
     else if (interval < before && (polled.state.nextCheckAt ?? 0) > clock.now() + interval)
       this.#schedule(polled, nextInterval(polled, clock));
@@ -125,7 +152,7 @@ class SharedPoller implements Poller {
   #schedule(polled: PolledSource, delayMs: number): void {
     const { clock } = this.#parts;
     polled.cancelTimer();
-    const wait = Math.max(delayMs, this.#limiter.pauseOf(polled.source.host));
+    const wait = Math.max(delayMs, this.#pauseOf(polled));
     polled.state = { ...polled.state, nextCheckAt: clock.now() + wait };
     polled.cancelTimer = clock.after(wait, () => this.#enqueue(polled));
   }
@@ -133,16 +160,38 @@ class SharedPoller implements Poller {
   #enqueue(polled: PolledSource): void {
     if (polled.stop.signal.aborted || polled.isQueued) return;
     polled.isQueued = true;
-    this.#limiter
-      .run(polled.source.host, () => this.#poll(polled))
-      .catch((error: unknown) => this.#parts.log.error({ error }, "unhandled error of a poll"));
+    this.#addToQueue(polled, this.#namespaceOf(polled));
+  }
+
+  #addToQueue(polled: PolledSource, namespace: string): void {
+    const run = (): Promise<void> =>
+      this.#poll(polled).catch((error: unknown) =>
+        this.#parts.log.error({ error }, "unhandled error of a poll"),
+      );
+    this.#queue.add({ host: polled.source.host, namespace, run });
+  }
+
+  /** The namespace that a poll counts for: of its subscribers', the one with the fewest polls. */
+  #namespaceOf(polled: PolledSource): string {
+    let namespace = "";
+    let least = Number.POSITIVE_INFINITY;
+    for (const candidate of namespacesOf(polled)) {
+      const load = this.#queue.loadOf(candidate);
+      if (load < least) [namespace, least] = [candidate, load];
+    }
+    return namespace;
+  }
+
+  #pauseOf({ source: { host, login } }: PolledSource): number {
+    return this.#throttles.pauseOf(host, login);
   }
 
   async #poll(polled: PolledSource): Promise<void> {
+    if (!polled.isQueued) return;
     polled.isQueued = false;
     if (polled.stop.signal.aborted || polled.startedAt !== undefined) return;
     // The host may have asked for a pause while this poll was queued.
-    if (this.#limiter.pauseOf(polled.source.host) > 0) {
+    if (this.#pauseOf(polled) > 0) {
       this.#schedule(polled, 0);
       return;
     }
@@ -154,7 +203,7 @@ class SharedPoller implements Poller {
     if (delayMs === undefined) return;
     this.#schedule(polled, polled.mustRepoll ? 0 : delayMs);
     polled.mustRepoll = false;
-    this.#notify(polled, before);
+    this.#notifyOfChange(polled, before);
   }
 
   /** Reads the source and updates its state. Returns the delay until the next poll; undefined once it was stopped. */
@@ -186,20 +235,37 @@ class SharedPoller implements Poller {
     metrics.polls.inc({ source: source.kind, result: "failed" });
     if (polled.state.error?.code !== before.error?.code)
       log.warn({ source: source.kind, host: source.host, error }, "poll failed");
-    const retryAfterMs = error instanceof OperatorError ? (error.retryAfterMs ?? 0) : 0;
-    this.#limiter.throttle(source.host, retryAfterMs);
+    const asked = error instanceof OperatorError ? (error.retryAfterMs ?? 0) : 0;
+    const retryAfterMs = Math.min(asked, MAX_PAUSE_MS);
+    this.#throttles.throttle(source.host, source.login, retryAfterMs);
     const base = nextInterval(polled, clock);
     const max = Math.max(base, MAX_BACKOFF_MS);
     return Math.max(retryAfterMs, backoff(polled.failures++, base, max, clock.random));
   }
 
-  #notify(polled: PolledSource, before: SourceState): void {
-    if (!isNews(before, polled.state)) return;
-    for (const subscriber of polled.subscribers.keys()) this.#parts.onChange(subscriber);
+  #notifyOfChange(polled: PolledSource, before: SourceState): void {
+    const { state, awaitedSince } = polled;
+    const isAwaited = awaitedSince !== undefined && (state.checkedAt ?? -1) >= awaitedSince;
+    if (isAwaited) polled.awaitedSince = undefined;
+    const isNew = isAwaited || isOtherValue(before, state);
+    if (isNew || isOtherError(before, state)) this.#notify(polled, isNew);
+  }
+
+  #notify({ subscribers }: PolledSource, isNew: boolean): void {
+    for (const subscriber of subscribers.keys()) this.#parts.onChange(subscriber, isNew);
   }
 }
 
 function stop(polled: PolledSource): void {
   polled.cancelTimer();
   polled.stop.abort();
+}
+
+function namespacesOf({ subscribers }: PolledSource): ReadonlySet<string> {
+  return new Set([...subscribers.keys()].map(namespaceIn));
+}
+
+/** Subscribers are `<namespace>/<name>`. */
+function namespaceIn(subscriber: string): string {
+  return subscriber.split("/", 1)[0] ?? "";
 }

@@ -6,8 +6,10 @@ export interface Source<V extends Seen = Seen> {
   readonly key: string;
   /** For metrics. */
   readonly kind: "image" | "model";
-  /** Concurrency limits and Retry-After apply per host. */
+  /** Concurrency limits apply per host. */
   readonly host: string;
+  /** Retry-After applies to one identity at a host: the key of the identity, which reveals nothing of it. */
+  readonly login: string;
   /** Reads the source once; `previous` makes the read conditional. Throws an OperatorError when it cannot be read. */
   poll(previous: V | undefined, signal: AbortSignal): Promise<V>;
 }

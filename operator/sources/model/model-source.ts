@@ -27,6 +27,7 @@ export function modelSource(
     key: `model ${JSON.stringify(query)} ${identityKey(identity)}`,
     kind: "model",
     host: new URL(location.store).host,
+    login: identityKey(identity),
     poll: async (previous, signal) => {
       if (selector.kind !== "exact") {
         const versions = await store.listVersions(location, identity, signal);

@@ -34,6 +34,7 @@ export function imageSource(
       key: `image ${name} ${JSON.stringify(policy ?? {})} ${identityKey(identity)}`,
       kind: "image",
       host: reference.registry,
+      login: identityKey(identity),
       poll:
         policy === undefined
           ? pollReference(registry, image, reference, identity)
