@@ -39,6 +39,7 @@ export async function readBundle(
     const { bytes } = manifest;
     checkDigest(manifestDigest(bytes), digest, where);
     const { files } = parseManifest(bytes, `${where}${MANIFEST}`);
+    checkPaths(files, where);
     return { files: files.map((file) => ({ ...file, etag: undefined })), manifest: bytes };
   }
   const listed = await withRetries(
@@ -54,6 +55,7 @@ export async function readBundle(
     );
   }
   checkDigest(listingDigest(listed), digest, where);
+  checkPaths(listed, where);
   return { files: listed.map((file) => toBundleFile(file, where)), manifest: undefined };
 }
 
@@ -63,6 +65,22 @@ function checkDigest(actual: string, expected: string, where: string): void {
     "MODEL_CHECKSUM_MISMATCH",
     `${where} has the digest ${actual.slice(0, 19)}…, the release has ${expected.slice(0, 19)}…: the version was changed after its release; publish a new version`,
   );
+}
+
+/** A store may hold `extra` beside `extra/a.txt`; a disk cannot. */
+function checkPaths(files: readonly { readonly path: string }[], where: string): void {
+  const folders = new Set(files.flatMap(({ path }) => foldersOf(path)));
+  const both = files.find(({ path }) => folders.has(path));
+  if (both === undefined) return;
+  throw new OperatorError(
+    "MANIFEST_INVALID",
+    `${where} has a file and a folder of the same name, ${JSON.stringify(both.path)}: rename one`,
+  );
+}
+
+function foldersOf(path: string): readonly string[] {
+  const parts = path.split("/").slice(0, -1);
+  return parts.map((_, index) => parts.slice(0, index + 1).join("/"));
 }
 
 function toBundleFile({ path, size, etag }: StoredFile, where: string): BundleFile {

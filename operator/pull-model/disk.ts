@@ -1,7 +1,7 @@
 import { readdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 
-import { OperatorError } from "../errors.ts";
+import { messageOf, OperatorError } from "../errors.ts";
 
 /** @param bytes size of the whole bundle. @throws STORAGE_UNEXPECTED_RESPONSE when it does not fit on the node's disk */
 export async function checkSpace(folder: string, bytes: number): Promise<void> {
@@ -22,6 +22,28 @@ async function presentBytes(folder: string): Promise<number> {
     .filter((entry) => entry.isFile())
     .map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).blocks * 512);
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+
+/** What a failure of the local disk means to people who read a condition, by its errno. */
+const DISK_ERRORS: ReadonlyMap<unknown, string> = new Map([
+  ["ENOSPC", "the node's disk is full: raise ephemeral storage, or free space on the node"],
+  ["EDQUOT", "the disk quota is used up: raise ephemeral storage"],
+  ["EIO", "the node's disk fails: drain the node and replace it"],
+  ["EROFS", "the model's volume is read-only: remove what spec.podTemplate changes of it"],
+  ["EACCES", "the model's volume is not writable: remove what spec.podTemplate changes of it"],
+  ["EISDIR", "a file and a folder of the model have the same name: rename one"],
+  ["ENOTDIR", "a file and a folder of the model have the same name: rename one"],
+  ["ENAMETOOLONG", "a file of the model has a name that is too long for a disk: shorten it"],
+]);
+
+export function isDiskError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && DISK_ERRORS.has(error.code);
+}
+
+/** The message of any failure, for a condition; an errno of the disk says nothing to those who read that. */
+export function explain(error: unknown): string {
+  const known = error instanceof Error && "code" in error ? DISK_ERRORS.get(error.code) : undefined;
+  return known === undefined ? messageOf(error) : `the model cannot be stored: ${known}`;
 }
 
 export function megabytes(bytes: number): string {

@@ -10,6 +10,7 @@ import { storageIdentity, type Identity } from "../sources/identity.ts";
 import { createContainers } from "../sources/model/blob-container.ts";
 import { createBlobStore } from "../sources/model/blob-store.ts";
 import { boundedCredential } from "../sources/workload-identity.ts";
+import { explain } from "./disk.ts";
 import { pull } from "./pull.ts";
 
 /**
@@ -107,7 +108,14 @@ function reasonFor(error: unknown): string {
   return reason ?? "ModelPullFailed";
 }
 
+/** For the container's log, which the pod's own tenant reads: without the query of a URL, which may be a SAS token. */
+function causeOf(cause: unknown): string {
+  return `cause: ${messageOf(cause)}`.replace(/\?\S*/g, "").slice(0, 1000);
+}
+
 const stop = new AbortController();
+// The timers of back-off and stalls do not keep a process alive, and while it waits for a retry it has no socket.
+const alive = setInterval(() => {}, 60_000);
 process.once("SIGTERM", () => stop.abort(new Error("the pod is being deleted")));
 try {
   const parsed = Environment.safeParse(process.env);
@@ -116,8 +124,10 @@ try {
   // Kept-alive sockets would keep the process running.
   process.exit(0);
 } catch (error) {
-  const message = `${reasonFor(error)}: ${messageOf(error)}`.slice(0, 4000);
+  clearInterval(alive);
+  const message = `${reasonFor(error)}: ${explain(error)}`.slice(0, 4000);
   console.error(message);
+  console.error(causeOf(error instanceof Error ? (error.cause ?? error) : error));
   await writeFile(process.env["TERMINATION_LOG"] ?? "/dev/termination-log", message).catch(
     () => {},
   );

@@ -38,14 +38,14 @@ export async function pull(
   const { models, clock, stallMs, say } = tools;
   const { folder } = model;
   await mkdir(folder, { recursive: true });
-  const { files, manifest } = await readBundle(model, models, { clock, stallMs }, signal);
+  const { files, manifest } = await readBundle(model, models, { clock, stallMs, say }, signal);
   const total = files.reduce((sum, { size }) => sum + size, 0);
   await checkSpace(folder, total);
   say(
     `pulling ${files.length} files, ${megabytes(total)} MB, of ${model.name} version ${model.version}`,
   );
   const onBytes = reportProgress(total, tools);
-  await downloadAll(files, model, tools, { folder, stallMs, clock, onBytes }, signal);
+  await downloadAll(files, model, tools, { folder, stallMs, clock, say, onBytes }, signal);
   if (manifest !== undefined) await writeFile(join(folder, MANIFEST), manifest);
   say(`pulled ${megabytes(total)} MB, all checksums match`);
 }

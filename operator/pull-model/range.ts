@@ -9,7 +9,11 @@ export interface Range {
   readonly etag: string;
 }
 
-/** The bytes of one range. @throws STORAGE_UNAVAILABLE when none arrives for `stallMs` */
+/**
+ * The bytes of one range, and no more.
+ *
+ * @throws STORAGE_UNAVAILABLE when none arrives for `stallMs`, STORAGE_UNEXPECTED_RESPONSE when the store sends more
+ */
 export async function* readRange(
   blob: BlobClient,
   { offset, length, etag }: Range,
@@ -33,10 +37,15 @@ export async function* readRange(
         body.destroy(new Error("stalled"));
     };
     either.addEventListener("abort", destroy, { once: true });
+    let left = length;
     for await (const chunk of body) {
       clearTimeout(timer);
       timer = setTimeout(stall, stallMs);
-      yield Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk);
+      const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk);
+      // Leaving the loop closes the connection.
+      if (bytes.length > left) throw tooLong(blob, length);
+      left -= bytes.length;
+      yield bytes;
     }
     either.removeEventListener("abort", destroy);
   } catch (error) {
@@ -49,6 +58,13 @@ export async function* readRange(
   } finally {
     clearTimeout(timer);
   }
+}
+
+function tooLong(blob: BlobClient, length: number): OperatorError {
+  return new OperatorError(
+    "STORAGE_UNEXPECTED_RESPONSE",
+    `unexpected response: more than the ${length} bytes that were requested of ${urlOf(blob)}; check that spec.model.store is a Blob container`,
+  );
 }
 
 /** For messages: without the query, which may be a SAS token. */

@@ -1,4 +1,5 @@
 import { backoff, sleep, type Clock } from "../clock.ts";
+import { isDiskError } from "./disk.ts";
 import { storageError } from "../sources/model/storage-error.ts";
 
 /** Retries of requests to the store: after a connection was cut, after a stall, and after an error that passes. */
@@ -6,13 +7,13 @@ export interface RetryOptions {
   /** A request that receives no byte for so long is aborted and sent again. */
   readonly stallMs: number;
   readonly clock: Clock;
+  /** Prints a line of progress. */
+  readonly say: (line: string) => void;
 }
 
 const MAX_ATTEMPTS = 8;
 const BACKOFF_MS = { base: 250, max: 10_000 } as const;
 const RETRYABLE: ReadonlySet<string> = new Set(["STORAGE_UNAVAILABLE", "STORAGE_THROTTLED"]);
-/** Errors of the local disk: another request would not help. */
-const DISK_ERRORS: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EIO", "EROFS"]);
 
 /** Sends a small request, with retries. @throws the last error, as `storageError` translates it */
 export async function withRetries<T>(
@@ -35,14 +36,16 @@ export async function waitForRetry(
   error: unknown,
   failures: number,
   where: string,
-  { clock }: RetryOptions,
+  { clock, say }: RetryOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  if (error instanceof Error && "code" in error && DISK_ERRORS.has(error.code)) throw error;
+  // Another request would not help.
+  if (isDiskError(error)) throw error;
   const translated = storageError(error, where);
   const canRetry = RETRYABLE.has(translated.code) && failures < MAX_ATTEMPTS;
   if (signal.aborted || !canRetry) throw translated;
   const delayMs =
     translated.retryAfterMs ?? backoff(failures, BACKOFF_MS.base, BACKOFF_MS.max, clock.random);
+  say(`${translated.message} (attempt ${failures} of ${MAX_ATTEMPTS})`);
   await sleep(clock, delayMs, signal);
 }

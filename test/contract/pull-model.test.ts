@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { createServer } from "node:net";
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -293,6 +294,21 @@ describe("a folder without a manifest", () => {
     expect(error.message).toContain('"a name"');
   });
 
+  it("is pulled without the folder markers of a hierarchical namespace", async () => {
+    await upload(container, `${name}/7`, { "model.onnx": "weights", "extra/a.txt": "a" });
+    const marker = container.getBlockBlobClient(`${name}/7/extra`);
+    await marker.upload("", 0, { metadata: { hdi_isfolder: "true" } });
+    await pulling(await listed());
+    expect(await found()).toEqual(hashesOf({ "model.onnx": "weights", "extra/a.txt": "a" }));
+  });
+
+  it("is refused when a file and a folder have the same name", async () => {
+    await upload(container, `${name}/7`, { extra: "a file", "extra/a.txt": "a" });
+    const error = await errorOf(pulling(await listed()));
+    expect(error.code).toBe("MANIFEST_INVALID");
+    expect(error.message).toContain('"extra"');
+  });
+
   it("is reported when it is no longer there", async () => {
     expect((await errorOf(pulling(`sha256:${sha256("")}`))).code).toBe("MODEL_NOT_FOUND");
   });
@@ -373,6 +389,25 @@ describe("a store that misbehaves", () => {
     services.world.faults.clear();
     await pulling(digest);
     expect(await found()).toEqual(published());
+  });
+
+  it("sends more than was requested: the pull stops, and no byte past the range is on the disk", async () => {
+    const small = manifestOf(name, "7", { "model.onnx": "0123456789" });
+    await upload(container, `${name}/7`, { "model.onnx": "0123456789", [MANIFEST]: small });
+    const { etag = "" } = await container.getBlobClient(`${name}/7/model.onnx`).getProperties();
+    fault({
+      kind: "status",
+      status: 206,
+      headers: { etag, "content-length": "10000000" },
+      body: "0123456789".repeat(1_000_000),
+    });
+    const error = await errorOf(pulling(`sha256:${sha256(small)}`));
+    expect(error.code).toBe("STORAGE_UNEXPECTED_RESPONSE");
+    expect(ranges()).toHaveLength(1);
+    const sizes = await Promise.all(
+      (await readdir(folder)).map(async (file) => (await stat(join(folder, file))).size),
+    );
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(10);
   });
 
   it("refuses a wrong key: the pull fails at once, and the error does not hold the key", async () => {
@@ -496,6 +531,27 @@ describe("the init container", () => {
     const { termination } = await start({ MODEL_DIGEST: digest, ALLOW_LOOPBACK: "false" }).ended;
     expect(termination).toMatch(/^HostNotAllowed: /);
   });
+
+  it("retries while the store refuses connections, and says so when the pod is deleted", async () => {
+    const closed = createServer().listen(0, "127.0.0.1");
+    await once(closed, "listening");
+    const address = closed.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    closed.close();
+    await once(closed, "close");
+    const { child, ended } = start({
+      MODEL_DIGEST: `sha256:${sha256("")}`,
+      MODEL_STORE: `https://127.0.0.1:${port}/${storageAccount.name}/models`,
+      STORAGE_ENDPOINT: `127.0.0.1:${port}`,
+    });
+    let log = "";
+    child.stdout?.on("data", (chunk: Buffer) => (log += chunk.toString()));
+    await vi.waitFor(() => expect(log).toContain("(attempt 2 of 8)"), { timeout: 20_000 });
+    child.kill("SIGTERM");
+    const { code, termination } = await ended;
+    expect(code).toBe(1);
+    expect(termination).toMatch(/^StorageUnavailable: /);
+  }, 30_000);
 
   it("ends when the pod is deleted, though the store stalls", async () => {
     const digest = await publish(container, name, "7", files);

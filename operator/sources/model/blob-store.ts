@@ -72,10 +72,12 @@ export function createBlobStore(open: OpenContainer): ModelStore {
           prefix,
           abortSignal: signal,
           includeUncommitedBlobs: true,
+          includeMetadata: true,
         });
         return await collect(
           items,
-          ({ name, properties }) => fileOf(name.slice(prefix.length), properties),
+          ({ name, properties, metadata }) =>
+            isFolder(metadata) ? undefined : fileOf(name.slice(prefix.length), properties),
           MAX_FILES,
           `${where} has more than ${MAX_FILES} files: remove those that are not of the model`,
         );
@@ -86,7 +88,14 @@ export function createBlobStore(open: OpenContainer): ModelStore {
   };
 }
 
-/** Accounts with a hierarchical namespace list folders as empty blobs. */
+/** Accounts with a hierarchical namespace list folders as empty blobs with this metadata. */
+function isFolder(metadata: Readonly<Record<string, string>> = {}): boolean {
+  return Object.entries(metadata).some(
+    ([key, value]) => key.toLowerCase() === "hdi_isfolder" && value.toLowerCase() === "true",
+  );
+}
+
+/** Other tools write a folder as an empty blob whose name ends with a slash. */
 function fileOf(
   path: string,
   { contentLength = 0, etag }: { readonly contentLength?: number; readonly etag: string },
