@@ -235,8 +235,8 @@ class SharedPoller implements Poller {
     metrics.polls.inc({ source: source.kind, result: "failed" });
     if (polled.state.error?.code !== before.error?.code)
       log.warn({ source: source.kind, host: source.host, error }, "poll failed");
-    const asked = error instanceof OperatorError ? (error.retryAfterMs ?? 0) : 0;
-    const retryAfterMs = Math.min(asked, MAX_PAUSE_MS);
+    const wanted = error instanceof OperatorError ? (error.retryAfterMs ?? 0) : 0;
+    const retryAfterMs = Math.min(wanted, MAX_PAUSE_MS);
     this.#throttles.throttle(source.host, source.login, retryAfterMs);
     const base = nextInterval(polled, clock);
     const max = Math.max(base, MAX_BACKOFF_MS);
