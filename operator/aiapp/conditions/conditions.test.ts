@@ -479,6 +479,36 @@ describe("a Deployment that a person has paused", () => {
     });
     expect(read(world).Stalled).toContain("RolloutPaused");
   });
+
+  it("neither stalls nor progresses when polling found the release: the spec is served as before", () => {
+    const world = rollingOut();
+    Object.assign(world.get(kinds.deployment)?.spec ?? {}, { paused: true });
+    expect(read(world)).toMatchObject({
+      Released: expect.stringContaining("False RolloutPaused") as unknown,
+    });
+    expect(read(world).Stalled).toBeUndefined();
+    expect(read(world).Reconciling).toBeUndefined();
+  });
+});
+
+describe("a release that settles", () => {
+  function settling(change: SpecInput): World {
+    const world = released();
+    world.change({ release: { settle: "10m" }, ...change });
+    publish(world, "2");
+    world.reconcile();
+    return world;
+  }
+
+  it("is a change in progress when the spec asks for it", () => {
+    expect(read(settling({ modelVersion: "2" })).Reconciling).toContain("True Settling");
+  });
+
+  it("leaves the app at rest when polling found it", () => {
+    const world = settling({});
+    expect(read(world).Released).toContain("False Settling");
+    expect(read(world).Reconciling).toBeUndefined();
+  });
 });
 
 describe("conditions about what a user must change", () => {

@@ -3,7 +3,6 @@ import {
   candidatePhase,
   describeRollout,
   describeVerification,
-  describeWait,
   failedRequested,
   isSpecChange,
   targetAnswersSpec,
@@ -40,7 +39,7 @@ const requestedStalls: Check = (findings) => {
 };
 
 const pauseStalls: Check = (findings) => {
-  const verdict = rolloutPaused(findings);
+  const verdict = isSpecChange(findings) ? rolloutPaused(findings) : undefined;
   return verdict && isTrue(verdict.reason, verdict.message);
 };
 
@@ -99,15 +98,16 @@ const podsRecover: Check = ({ trouble }) =>
   trouble?.isPassing === true ? isTrue(trouble.reason, trouble.message) : undefined;
 
 const progressing: Check = (findings) =>
-  findings.trouble === undefined && findings.target !== undefined && !targetIsComplete(findings)
+  findings.trouble === undefined &&
+  findings.target !== undefined &&
+  !targetIsComplete(findings) &&
+  rolloutPaused(findings) === undefined
     ? isTrue("Progressing", describeRollout(findings))
     : undefined;
 
 const candidateProgresses: Check = (findings) => {
   const { trouble } = findings;
   const phase = candidatePhase(findings);
-  if (phase === "Settling")
-    return isTrue(phase, describeWait(findings) ?? "waiting for further changes");
   if (phase === "Verifying") return isTrue(phase, describeVerification(findings));
   // A fault of a node, the registry or the store: the release waits for it to pass.
   return phase === "RollingOut" && trouble?.isInfrastructure === true
