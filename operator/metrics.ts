@@ -28,8 +28,14 @@ export interface Metrics {
   readonly sourceLastCheck: Gauge<"source">;
   readonly releases: Counter<"outcome" | "reason">;
   readonly releasePhaseSeconds: Histogram<"phase">;
+  readonly apps: Gauge;
+  /** Seconds since the epoch: since when an app has a problem. Apps without one have no series. */
+  readonly problems: Gauge<"app_namespace" | "app" | "problem" | "reason">;
+  /** Bytes; absent where nothing limits the process. */
+  readonly memoryLimit: Gauge;
 }
 
+const MAX_MEMORY_BYTES = 2 ** 50;
 const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60];
 /** A phase lasts from a poll of the other source (seconds) to a release window (days). */
 const PHASE_SECONDS = [1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 6 * 3600, 86_400, 7 * 86_400];
@@ -53,6 +59,8 @@ export function createMetrics(): Metrics {
     ...controllerMetrics(registry, collect),
     ...sourceMetrics(registry),
     ...releaseMetrics(registry),
+    ...appMetrics(registry),
+    memoryLimit: memoryLimit(registry),
   };
 }
 
@@ -200,4 +208,36 @@ function releaseMetrics(registry: Registry) {
       registers,
     }),
   } as const;
+}
+
+/** Not `namespace` and `name`: Prometheus would rename them, as the scraped target has labels of those names. */
+function appMetrics(registry: Registry) {
+  const registers = [registry];
+  return {
+    apps: new Gauge({
+      name: "aiapp_apps",
+      help: "AIApps that the leader has reconciled.",
+      registers,
+    }),
+    problems: new Gauge({
+      name: "aiapp_problem_since_timestamp_seconds",
+      help: "Since when an AIApp has a problem (Outage, NotReady, ReleaseFailed, Stalled, AwaitingApproval, SourcesFailing); no series while it has none. At most 2000 apps at once.",
+      labelNames: ["app_namespace", "app", "problem", "reason"],
+      registers,
+    }),
+  } as const;
+}
+
+function memoryLimit(registry: Registry): Gauge {
+  return new Gauge({
+    name: "aiapp_operator_memory_limit_bytes",
+    help: "Memory that the operator's container may use.",
+    registers: [registry],
+    collect() {
+      const bytes = process.constrainedMemory();
+      // Without a limit the kernel reports none, or more than any machine has.
+      if (bytes > 0 && bytes < MAX_MEMORY_BYTES) this.set(bytes);
+      else this.remove();
+    },
+  });
 }

@@ -16,6 +16,7 @@ import type { FreezeView } from "./freeze-view.ts";
 import { execute } from "./execute.ts";
 import { observe } from "./observe.ts";
 import { plan, planNothing, type Plan } from "./plan.ts";
+import { ProblemGauges } from "./problems.ts";
 import type { createSourceResolver } from "./resolve-sources.ts";
 import type { PullerSettings } from "./resources/template.ts";
 import { SpecCache } from "./spec-cache.ts";
@@ -43,10 +44,12 @@ export class Reconciler {
   readonly #parts: ReconcilerParts;
   readonly #specs = new SpecCache();
   readonly #writer: StatusWriter;
+  readonly #problems: ProblemGauges;
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
     this.#writer = new StatusWriter(parts.kube, parts.cache);
+    this.#problems = new ProblemGauges(parts.metrics);
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
@@ -57,11 +60,13 @@ export class Reconciler {
       poller.subscribe(key, []);
       this.#writer.forget(key);
       this.#specs.forget(key);
+      this.#problems.forget(key);
       return { kind: "done" };
     }
     const parsed = this.#specs.parse(key, object);
     if (!parsed.success) {
       const status = invalidStatus(object, parsed.error, clock.now());
+      this.#problems.note(key, status);
       await this.#writer.write(key, object, status, signal);
       return { kind: "done" };
     }
@@ -114,6 +119,7 @@ export class Reconciler {
     status: AIAppStatus,
     signal: AbortSignal,
   ): Promise<boolean> {
+    this.#problems.note(key, status);
     if (app.status === status || canonical(app.status) === canonical(status)) return false;
     await this.#writer.write(key, object, status, signal);
     return true;
