@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { parseAllDocuments, stringify } from "yaml";
 import { z } from "zod";
 
-import { createMetrics } from "../../operator/metrics.ts";
+import { createMetrics, type Metrics } from "../../operator/metrics.ts";
 import { ensureBinaries } from "../cluster/binaries.ts";
 import { ask, BUILD_TIMEOUT_MS } from "../judges/judges.ts";
 
@@ -151,6 +151,138 @@ describe("the alerts", () => {
 
   it("use metrics and labels that the operator has", async () => {
     expect(await faultsOf(rules.map(({ expr }) => expr))).toEqual([]);
+  });
+
+  const NOW = Date.parse("2026-03-01T12:00:00Z") / 1000;
+  const HOUR = 3600;
+
+  /** Alerts that fire at NOW, with what they name, when Prometheus scraped these metrics of the leader. */
+  async function firing(set: (metrics: Metrics) => void): Promise<readonly string[]> {
+    const metrics = createMetrics();
+    set(metrics);
+    const series = await scraped(metrics);
+    const inputs = rules.map(({ expr }) => ({ expression: expr, time: NOW, series }));
+    const answers = z.array(Vector).parse(await ask("evaluate", inputs));
+    return rules.flatMap(({ alert }, index) =>
+      (answers[index] ?? []).map(({ labels: { app, reason, source, priority } }) =>
+        [alert, app, reason, source, priority].filter((part) => part !== undefined).join(" "),
+      ),
+    );
+  }
+
+  const Vector = z.array(z.object({ labels: z.record(z.string(), z.string()) }));
+  const Scraped = z.array(
+    z.object({
+      name: z.string(),
+      values: z.array(
+        z.object({
+          // The event loop has no figures before its first turn.
+          value: z.union([z.number(), z.nan()]),
+          metricName: z.string().optional(),
+          labels: z.record(z.string(), z.union([z.string(), z.number()])),
+        }),
+      ),
+    }),
+  );
+
+  /** The series as Prometheus stores them: with the labels of the target. */
+  async function scraped({ registry }: Metrics): Promise<readonly unknown[]> {
+    const target = { job: "operator-metrics", namespace: "aiapp-system", pod: "operator-1" };
+    return Scraped.parse(await registry.getMetricsAsJSON()).flatMap(({ name, values }) =>
+      values.flatMap(({ value, metricName = name, labels }) => {
+        if (Number.isNaN(value)) return [];
+        const own = Object.entries(labels).map(([label, text]) => [label, String(text)]);
+        return [{ labels: { __name__: metricName, ...target, ...Object.fromEntries(own) }, value }];
+      }),
+    );
+  }
+
+  /** An operator that leads, has polled just now, and has no app with a problem. */
+  function healthy(metrics: Metrics): void {
+    metrics.leader.set({ name: "aiapp-operator" }, 1);
+    metrics.apps.set(2);
+    for (const source of ["image", "model"]) {
+      metrics.sourceLastCheck.set({ source }, NOW - 20);
+      metrics.sourceOldestCheck.set({ source }, NOW - 60);
+    }
+    metrics.queueOldestSeconds.set({ name: "aiapp", priority: "user" }, 0.2);
+  }
+
+  function problem(metrics: Metrics, app: string, name: string, reason: string, age: number): void {
+    const labels = { app_namespace: "shop", app, problem: name, reason };
+    metrics.problems.set(labels, NOW - age);
+  }
+
+  it("do not fire while all is well, or has failed only just now", async () => {
+    expect(await firing(healthy)).toEqual([]);
+    const young = await firing((metrics) => {
+      healthy(metrics);
+      problem(metrics, "cats", "Outage", "PodNotReady", 30);
+      problem(metrics, "dogs", "NotReady", "Verifying", 10 * 60);
+      problem(metrics, "dogs", "SourcesFailing", "RegistryThrottled", 60);
+      problem(metrics, "birds", "AwaitingApproval", "AwaitingApproval", 2 * HOUR);
+    });
+    expect(young).toEqual([]);
+  });
+
+  it("name the app and the reason", async () => {
+    const fired = await firing((metrics) => {
+      healthy(metrics);
+      problem(metrics, "cats", "Outage", "PodCrashing", 5 * 60);
+      problem(metrics, "cats", "Stalled", "PodCrashing", HOUR);
+      problem(metrics, "dogs", "ReleaseFailed", "VerificationFailed", 10);
+      problem(metrics, "dogs", "Stalled", "VerificationFailed", HOUR);
+      problem(metrics, "birds", "Stalled", "HoldInvalid", HOUR);
+      problem(metrics, "birds", "SourcesFailing", "StorageAuthFailed", HOUR);
+      problem(metrics, "fish", "NotReady", "ModelNotFound", HOUR);
+      problem(metrics, "mice", "AwaitingApproval", "AwaitingApproval", 25 * HOUR);
+    });
+    expect(fired).toEqual([
+      "AIAppOutage cats PodCrashing",
+      "AIAppNeverServed fish ModelNotFound",
+      "AIAppReleaseFailed dogs VerificationFailed",
+      // Of an app that has another alert, Stalled says nothing new.
+      "AIAppStalled birds HoldInvalid",
+      "AIAppSourcesFailing birds StorageAuthFailed",
+      "AIAppAwaitingApproval mice",
+    ]);
+  });
+
+  it("fire for an operator without a leader, and for one that is gone", async () => {
+    const standby = await firing((metrics) => {
+      healthy(metrics);
+      metrics.leader.set({ name: "aiapp-operator" }, 0);
+    });
+    expect(standby).toEqual(["AIAppOperatorNoLeader"]);
+    const gone = await firing((metrics) => {
+      healthy(metrics);
+      metrics.leader.reset();
+    });
+    expect(gone).toEqual(["AIAppOperatorNoLeader"]);
+  });
+
+  it("fire for polling that stopped, for a queue that is behind, and for memory", async () => {
+    const fired = await firing((metrics) => {
+      healthy(metrics);
+      metrics.sourceLastCheck.set({ source: "image" }, NOW - 2 * HOUR);
+      metrics.sourceOldestCheck.set({ source: "image" }, NOW - 3 * HOUR);
+      metrics.sourceOldestCheck.set({ source: "model" }, NOW - 2 * HOUR);
+      metrics.queueOldestSeconds.set({ name: "aiapp", priority: "release" }, 400);
+      // Keys wait there for their back-off.
+      metrics.queueOldestSeconds.set({ name: "aiapp", priority: "retry" }, 900);
+      Object.assign(metrics.memoryLimit, {
+        collect() {
+          metrics.memoryLimit.set(process.memoryUsage.rss() * 1.05);
+        },
+      });
+    });
+    expect(fired).toEqual([
+      "AIAppPollingStopped image",
+      "AIAppSourceNotPolled image",
+      "AIAppSourceNotPolled model",
+      "AIAppQueueDelayed release",
+      "AIAppOperatorMemory",
+    ]);
   });
 
   it("link to a heading of a page in docs/", () => {

@@ -15,7 +15,9 @@ export type Judge =
   /** The text of a rule file → `{errors, rules}`. */
   | "rules"
   /** An expression → `{error?, selectors, grouping}`. */
-  | "promql";
+  | "promql"
+  /** `{expression, time, series}` → `{labels, value}` of each series of the vector that Prometheus computes. */
+  | "evaluate";
 
 async function digestOfSource(): Promise<string> {
   const hash = createHash("sha256");

@@ -26,14 +26,14 @@ func runScript(line []byte) (any, error) {
 	if err := json.Unmarshal(line, &input); err != nil {
 		return nil, fmt.Errorf("not {script, object}: %w", err)
 	}
-	result, err := evaluate(input)
+	result, err := execute(input)
 	if err != nil {
 		return scriptAnswer{Error: err.Error()}, nil
 	}
 	return scriptAnswer{Result: result}, nil
 }
 
-func evaluate(input scriptInput) (any, error) {
+func execute(input scriptInput) (any, error) {
 	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
 	for name, open := range map[string]lua.LGFunction{

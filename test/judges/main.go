@@ -15,13 +15,14 @@ type judge func(line []byte) (any, error)
 
 func main() {
 	if len(os.Args) != 2 {
-		fail(fmt.Errorf("usage: judges kstatus | lua | rules | promql"))
+		fail(fmt.Errorf("usage: judges kstatus | lua | rules | promql | evaluate"))
 	}
 	judges := map[string]judge{
-		"kstatus": judgeStatus,
-		"lua":     runScript,
-		"rules":   parseRules,
-		"promql":  parseExpression,
+		"kstatus":  judgeStatus,
+		"lua":      runScript,
+		"rules":    parseRules,
+		"promql":   parseExpression,
+		"evaluate": evaluate,
 	}
 	judge, ok := judges[os.Args[1]]
 	if !ok {
