@@ -27,6 +27,13 @@ export class ManualClock implements Clock {
     return this.#timers.size;
   }
 
+  /** When the next timer is due; undefined when none is set. Milliseconds. */
+  get nextAt(): number | undefined {
+    return this.#timers.size === 0
+      ? undefined
+      : Math.min(...[...this.#timers.values()].map(({ at }) => at));
+  }
+
   /** Advances timer by timer; promises that are settled by one continue before the next fires. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;

@@ -25,10 +25,15 @@ export interface CountedKube extends Kube {
   readonly count: (of: CrashOptions["of"]) => number;
 }
 
-type Around = <R>(call: Call, what: string, run: () => Promise<R>) => Promise<R>;
+/** @param what the object of the call: `Deployment cats` */
+export type Around = <R>(call: Call, what: string, run: () => Promise<R>) => Promise<R>;
+
+export function isWrite(call: Call): boolean {
+  return writes.has(call);
+}
 
 /** A `Kube` whose every call goes through `around`. */
-function surround(kube: Kube, around: Around, watch: Kube["watch"] = kube.watch): Kube {
+export function surround(kube: Kube, around: Around, watch: Kube["watch"] = kube.watch): Kube {
   const nameOf = ({ metadata }: KubernetesObject): string => metadata?.name ?? "";
   return {
     get: (kind, namespace, name, signal) =>
@@ -106,4 +111,39 @@ export function crashAt(kube: Kube, n: number, { when, of }: CrashOptions): Kube
     }
   }
   return surround(kube, around, watch as Kube["watch"]);
+}
+
+export interface PausedKube {
+  readonly kube: Kube;
+  readonly isPaused: () => boolean;
+  /** Sends the call that waits. `continues`: and those after it, else the process ends with it. */
+  readonly resume: (then: "continues" | "ends") => void;
+}
+
+/** Holds the n-th write, counted from 1, until `resume`: a process that stood still while another one took over. */
+export function pauseAt(kube: Kube, n: number): PausedKube {
+  let count = 0;
+  let isPaused = false;
+  let hasEnded = false;
+  const resumed = Promise.withResolvers<void>();
+  return {
+    kube: surround(kube, async (call, _, run) => {
+      if (hasEnded) throw new ProcessEnded("the process has ended");
+      if (isWrite(call)) count += 1;
+      if (isWrite(call) && count === n) {
+        isPaused = true;
+        await resumed.promise;
+        const result = await run();
+        if (hasEnded) throw new ProcessEnded(`the process ends after write ${n}`);
+        return result;
+      }
+      return run();
+    }),
+    isPaused: () => isPaused,
+    resume: (then) => {
+      isPaused = false;
+      hasEnded = then === "ends";
+      resumed.resolve();
+    },
+  };
 }

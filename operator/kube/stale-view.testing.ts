@@ -28,6 +28,8 @@ export interface StaleViewOptions<T extends KubernetesObject> extends Pick<
   "namespace" | "labelSelector"
 > {
   readonly indexBy?: (object: T) => string | undefined;
+  /** What the view keeps of an object. All of it when not given. */
+  readonly keep?: (object: T) => T;
 }
 
 type Change<T> = Pick<WatchEvent<T>, "type" | "object">;
@@ -37,7 +39,7 @@ const WATCH_SECONDS = 1_000_000;
 export async function openStaleView<T extends KubernetesObject>(
   kube: Kube,
   kind: Kind<T>,
-  { indexBy, ...selection }: StaleViewOptions<T> = {},
+  { indexBy, keep = (object) => object, ...selection }: StaleViewOptions<T> = {},
 ): Promise<StaleView<T>> {
   const objects = new Map<string, T>();
   let waiting: Change<T>[] = [];
@@ -47,7 +49,7 @@ export async function openStaleView<T extends KubernetesObject>(
     const { namespace = "", name = "" } = object.metadata ?? {};
     const key = `${namespace}/${name}`;
     if (type === "DELETED") objects.delete(key);
-    else objects.set(key, object);
+    else objects.set(key, keep(object));
   }
 
   async function watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
