@@ -172,6 +172,20 @@ describe("a new release", () => {
     expect(on.app.status?.current?.modelVersion).toBe("2");
   });
 
+  it("waits for the verdict while the cache of Jobs is ahead of the cache of pods", () => {
+    const on = released();
+    on.judge = () => "VerificationFailed: result[0]: expected 1, got 2";
+    publish(on, { version: "2" });
+    on.reconcile();
+    on.verify();
+    const ended = on.pods;
+    on.pods = ended.map((pod) => ({ ...pod, status: { phase: "Running" } }));
+    expect(on.reconcile().changes).toEqual([]);
+    on.pods = ended;
+    expect(on.reconcile().changes).toMatchObject([{ phase: "Failed" }]);
+    expect(messageOf(on)).toContain("expected 1, got 2");
+  });
+
   it("waits for a node without failing, and gives way to something newer meanwhile", () => {
     const on = released();
     publish(on, { version: "2" });

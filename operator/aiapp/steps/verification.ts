@@ -34,16 +34,20 @@ export function readVerification(
   );
   if (hasCondition(job, "Complete")) return { kind: "passed", message: summaryOf(own) };
   if (hasCondition(job, "Failed")) {
-    return {
-      kind: "failed",
-      trouble: own.map(causeOf).find((cause) => cause !== undefined) ?? lost(job),
-    };
+    const cause = own.map(causeOf).find((one) => one !== undefined);
+    // Jobs and pods have a watch each: the verdict of a pod that has not ended yet is about to come.
+    if (cause === undefined && own.some(isRunning)) return RUNNING;
+    return { kind: "failed", trouble: cause ?? lost(job) };
   }
   if (own.length === 0 && rejectedPods !== undefined)
     return { kind: "running", trouble: rejected(rejectedPods) };
   const trouble = worst(own.filter(({ status }) => status?.phase !== "Failed"));
   if (trouble !== undefined && !trouble.isPassing) return { kind: "failed", trouble };
   return { kind: "running", trouble };
+}
+
+function isRunning({ status }: V1Pod): boolean {
+  return status?.phase !== "Failed" && status?.phase !== "Succeeded";
 }
 
 function isOfAttempt({ metadata }: V1Job, candidate: ReleaseRecord): boolean {
