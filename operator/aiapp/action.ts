@@ -18,6 +18,8 @@ export type Action =
       readonly object: KubernetesObject;
       /** The object that is to be changed, and no other under its name; undefined to create one. */
       readonly uid: string | undefined;
+      /** The version that is to be changed, and no later one. */
+      readonly resourceVersion?: string;
       /** Another field manager: fields are handed over by it. */
       readonly manager?: string;
     }
@@ -27,7 +29,7 @@ export type Action =
   | {
       readonly kind: "patch";
       readonly resource: Kind;
-      /** Which object: namespace, name and uid. */
+      /** Which object: namespace, name and uid, and the version that it replaces. */
       readonly object: KubernetesObject;
       readonly patch: unknown;
     }

@@ -1,47 +1,64 @@
 import { MANAGER } from "../../crds/names.ts";
 import type { Kube } from "../kube/client.ts";
+import type { KubernetesObject } from "../kube/types.ts";
 import type { Poller } from "../sources/poller.ts";
 import type { Action } from "./action.ts";
+
+export interface ExecuteTools {
+  readonly kube: Kube;
+  readonly poller: Pick<Poller, "pollSince">;
+  /** Called after each write, with what the API server returned; a delete returns nothing. */
+  readonly onWritten?: (action: WriteAction, result: KubernetesObject | undefined) => void;
+}
+
+export type WriteAction = Exclude<Action, { readonly kind: "poll" }>;
 
 /** Carries out a plan's actions in their order. The process may end after any of them: the next plan continues. */
 export async function execute(
   actions: readonly Action[],
-  { kube, poller }: { readonly kube: Kube; readonly poller: Pick<Poller, "pollSince"> },
+  { kube, poller, onWritten }: ExecuteTools,
   signal: AbortSignal,
 ): Promise<void> {
   for (const action of actions) {
-    switch (action.kind) {
-      case "poll":
-        poller.pollSince(action.key, action.since, action.urgent);
-        break;
-      case "apply": {
-        const { resource, object, uid, manager = MANAGER } = action;
-        // With a uid the API server refuses to touch another object that has taken the name.
-        const metadata = { ...object.metadata, ...(uid !== undefined && { uid }) };
-        await kube.apply(
-          resource,
-          { ...object, metadata },
-          { fieldManager: manager, force: true },
-          signal,
-        );
-        break;
-      }
-      case "create":
-        await kube.create(action.resource, action.object, signal);
-        break;
-      case "patch": {
-        const { resource, object, patch } = action;
-        const { namespace, name = "" } = object.metadata ?? {};
-        await kube.patch(resource, namespace, name, patch, { fieldManager: MANAGER }, signal);
-        break;
-      }
-      case "delete": {
-        const { resource, object } = action;
-        const { namespace, name = "", uid = "", resourceVersion } = object.metadata ?? {};
-        const precondition = resourceVersion === undefined ? {} : { resourceVersion };
-        await kube.delete(resource, { namespace, name, uid, ...precondition }, signal);
-        break;
-      }
+    if (action.kind === "poll") {
+      poller.pollSince(action.key, action.since, action.urgent);
+      continue;
+    }
+    const result = await write(action, kube, signal);
+    onWritten?.(action, result);
+  }
+}
+
+async function write(
+  action: WriteAction,
+  kube: Kube,
+  signal: AbortSignal,
+): Promise<KubernetesObject | undefined> {
+  switch (action.kind) {
+    case "apply": {
+      const { resource, object, uid, resourceVersion, manager = MANAGER } = action;
+      // With a uid the API server refuses to touch another object that has taken the name.
+      const metadata = {
+        ...object.metadata,
+        ...(uid !== undefined && { uid }),
+        ...(resourceVersion !== undefined && { resourceVersion }),
+      };
+      const options = { fieldManager: manager, force: true };
+      return kube.apply(resource, { ...object, metadata }, options, signal);
+    }
+    case "create":
+      return kube.create(action.resource, action.object, signal);
+    case "patch": {
+      const { resource, object, patch } = action;
+      const { namespace, name = "" } = object.metadata ?? {};
+      return kube.patch(resource, namespace, name, patch, { fieldManager: MANAGER }, signal);
+    }
+    case "delete": {
+      const { resource, object } = action;
+      const { namespace, name = "", uid = "", resourceVersion } = object.metadata ?? {};
+      const precondition = resourceVersion === undefined ? {} : { resourceVersion };
+      await kube.delete(resource, { namespace, name, uid, ...precondition }, signal);
+      return undefined;
     }
   }
 }

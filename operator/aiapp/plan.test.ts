@@ -107,6 +107,15 @@ describe("the first pair", () => {
     expect(plan.status.current?.modelVersion).toBe("1");
   });
 
+  it("changes only the version of the Deployment that the operator read", () => {
+    const world = released();
+    Object.assign(deploymentOf(world).metadata, { resourceVersion: "7" });
+    publishVersion(world, "2");
+    const { actions } = world.poll().reconcile();
+    const { uid } = deploymentOf(world).metadata;
+    expect(actions.at(-1)).toMatchObject({ kind: "apply", uid, resourceVersion: "7" });
+  });
+
   it("leaves nothing to do once it is fully rolled out", () => {
     const world = released();
     const plan = world.reconcile();

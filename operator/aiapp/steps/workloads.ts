@@ -88,9 +88,10 @@ function handOver({ owned }: Observed, desired: KubernetesObject): readonly Acti
     return apply(kinds.deployment, owned.deployment, desired);
   const { namespace = "", name = "", uid } = live.metadata ?? {};
   const object = { metadata: { namespace, name }, spec: { replicas: live.spec?.replicas ?? 1 } };
+  // The first write makes a new version, so that the second cannot name one.
   return [
     { kind: "apply", resource: kinds.deployment, object, uid, manager: HANDOVER },
-    write(kinds.deployment, live, desired),
+    { kind: "apply", resource: kinds.deployment, object: desired, uid },
   ];
 }
 
@@ -118,7 +119,10 @@ function write(
   live: KubernetesObject | undefined,
   object: KubernetesObject,
 ): Action {
-  return { kind: "apply", resource, object, uid: live?.metadata?.uid };
+  const { uid, resourceVersion } = live?.metadata ?? {};
+  // A write that arrives late, of a process that lost its leadership, must not bring another release back.
+  const isVersioned = resource.kind === kinds.deployment.kind && resourceVersion !== undefined;
+  return { kind: "apply", resource, object, uid, ...(isVersioned && { resourceVersion }) };
 }
 
 /** An object that cannot be changed is deleted first; the next reconcile creates the new one. */
