@@ -40,6 +40,16 @@ async function recreated(): Promise<{ readonly old: string; readonly present: V1
 }
 
 describe("the actions of a plan", () => {
+  it("name the write that failed", async () => {
+    await api.create(resource, secret(), signal);
+    const failed: unknown[] = [];
+    const action: Action = { kind: "create", resource, object: secret() };
+    const onFailed = (write: Action): void => void failed.push(write);
+    const tools = { kube, poller: { pollSince: () => {} }, onFailed };
+    await expect(execute([action], tools, signal)).rejects.toMatchObject({ code: "KUBE_CONFLICT" });
+    expect(failed).toEqual([action]);
+  });
+
   it("are carried out in their order, and end with the first that fails", async () => {
     await api.create(resource, secret(), signal);
     const other = { metadata: { namespace: "shop", name: "dogs" } };

@@ -9,6 +9,8 @@ export interface ExecuteTools {
   readonly poller: Pick<Poller, "pollSince">;
   /** Called after each write, with what the API server returned; a delete returns nothing. */
   readonly onWritten?: (action: WriteAction, result: KubernetesObject | undefined) => void;
+  /** Called with the write that failed. Whether it took effect is not known. */
+  readonly onFailed?: (action: WriteAction) => void;
 }
 
 export type WriteAction = Exclude<Action, { readonly kind: "poll" }>;
@@ -16,7 +18,7 @@ export type WriteAction = Exclude<Action, { readonly kind: "poll" }>;
 /** Carries out a plan's actions in their order. The process may end after any of them: the next plan continues. */
 export async function execute(
   actions: readonly Action[],
-  { kube, poller, onWritten }: ExecuteTools,
+  { kube, poller, onWritten, onFailed }: ExecuteTools,
   signal: AbortSignal,
 ): Promise<void> {
   for (const action of actions) {
@@ -24,7 +26,13 @@ export async function execute(
       poller.pollSince(action.key, action.since, action.urgent);
       continue;
     }
-    const result = await write(action, kube, signal);
+    let result: KubernetesObject | undefined;
+    try {
+      result = await write(action, kube, signal);
+    } catch (error) {
+      onFailed?.(action);
+      throw error;
+    }
     onWritten?.(action, result);
   }
 }

@@ -1,6 +1,11 @@
 import type { AIApp } from "../../crds/aiapp.ts";
 import type { Kube } from "../kube/client.ts";
-import { kinds, type KubernetesObject, type V1Pod } from "../kube/types.ts";
+import {
+  kinds,
+  type KubernetesObject,
+  type V1ControllerRevision,
+  type V1Pod,
+} from "../kube/types.ts";
 import type { Poller, Subscription } from "../sources/poller.ts";
 import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
@@ -21,6 +26,8 @@ import { ownedObjects, slotNames, type Needs, type OwnedObject } from "./resourc
 
 export interface ObserveTools {
   readonly kube: Kube;
+  /** The records of an app's releases, the operator's own last writes among them. */
+  readonly revisions: (key: string) => readonly V1ControllerRevision[];
   readonly cache: Cache;
   readonly poller: Poller;
   readonly resolver: ReturnType<typeof createSourceResolver>;
@@ -35,7 +42,7 @@ export async function observe(
 ): Promise<Observed> {
   const { kube, cache, poller, resolver } = tools;
   const key = `${app.metadata.namespace}/${app.metadata.name}`;
-  const records = readRecords(app, key, cache);
+  const records = readRecords(app, tools.revisions(key));
   const ledger = makeLedger(records);
   const needs = { spec: app.spec, isVerifying: isVerifying(ledger) };
   const [image, model, owned, recorded] = await Promise.all([
@@ -91,10 +98,11 @@ function subscriptions(
   ];
 }
 
-function readRecords(app: AIApp, key: string, cache: Cache): readonly ReleaseRecord[] {
-  return cache
-    .of(kinds.controllerRevision)
-    .indexed(key)
+function readRecords(
+  app: AIApp,
+  revisions: readonly V1ControllerRevision[],
+): readonly ReleaseRecord[] {
+  return revisions
     .filter(({ metadata }) =>
       metadata?.ownerReferences?.some(({ uid }) => uid === app.metadata.uid),
     )

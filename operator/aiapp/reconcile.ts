@@ -2,7 +2,7 @@ import type { AIApp, AIAppStatus } from "../../crds/aiapp.ts";
 import type { Clock } from "../clock.ts";
 import { isOperatorError, messageOf } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
-import type { KubernetesObject } from "../kube/types.ts";
+import { kinds, type KubernetesObject, type V1ControllerRevision } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { EventNote, Recorder } from "../runtime/recorder.ts";
@@ -13,7 +13,7 @@ import { canonical } from "./canonical.ts";
 import { invalidStatus, refusedStatus } from "./conditions/refused.ts";
 import { eventsOf } from "./events.ts";
 import type { FreezeView } from "./freeze-view.ts";
-import { execute } from "./execute.ts";
+import { execute, type WriteAction } from "./execute.ts";
 import { observe } from "./observe.ts";
 import { plan, planNothing, type Plan } from "./plan.ts";
 import { ProblemGauges } from "./problems.ts";
@@ -22,6 +22,7 @@ import type { PullerSettings } from "./resources/template.ts";
 import { SpecCache } from "./spec-cache.ts";
 import { StatusWriter } from "./status-writer.ts";
 import type { PhaseChange } from "./steps/releases.ts";
+import { WrittenRecords } from "./written-records.ts";
 
 /** When an object that the API server rejected is tried again. */
 const REJECTED_MS = 60_000;
@@ -45,6 +46,7 @@ export class Reconciler {
   readonly #specs = new SpecCache();
   readonly #writer: StatusWriter;
   readonly #problems: ProblemGauges;
+  readonly #written = new WrittenRecords();
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
@@ -61,6 +63,7 @@ export class Reconciler {
       this.#writer.forget(key);
       this.#specs.forget(key);
       this.#problems.forget(key);
+      this.#written.forget(key);
       return { kind: "done" };
     }
     const parsed = this.#specs.parse(key, object);
@@ -79,10 +82,12 @@ export class Reconciler {
     app: AIApp,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const { clock, puller } = this.#parts;
-    const observed = await observe(app, this.#parts, signal);
+    const { clock, puller, cache } = this.#parts;
+    const revisions = (): readonly V1ControllerRevision[] =>
+      this.#written.latest(key, cache.of(kinds.controllerRevision).indexed(key), clock.now());
+    const observed = await observe(app, { ...this.#parts, revisions }, signal);
     const made = plan(observed, puller, clock.now());
-    const rejection = await this.#execute(made, signal);
+    const rejection = await this.#execute(key, made, signal);
     if (rejection === undefined) {
       this.#count(made.changes);
       if (made.isStatusDue) await this.#report(key, object, app, made.status, signal);
@@ -101,9 +106,13 @@ export class Reconciler {
   }
 
   /** The error with which the API server rejects an object, if it does: the spec or the operator's rights must change. */
-  async #execute({ actions }: Plan, signal: AbortSignal): Promise<unknown> {
+  async #execute(key: string, { actions }: Plan, signal: AbortSignal): Promise<unknown> {
+    const { clock } = this.#parts;
+    const onWritten = (action: WriteAction, result: KubernetesObject | undefined): void =>
+      this.#written.keep(key, action, result, clock.now());
+    const onFailed = (action: WriteAction): void => this.#written.drop(key, action);
     try {
-      await execute(actions, this.#parts, signal);
+      await execute(actions, { ...this.#parts, onWritten, onFailed }, signal);
       return undefined;
     } catch (error) {
       if (!isOperatorError(error, "KUBE_INVALID", "KUBE_FORBIDDEN")) throw error;

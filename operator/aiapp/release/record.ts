@@ -149,7 +149,13 @@ export function keepRecord(owner: Owner, record: ReleaseRecord): Action {
     },
     revision,
   };
-  return { kind: "patch", resource, object: { metadata: { namespace, name, uid } }, patch };
+  const version = resourceVersion === undefined ? {} : { resourceVersion };
+  return {
+    kind: "patch",
+    resource,
+    object: { metadata: { namespace, name, uid, ...version } },
+    patch,
+  };
 }
 
 export function forgetRecord(owner: Owner, { name, uid, resourceVersion }: StoredObject): Action {
