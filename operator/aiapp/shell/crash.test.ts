@@ -1,0 +1,45 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import { differences, faultsOf, playWith } from "./play.testing.ts";
+import { scenarios } from "./scenarios.testing.ts";
+
+/**
+ * Crash safety: the operator ends before and after each write and at each read, its caches are behind or miss an event,
+ * two of them overlap. A seeded sample runs here; `npm run crash` runs all of it.
+ */
+
+const isFull = process.env["CRASH"] === "full";
+const seed = Number(process.env["CRASH_SEED"] ?? 1);
+const SAMPLE = 4;
+const FULL_MS = 3_600_000;
+
+describe("an app ends the same, whatever goes wrong", () => {
+  it.each(scenarios)(
+    "$name",
+    async (scenario) => {
+      const expected = await playWith(scenario, {});
+      expect(expected.problems).toEqual([]);
+      const all = faultsOf(expected);
+      const faults = isFull
+        ? all
+        : fc.sample(fc.constantFrom(...all), {
+            numRuns: SAMPLE,
+            seed: seed + scenario.name.length,
+          });
+      const problems: string[] = [];
+      for (const fault of faults) {
+        const name = JSON.stringify(fault);
+        try {
+          const played = await playWith(scenario, fault);
+          const found = [...played.problems, ...differences(expected.snapshot, played.snapshot)];
+          problems.push(...found.map((what) => `${name}: ${what}`));
+        } catch (error) {
+          problems.push(`${name}: ${String(error)}`);
+        }
+      }
+      expect(problems).toEqual([]);
+    },
+    isFull ? FULL_MS : 60_000,
+  );
+});

@@ -1,0 +1,141 @@
+import { AIApp, type Phase } from "../../../crds/aiapp.ts";
+import { labels } from "../../../crds/names.ts";
+import type { Kube } from "../../kube/client.ts";
+import { isWrite, surround } from "../../kube/faults.testing.ts";
+import { kinds, type Kind, type KubernetesObject } from "../../kube/types.ts";
+import type { JournalEntry } from "../release/journal.ts";
+import { isVerified, makeLedger, openPhases, phaseOf, type Ledger } from "../release/ledger.ts";
+import { readRecord, type ReleaseRecord } from "../release/record.ts";
+import { targetOf } from "../steps/target.ts";
+import { aiappKind } from "../status-writer.ts";
+import type { Judges } from "./controllers.testing.ts";
+
+/** What must hold after every single write, whichever process or controller made it. */
+export class Invariants {
+  readonly violations: string[] = [];
+  /** Every write until now, in their order. */
+  readonly writes: string[] = [];
+  readonly #api: Kube;
+  readonly #namespace: string;
+  readonly #judges: Judges;
+  readonly #signal: AbortSignal;
+  #deployed: string | undefined;
+  #replicas = 0;
+  readonly #pods = new Set<string>();
+  readonly #journals = new Map<string, ReleaseRecord>();
+
+  constructor(
+    api: Kube,
+    judges: Judges,
+    { namespace, signal }: { readonly namespace: string; readonly signal: AbortSignal },
+  ) {
+    this.#api = api;
+    this.#judges = judges;
+    this.#namespace = namespace;
+    this.#signal = signal;
+  }
+
+  /** The API, each write of which is checked. */
+  guard(actor: string): Kube {
+    return surround(this.#api, async (call, what, run) => {
+      const result = await run();
+      if (isWrite(call)) await this.#check(`${actor}: ${call} ${what}`);
+      return result;
+    });
+  }
+
+  async #check(write: string): Promise<void> {
+    this.writes.push(write);
+    if (/ (Event|Service|ServiceAccount|PodDisruptionBudget|Secret) /.test(write)) return;
+    const fail = (what: string): void => {
+      this.violations.push(`${what} (write ${this.writes.length}: ${write})`);
+    };
+    const [app] = (await this.#list(aiappKind)).flatMap((one) => AIApp.safeParse(one).data ?? []);
+    if (app === undefined) return;
+    const records = (await this.#list(kinds.controllerRevision)).flatMap(
+      (revision) => readRecord(revision) ?? [],
+    );
+    const ledger = makeLedger(records);
+    this.#checkJournals(ledger, fail);
+    const open = ledger.all.filter((record) => openPhases.has(phaseOf(record)));
+    if (open.length > 1) fail(`${open.length} releases are on their way`);
+    await this.#checkDeployment(app, ledger, fail);
+    await this.#checkPods(app, ledger, fail);
+  }
+
+  async #checkDeployment(app: AIApp, ledger: Ledger, fail: (what: string) => void): Promise<void> {
+    const [deployment] = await this.#list(kinds.deployment);
+    if (deployment === undefined) return;
+    const id = deployment.spec?.template.metadata?.labels?.[labels.release] ?? "";
+    const record = ledger.all.find((one) => one.id === id);
+    if (record === undefined) fail(`the Deployment names release ${id}, which has no record`);
+    if (record !== undefined && id !== this.#deployed) {
+      if (app.spec.verify?.enabled !== false && !isVerified(record))
+        fail(`the Deployment runs release ${id}, which is not verified`);
+      if (targetOf(ledger)?.id !== id)
+        fail(`the Deployment runs release ${id}, which is ${phaseOf(record)} and not the target`);
+    }
+    this.#deployed = id;
+    const replicas = deployment.spec?.replicas ?? 1;
+    const least = app.spec.replicas ?? app.spec.autoscaling?.minReplicas ?? 1;
+    if (replicas < this.#replicas && replicas < least)
+      fail(`the Deployment has ${replicas} replicas of ${least}`);
+    this.#replicas = replicas;
+  }
+
+  /** A pod that the Service selects is of a release that is verified. */
+  async #checkPods(app: AIApp, { all }: Ledger, fail: (what: string) => void): Promise<void> {
+    for (const { metadata } of await this.#list(kinds.pod)) {
+      const { uid = "", name = "", labels: own = {} } = metadata ?? {};
+      if (this.#pods.has(uid)) continue;
+      this.#pods.add(uid);
+      if (own[labels.traffic] !== "true") continue;
+      const record = all.find(({ id }) => id === own[labels.release]);
+      if (record === undefined || (app.spec.verify?.enabled !== false && !isVerified(record)))
+        fail(`pod ${name} gets requests, and its release is not verified`);
+    }
+  }
+
+  #checkJournals({ all, stable }: Ledger, fail: (what: string) => void): void {
+    for (const record of all) {
+      const before = this.#journals.get(record.id);
+      if (before === record) continue;
+      this.#journals.set(record.id, record);
+      const known = before?.journal ?? [];
+      const { journal, id } = record;
+      const kept = known.filter((entry) => journal.some((one) => isSame(one, entry)));
+      // Past its bound a journal loses its oldest entry with each new one.
+      if (kept.length < known.length && journal.length < 40)
+        fail(`the journal of ${id} lost ${known.length - kept.length} of its entries`);
+      const added = journal.filter((entry) => !known.some((one) => isSame(one, entry)));
+      for (const entry of added) this.#checkEntry(record, entry, stable?.id === id, fail);
+    }
+    for (const id of this.#journals.keys())
+      if (!all.some((record) => record.id === id)) this.#journals.delete(id);
+  }
+
+  #checkEntry(
+    record: ReleaseRecord,
+    entry: JournalEntry,
+    isStable: boolean,
+    fail: (what: string) => void,
+  ): void {
+    const { id, journal } = record;
+    const before: Phase | undefined = journal[journal.indexOf(entry) - 1]?.phase;
+    if (before === "Failed" && entry.phase !== "Failed" && entry.answers === undefined && !isStable)
+      fail(`release ${id} has failed, and is ${entry.phase} without a retry`);
+    const isFound = entry.phase === "Failed" && entry.reason !== "Aborted";
+    if (!isFound || before === "Failed") return;
+    const { verify, serve } = this.#judges;
+    if (verify(record) === undefined && serve(record) === undefined)
+      fail(`release ${id} is quarantined (${entry.reason}), and nothing is wrong with it`);
+  }
+
+  async #list<T extends KubernetesObject>(kind: Kind<T>): Promise<readonly T[]> {
+    return (await this.#api.list(kind, { namespace: this.#namespace }, this.#signal)).items;
+  }
+}
+
+function isSame(one: JournalEntry, other: JournalEntry): boolean {
+  return one.at === other.at && one.phase === other.phase;
+}

@@ -1,0 +1,243 @@
+import { setImmediate } from "node:timers/promises";
+
+import type { ManualClock } from "../../clock.testing.ts";
+import { backoff } from "../../clock.ts";
+import { isOperatorError } from "../../errors.ts";
+import type { Kube } from "../../kube/client.ts";
+import { ProcessEnded, surround } from "../../kube/faults.testing.ts";
+import { openStaleView, type StaleView } from "../../kube/stale-view.testing.ts";
+import { kinds, type Kind, type KubernetesObject, type V1Pod } from "../../kube/types.ts";
+import type { Logger } from "../../log.ts";
+import type { Metrics } from "../../metrics.ts";
+import { BACKOFF } from "../../runtime/queue.ts";
+import { createRecorder } from "../../runtime/recorder.ts";
+import { createPoller, type Poller } from "../../sources/poller.ts";
+import { appKeyOf, OWNED_SELECTOR, ownedKinds, type View } from "../cache.ts";
+import { noFreezes } from "../freeze-view.ts";
+import { projectApp, projectDeployment, projectObject, projectPod } from "../projections.ts";
+import { Reconciler } from "../reconcile.ts";
+import { createSourceResolver } from "../resolve-sources.ts";
+import type { PullerSettings } from "../resources/template.ts";
+import { aiappKind } from "../status-writer.ts";
+import type { Sources } from "./sources.testing.ts";
+
+/** How far the caches of a process are behind. */
+export interface Staleness {
+  /** Each cache lags by so many events, until nothing else happens. */
+  readonly lag: number;
+  /** Only the cache of this kind lags: caches are watched one by one. */
+  readonly only?: Kind;
+  /**
+   * The event that a cache never gets, counted from 1; it lists again a minute later. The cache of AIApps gets all: what
+   * users ask for a minute later may rightly end otherwise.
+   */
+  readonly misses?: number;
+}
+
+export const FRESH: Staleness = { lag: 0 };
+const RELIST_MS = 60_000;
+
+export interface ProcessParts {
+  /** What the caches list and watch. */
+  readonly api: Kube;
+  /** What reconciles read and write with. */
+  readonly kube: Kube;
+  readonly clock: ManualClock;
+  readonly sources: Sources;
+  readonly puller: PullerSettings;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly namespace: string;
+  /** The key of the app. */
+  readonly app: string;
+  readonly staleness: Staleness;
+}
+
+/** One process of the operator: it begins with nothing in memory, and loses all of that when it ends. */
+export class OperatorProcess {
+  readonly #parts: ProcessParts;
+  readonly #views: readonly StaleView<KubernetesObject>[];
+  /** Plural names. */
+  readonly #kinds: ReadonlyMap<StaleView<KubernetesObject>, string>;
+  readonly #apps: StaleView<KubernetesObject>;
+  readonly #poller: Poller;
+  readonly #reconciler: Reconciler;
+  readonly #stop = new AbortController();
+  #isDue = true;
+  #hasEnded = false;
+  #cancelWake = (): void => {};
+  #failures = 0;
+  #delivered = 0;
+  #reconciling: Promise<void> | undefined;
+  /** What reconciles failed with that only a mistake of the operator explains. */
+  readonly mistakes: unknown[] = [];
+
+  static async start(parts: ProcessParts): Promise<OperatorProcess> {
+    const { api, namespace } = parts;
+    const ofApps = { namespace, labelSelector: OWNED_SELECTOR, indexBy: appKeyOf };
+    const apps = await openStaleView(api, aiappKind, { namespace, keep: projectApp });
+    const pods = await openStaleView(api, kinds.pod, { ...ofApps, keep: projectPod });
+    const owned = new Map<string, StaleView<KubernetesObject>>();
+    for (const kind of ownedKinds)
+      owned.set(
+        kind.plural,
+        kind.plural === kinds.deployment.plural
+          ? await openStaleView(api, kinds.deployment, { ...ofApps, keep: projectDeployment })
+          : await openStaleView(api, kind, { ...ofApps, keep: projectObject }),
+      );
+    return new OperatorProcess(parts, apps, pods, owned);
+  }
+
+  private constructor(
+    parts: ProcessParts,
+    apps: StaleView<KubernetesObject>,
+    pods: StaleView<V1Pod>,
+    owned: ReadonlyMap<string, StaleView<KubernetesObject>>,
+  ) {
+    const { clock, log, metrics, sources, puller } = parts;
+    this.#parts = parts;
+    this.#apps = apps;
+    this.#views = [apps, pods, ...owned.values()];
+    this.#kinds = new Map(
+      [...owned, [kinds.pod.plural, this.#views[1]] as const].flatMap(([plural, view]) =>
+        view === undefined ? [] : [[view, plural] as const],
+      ),
+    );
+    // Nothing that an ended process began may still act.
+    const kube = surround(parts.kube, async (_, __, run) => {
+      if (this.#hasEnded) throw new ProcessEnded("the process has ended");
+      try {
+        return await run();
+      } catch (error) {
+        if (error instanceof ProcessEnded) this.#hasEnded = true;
+        throw error;
+      }
+    });
+    this.#poller = createPoller({
+      clock,
+      log,
+      metrics,
+      onChange: () => {
+        this.#isDue = true;
+      },
+    });
+    this.#reconciler = new Reconciler({
+      kube,
+      cache: {
+        apps,
+        pods,
+        // Filed under their kind above.
+        of: <T extends KubernetesObject>(kind: Kind<T>) =>
+          owned.get(kind.plural) as View<KubernetesObject> as View<T>,
+      },
+      poller: this.#poller,
+      resolver: createSourceResolver({
+        kube,
+        clock,
+        registry: sources.registry,
+        models: sources.models,
+        tenantId: "tenant",
+      }),
+      freezes: noFreezes,
+      recorder: createRecorder({ kube, component: "operator", instance: "0", clock, log }),
+      puller,
+      clock,
+      log,
+      metrics,
+    });
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Takes what its caches are given, and reconciles if that or anything else is a reason to. */
+  async turn(isPaused: () => boolean): Promise<boolean> {
+    if (this.#hasEnded || this.#reconciling !== undefined) return false;
+    const { lag, only } = this.#parts.staleness;
+    this.#deliver((view) =>
+      only === undefined || this.#kinds.get(view) === only.plural
+        ? Math.max(0, view.pending() - lag)
+        : view.pending(),
+    );
+    if (!this.#isDue) return false;
+    this.#isDue = false;
+    const ended = this.#reconcile().finally(() => {
+      this.#reconciling = undefined;
+    });
+    this.#reconciling = ended;
+    // A paused write holds its process, and no other one.
+    for (let turns = 0; turns < 1000; turns += 1) {
+      if (this.#reconciling === undefined || isPaused()) return true;
+      await setImmediate();
+    }
+    throw new Error("a reconcile does not end");
+  }
+
+  /** Nothing else happens: the oldest event that waits arrives. */
+  catchUp(): boolean {
+    if (this.#hasEnded) return false;
+    let missing = 1;
+    this.#deliver((view) => (view.pending() > 0 && missing-- > 0 ? 1 : 0));
+    return missing < 1;
+  }
+
+  /** Ends what it does, without another write. */
+  async end(): Promise<void> {
+    this.#hasEnded = true;
+    this.#cancelWake();
+    this.#stop.abort();
+    await this.#poller.close();
+    for (const view of this.#views) await view.close();
+  }
+
+  /** Waits for the reconcile that a pause held. */
+  async finish(): Promise<void> {
+    await this.#reconciling;
+  }
+
+  #deliver(count: (view: StaleView<KubernetesObject>) => number): void {
+    const { misses } = this.#parts.staleness;
+    for (const view of this.#views) {
+      for (let left = count(view); left > 0; left -= 1) {
+        if (view !== this.#apps) this.#delivered += 1;
+        if (view !== this.#apps && this.#delivered === misses) {
+          view.miss();
+          this.#parts.clock.after(RELIST_MS, () => void this.#relist(view));
+          continue;
+        }
+        view.deliver(1);
+        this.#isDue = true;
+      }
+    }
+  }
+
+  async #relist(view: StaleView<KubernetesObject>): Promise<void> {
+    if (this.#hasEnded) return;
+    await view.relist();
+    this.#isDue = true;
+  }
+
+  async #reconcile(): Promise<void> {
+    const { app, clock } = this.#parts;
+    this.#cancelWake();
+    try {
+      const outcome = await this.#reconciler.reconcile(app, this.#stop.signal);
+      this.#failures = 0;
+      if (outcome.kind === "requeue") this.#wakeAfter(outcome.afterMs);
+    } catch (error) {
+      if (this.#hasEnded) return;
+      // Another writer was faster, or the API server refuses: the queue tries again, later each time.
+      if (!isOperatorError(error, "KUBE_CONFLICT", "KUBE_INVALID", "KUBE_FORBIDDEN"))
+        this.mistakes.push(error);
+      this.#wakeAfter(backoff(this.#failures, BACKOFF.baseMs, BACKOFF.maxMs, clock.random));
+      this.#failures += 1;
+    }
+  }
+
+  #wakeAfter(ms: number): void {
+    this.#cancelWake = this.#parts.clock.after(ms, () => {
+      this.#isDue = true;
+    });
+  }
+}

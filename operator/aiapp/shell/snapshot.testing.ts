@@ -1,0 +1,45 @@
+import { annotations } from "../../../crds/names.ts";
+import type { Kube } from "../../kube/client.ts";
+import { kinds, type Kind, type KubernetesObject } from "../../kube/types.ts";
+import { canonical } from "../canonical.ts";
+import { ownedKinds } from "../cache.ts";
+import { readJournal } from "../release/journal.ts";
+import { aiappKind } from "../status-writer.ts";
+
+/** What an app has come to, by object: all but times, and what the API server counts. */
+export type Snapshot = Readonly<Record<string, unknown>>;
+
+export async function takeSnapshot(
+  api: Kube,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<Snapshot> {
+  const snapshot: Record<string, unknown> = {};
+  const kindsOfApp: readonly Kind[] = [aiappKind, kinds.pod, ...ownedKinds];
+  for (const kind of kindsOfApp) {
+    const { items } = await api.list(kind, { namespace }, signal);
+    for (const object of items) snapshot[`${kind.kind} ${object.metadata?.name}`] = plain(object);
+  }
+  return snapshot;
+}
+
+function plain(object: KubernetesObject): unknown {
+  const { metadata, ...rest } = object;
+  const { labels, annotations: notes = {} } = metadata ?? {};
+  const { [annotations.journal]: journal, ...others } = notes;
+  const entries = readJournal(journal).map((entry) => ({
+    ...entry,
+    at: undefined,
+    step: undefined,
+  }));
+  const whole = { ...rest, labels, notes: others, entries };
+  return JSON.parse(withoutTimes(canonical(whole)));
+}
+
+/** Times in any text, and generations: another number of writes is no other result. */
+function withoutTimes(text: string): string {
+  return text
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
+    .replace(/"(observedGeneration|lastHandledAt)":\d+/g, '"$1":0')
+    .replace(/"(controller-uid|batch\.kubernetes\.io\/controller-uid|uid)":"[^"]*"/g, '"$1":""');
+}

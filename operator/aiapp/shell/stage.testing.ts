@@ -1,0 +1,291 @@
+import { setImmediate } from "node:timers/promises";
+
+import type { AIApp, Phase } from "../../../crds/aiapp.ts";
+import { ManualClock } from "../../clock.testing.ts";
+import type { Kube } from "../../kube/client.ts";
+import { createFakeKube, type FakeKube } from "../../kube/fake/fake.testing.ts";
+import {
+  countCalls,
+  crashAt,
+  pauseAt,
+  type CountedKube,
+  type CrashOptions,
+  type PausedKube,
+} from "../../kube/faults.testing.ts";
+import { kinds, type Kind, type KubernetesObject } from "../../kube/types.ts";
+import { createLogger, type Logger } from "../../log.ts";
+import { createMetrics, type Metrics } from "../../metrics.ts";
+import { aiapp, puller, type SpecInput } from "../observed.testing.ts";
+import { makeLedger, phaseOf, type Ledger } from "../release/ledger.ts";
+import { readRecord, type ReleaseRecord } from "../release/record.ts";
+import type { PullerSettings } from "../resources/template.ts";
+import { aiappKind } from "../status-writer.ts";
+import { Controllers, type Judges } from "./controllers.testing.ts";
+import { Invariants } from "./invariants.testing.ts";
+import { FRESH, OperatorProcess, type Staleness } from "./process.testing.ts";
+import { takeSnapshot, type Snapshot } from "./snapshot.testing.ts";
+import { Sources, type Published } from "./sources.testing.ts";
+
+/** What a scenario is played on: one app, its sources, and the operator. */
+export interface Stage {
+  readonly judges: Judges;
+  readonly publish: (change: Partial<Published>) => Promise<void>;
+  readonly change: (spec: SpecInput) => Promise<void>;
+  readonly annotate: (name: string, value: string | undefined) => Promise<void>;
+  /** Another version of the operator, with other parts in the pods. */
+  readonly upgrade: (to: PullerSettings) => Promise<void>;
+  /** Until nothing is left to do. */
+  readonly settle: () => Promise<void>;
+  /** Until a release is in this phase. */
+  readonly until: (phase: Phase) => Promise<void>;
+  readonly release: (match: (record: ReleaseRecord) => boolean) => Promise<ReleaseRecord>;
+}
+
+/** What goes wrong from `arm` on. */
+export interface Faults {
+  readonly crash?: CrashOptions & { readonly n: number };
+  readonly staleness?: Staleness;
+  /** The process stands still at a write while another one takes over, and sends it then. */
+  readonly pause?: {
+    readonly n: number;
+    readonly forMs: number;
+    /** What the process does after that write. */
+    readonly after: "continues" | "ends";
+  };
+}
+
+const NAMESPACE = "shop";
+const SECRET = "store-key";
+/** What is tested runs with verification, and reads a Secret. */
+export const defaultSpec: SpecInput = {
+  verify: {},
+  credentials: { storage: SECRET, anonymous: ["Registry"] },
+};
+/** Longer than the interval, a back-off after a conflict, and the time until a cache lists again. */
+const REST_MS = 65_000;
+const MAX_RESTS = 60;
+/** Before another process takes over. */
+const RESTART_MS = 1000;
+
+let shared: { readonly log: Logger; readonly metrics: Metrics } | undefined;
+
+/** The operator's shell on a fake Kubernetes API, with stand-ins for everything around it, in virtual time. */
+export class ShellStage implements Stage {
+  readonly clock = new ManualClock();
+  readonly sources = new Sources();
+  readonly judges: Judges = { verify: () => undefined, serve: () => undefined };
+  readonly api: FakeKube;
+  readonly invariants: Invariants;
+  readonly #signal = new AbortController().signal;
+  readonly #controllers: Controllers;
+  readonly #user: Kube;
+  #spec: SpecInput;
+  #puller = puller;
+  #processes: OperatorProcess[] = [];
+  #staleness: Staleness = FRESH;
+  #paused: { readonly kube: PausedKube; readonly process: OperatorProcess } | undefined;
+  #pause: Faults["pause"];
+  #hasTakenOver = false;
+  #counted: CountedKube | undefined;
+  readonly #mistakes: unknown[] = [];
+
+  constructor(spec: SpecInput = {}) {
+    this.api = createFakeKube({ clock: this.clock, namespaces: [NAMESPACE] });
+    const scope = { namespace: NAMESPACE, signal: this.#signal };
+    this.invariants = new Invariants(this.api, this.judges, scope);
+    this.#user = this.invariants.guard("user");
+    const kube = this.invariants.guard("controllers");
+    this.#controllers = new Controllers(kube, this.clock, this.judges, scope);
+    this.#spec = { ...defaultSpec, ...spec };
+  }
+
+  static async open(spec: SpecInput = {}): Promise<ShellStage> {
+    const stage = new ShellStage(spec);
+    const data = { sasToken: Buffer.from("sv=1").toString("base64") };
+    const secret = { metadata: { namespace: NAMESPACE, name: SECRET }, data };
+    await stage.#user.create(kinds.secret, secret, stage.#signal);
+    await stage.change({});
+    return stage;
+  }
+
+  /** From here on faults count: the operator starts again, with all that goes wrong. */
+  async arm({ crash, staleness = FRESH, pause }: Faults = {}): Promise<void> {
+    for (const process of this.#processes) await process.end();
+    this.#processes = [];
+    this.#staleness = staleness;
+    const counted = countCalls(this.invariants.guard("operator 1"));
+    this.#counted = counted;
+    const paused = pause && pauseAt(counted, pause.n);
+    const kube = crash === undefined ? counted : crashAt(counted, crash.n, crash);
+    const process = await this.#start(paused?.kube ?? kube);
+    if (pause !== undefined && paused !== undefined) {
+      this.#paused = { kube: paused, process };
+      this.#pause = pause;
+    }
+  }
+
+  /** How many calls the first process since `arm` has made. */
+  count(of: CrashOptions["of"]): number {
+    return this.#counted?.count(of) ?? 0;
+  }
+
+  get mistakes(): readonly unknown[] {
+    return [...this.#mistakes, ...this.#processes.flatMap(({ mistakes }) => mistakes)];
+  }
+
+  async #start(kube: Kube): Promise<OperatorProcess> {
+    shared ??= { log: createLogger("silent"), metrics: createMetrics() };
+    const process = await OperatorProcess.start({
+      ...shared,
+      api: this.api,
+      kube,
+      clock: this.clock,
+      sources: this.sources,
+      puller: this.#puller,
+      namespace: NAMESPACE,
+      app: `${NAMESPACE}/cats`,
+      staleness: this.#staleness,
+    });
+    this.#processes.push(process);
+    return process;
+  }
+
+  async publish(change: Partial<Published>): Promise<void> {
+    this.sources.published = { ...this.sources.published, ...change };
+  }
+
+  async change(spec: SpecInput): Promise<void> {
+    this.#spec = { ...this.#spec, ...spec };
+    const { apiVersion, kind, metadata, spec: parsed } = aiapp(this.#spec);
+    const { namespace, name } = metadata;
+    const object: KubernetesObject & Pick<AIApp, "spec"> = {
+      apiVersion,
+      kind,
+      metadata: { namespace, name },
+      spec: JSON.parse(JSON.stringify(parsed)) as AIApp["spec"],
+    };
+    const options = { fieldManager: "kubectl", force: true };
+    await this.#user.apply<KubernetesObject>(aiappKind, object, options, this.#signal);
+  }
+
+  async annotate(name: string, value: string | undefined): Promise<void> {
+    const patch = { metadata: { annotations: { [name]: value ?? null } } };
+    const options = { fieldManager: "kubectl-annotate" };
+    await this.#user.patch(aiappKind, NAMESPACE, "cats", patch, options, this.#signal);
+  }
+
+  async upgrade(to: PullerSettings): Promise<void> {
+    this.#puller = to;
+    for (const process of this.#processes) await process.end();
+  }
+
+  async settle(): Promise<void> {
+    for (let rests = 0; rests < MAX_RESTS; rests += 1) {
+      const before = this.#writes();
+      await this.run(REST_MS);
+      if (this.#writes() === before) return;
+    }
+    throw new Error(`does not come to rest: ${this.invariants.writes.slice(-20).join(", ")}`);
+  }
+
+  async until(phase: Phase): Promise<void> {
+    const end = this.clock.now() + 60 * REST_MS;
+    for (;;) {
+      await this.#instant();
+      const { all } = await this.ledger();
+      if (all.some((record) => phaseOf(record) === phase)) return;
+      if (!(await this.#moveOn(end)))
+        throw new Error(`no release is ${phase}: ${this.invariants.writes.slice(-20).join(", ")}`);
+    }
+  }
+
+  async release(match: (record: ReleaseRecord) => boolean): Promise<ReleaseRecord> {
+    const found = (await this.ledger()).all.find(match);
+    if (found === undefined) throw new Error("there is no such release");
+    return found;
+  }
+
+  async ledger(): Promise<Ledger> {
+    const options = { namespace: NAMESPACE };
+    const { items } = await this.api.list(kinds.controllerRevision, options, this.#signal);
+    return makeLedger(items.flatMap((revision) => readRecord(revision) ?? []));
+  }
+
+  async objects(kind: Kind): Promise<readonly KubernetesObject[]> {
+    return (await this.api.list(kind, { namespace: NAMESPACE }, this.#signal)).items;
+  }
+
+  snapshot(): Promise<Snapshot> {
+    return takeSnapshot(this.api, NAMESPACE, this.#signal);
+  }
+
+  async close(): Promise<void> {
+    for (const process of this.#processes) await process.end();
+  }
+
+  /** Lets time pass. Milliseconds. */
+  async run(ms: number): Promise<void> {
+    const end = this.clock.now() + ms;
+    do await this.#instant();
+    while (await this.#moveOn(end));
+  }
+
+  /** All that happens before time moves on. */
+  async #instant(): Promise<void> {
+    for (let turns = 0; turns < 1000; turns += 1) {
+      await setImmediate();
+      await this.#replaceProcesses();
+      let hasActed = false;
+      for (const process of this.#processes)
+        if (await process.turn(() => this.#isPaused(process))) hasActed = true;
+      await this.#takeOver();
+      if (await this.#controllers.act()) hasActed = true;
+      if (this.#processes.some(({ hasEnded }) => hasEnded)) continue;
+      if (!hasActed && !this.#processes.some((process) => process.catchUp())) return;
+    }
+    throw new Error(`an instant does not end: ${this.invariants.writes.slice(-20).join(", ")}`);
+  }
+
+  /** Moves on to the next thing that is due, or to `end`. Returns whether that is before `end`. */
+  async #moveOn(end: number): Promise<boolean> {
+    const now = this.clock.now();
+    if (now >= end) return false;
+    const next = Math.min(Math.max(this.clock.nextAt ?? end, now + 1), end);
+    await this.clock.advance(next - now);
+    return true;
+  }
+
+  async #replaceProcesses(): Promise<void> {
+    const ended = this.#processes.filter(({ hasEnded }) => hasEnded);
+    for (const process of ended) {
+      await process.end();
+      this.#mistakes.push(...process.mistakes);
+    }
+    this.#processes = this.#processes.filter((process) => !ended.includes(process));
+    if (this.#processes.length > 0) return;
+    if (ended.length > 0) await this.clock.advance(RESTART_MS);
+    await this.#start(this.invariants.guard("operator"));
+  }
+
+  #isPaused(process: OperatorProcess): boolean {
+    return this.#paused?.process === process && this.#paused.kube.isPaused();
+  }
+
+  /** The first process stands still: another one begins, and the write of the first arrives late. */
+  async #takeOver(): Promise<void> {
+    const paused = this.#paused;
+    const pause = this.#pause;
+    if (paused === undefined || pause === undefined || this.#hasTakenOver) return;
+    if (!paused.kube.isPaused()) return;
+    this.#hasTakenOver = true;
+    await this.#start(this.invariants.guard("operator 2"));
+    this.clock.after(pause.forMs, () => {
+      paused.kube.resume(pause.after);
+      void paused.process.finish().then(() => paused.process.end());
+    });
+  }
+
+  #writes(): number {
+    return this.invariants.writes.length;
+  }
+}
