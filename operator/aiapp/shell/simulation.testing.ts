@@ -1,0 +1,240 @@
+import { annotations } from "../../../crds/names.ts";
+import { digestOf, puller } from "../observed.testing.ts";
+import { kinds } from "../../kube/types.ts";
+import { phaseOf } from "../release/ledger.ts";
+import type { ReleaseRecord } from "../release/record.ts";
+import { ShellStage } from "./stage.testing.ts";
+
+/** A simulation of one app over a long time. The same seed gives the same one. */
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Of virtual time. */
+  readonly hours: number;
+}
+
+export interface SimulationReport {
+  /** What happened, one line each. */
+  readonly events: readonly string[];
+  readonly writes: number;
+  /** Broken invariants, and errors of reconciles that only a mistake explains. */
+  readonly problems: readonly string[];
+  /** The newest good release serves in the end. */
+  readonly isConverged: boolean;
+}
+
+/** Between two events, on average. */
+const MEAN_MS = 10 * 60_000;
+const HOUR_MS = 3_600_000;
+const BAD = "VerificationFailed: result[0]: expected 1, got 2";
+const CRASH = "Error: cannot serve";
+
+const lagging = [kinds.controllerRevision, kinds.job, kinds.deployment, kinds.pod];
+
+/** A 32-bit generator (Mulberry32): its numbers are the same on every machine. */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d_2b_79_f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export async function simulate({ seed, hours }: SimulationOptions): Promise<SimulationReport> {
+  const simulation = new Simulation(
+    await ShellStage.open({ replicas: 2, interval: "2m" }),
+    seeded(seed),
+  );
+  return simulation.run(hours * HOUR_MS);
+}
+
+type Step = () => Promise<string>;
+
+class Simulation {
+  readonly #stage: ShellStage;
+  readonly #random: () => number;
+  readonly #events: string[] = [];
+  /** Halves that are bad by themselves, and pairs that are bad only together. */
+  readonly #bad = new Set<string>();
+  #images = 1;
+  #version = 1;
+  #tokens = 0;
+
+  constructor(stage: ShellStage, random: () => number) {
+    this.#stage = stage;
+    this.#random = random;
+    const has = (what: string): boolean => this.#bad.has(what);
+    stage.judges.verify = ({ imageDigest, modelVersion, inputs }) =>
+      has(imageDigest) ||
+      has(modelVersion) ||
+      has(`${imageDigest} ${modelVersion}`) ||
+      inputs.env?.some(({ value }) => value === "bad") === true
+        ? BAD
+        : undefined;
+    stage.judges.serve = ({ imageDigest, modelVersion }) =>
+      has(`serving ${imageDigest} ${modelVersion}`) ? CRASH : undefined;
+  }
+
+  async run(ms: number): Promise<SimulationReport> {
+    const stage = this.#stage;
+    const start = stage.clock.now();
+    await stage.settle();
+    while (stage.clock.now() < start + ms) {
+      const what = await this.#pick()();
+      const hours = ((stage.clock.now() - start) / HOUR_MS).toFixed(2);
+      this.#events.push(`${hours} h: ${what}`);
+      await stage.run(Math.round(-Math.log(1 - this.#random()) * MEAN_MS));
+    }
+    const isConverged = await this.#heal();
+    await stage.close();
+    const { invariants, mistakes } = stage;
+    return {
+      events: this.#events,
+      writes: invariants.writes.length,
+      problems: [...invariants.violations, ...mistakes.map(String)],
+      isConverged,
+    };
+  }
+
+  /** All faults end, and something good is published: it must come to serve. */
+  async #heal(): Promise<boolean> {
+    const stage = this.#stage;
+    stage.sources.failing = undefined;
+    await stage.arm();
+    for (const name of [annotations.hold, annotations.abort, annotations.retry])
+      await stage.annotate(name, undefined);
+    await stage.change({ suspend: false, env: [], release: { approval: "Automatic" } });
+    await this.#publish(true, true, false);
+    // Longer than any back-off of a poll.
+    await stage.run(15 * 60_000);
+    await stage.settle();
+    const { stable, candidate } = await stage.ledger();
+    const [deployment] = await stage.objects(kinds.deployment);
+    return (
+      candidate === undefined &&
+      stable?.modelVersion === String(this.#version) &&
+      stable.imageDigest === digestOf(`image ${this.#images}`) &&
+      JSON.stringify(deployment).includes(stable.id)
+    );
+  }
+
+  #pick(): Step {
+    const steps: readonly (readonly [number, Step])[] = [
+      [8, () => this.#publish(this.#chance(0.6), this.#chance(0.6), true)],
+      [2, () => this.#changeSpec()],
+      [4, () => this.#crash()],
+      [4, () => this.#lag()],
+      [3, () => this.#annotate()],
+      [2, () => this.#failSource()],
+      [1, () => this.#upgrade()],
+    ];
+    const total = steps.reduce((sum, [weight]) => sum + weight, 0);
+    let at = this.#random() * total;
+    for (const [weight, step] of steps) {
+      at -= weight;
+      if (at < 0) return step;
+    }
+    return () => this.#crash();
+  }
+
+  #chance(of: number): boolean {
+    return this.#random() < of;
+  }
+
+  #number(below: number): number {
+    return Math.floor(this.#random() * below);
+  }
+
+  async #publish(image: boolean, model: boolean, mayFail: boolean): Promise<string> {
+    if (image) this.#images += 1;
+    if (model) this.#version += 1;
+    const name = `image ${this.#images}`;
+    const [digest, version] = [digestOf(name), String(this.#version)];
+    const faults: readonly string[] = [
+      digest,
+      version,
+      `${digest} ${version}`,
+      `serving ${digest} ${version}`,
+    ];
+    const fault = this.#number(12);
+    const isNew = [image, model, image || model, image || model][fault] === true;
+    if (mayFail && isNew) this.#bad.add(faults[fault] ?? "");
+    const newest = Array.from({ length: 3 }, (_, index) => this.#version - index);
+    const versions = newest
+      .filter((one) => one > 0)
+      .toReversed()
+      .map(String);
+    await this.#stage.publish({ image: name, versions });
+    const flaw = mayFail && isNew ? `, bad: ${["image", "model", "pair", "pods"][fault]}` : "";
+    return `publish ${name} and version ${version}${flaw}`;
+  }
+
+  async #changeSpec(): Promise<string> {
+    const level = ["1", "2", "bad", ""][this.#number(4)] ?? "";
+    const replicas = 1 + this.#number(3);
+    const suspend = this.#chance(0.1);
+    const approval = this.#chance(0.2) ? "Manual" : "Automatic";
+    const settle = this.#chance(0.2) ? "5m" : "0s";
+    const change = { env: [{ name: "LEVEL", value: level }], replicas, suspend };
+    await this.#stage.change({ ...change, release: { approval, settle, historyLimit: 3 } });
+    return `change the spec: ${JSON.stringify({ level, replicas, suspend, approval, settle })}`;
+  }
+
+  async #crash(): Promise<string> {
+    const when = this.#chance(0.5) ? "before" : "after";
+    const n = 1 + this.#number(12);
+    await this.#stage.arm({ crash: { n, when, of: "write" } });
+    return `the operator restarts, and ends ${when} write ${n}`;
+  }
+
+  async #lag(): Promise<string> {
+    const lag = 1 + this.#number(3);
+    const only = lagging[this.#number(lagging.length)] ?? kinds.pod;
+    const staleness = [{ lag }, { lag, only }, { lag: 0, misses: 1 + this.#number(30) }];
+    const chosen = staleness[this.#number(staleness.length)] ?? { lag };
+    await this.#stage.arm({ staleness: chosen });
+    return `the operator restarts, with caches that are behind: ${JSON.stringify(chosen)}`;
+  }
+
+  async #annotate(): Promise<string> {
+    const { all, candidate } = await this.#stage.ledger();
+    const some = (records: readonly ReleaseRecord[]): string =>
+      records[this.#number(records.length)]?.id ?? "0123456789";
+    const failed = all.filter((record) => phaseOf(record) === "Failed");
+    const set = async (name: string, value: string | undefined): Promise<string> => {
+      await this.#stage.annotate(name, value);
+      return `set ${name} to ${value ?? "nothing"}`;
+    };
+    switch (this.#number(5)) {
+      case 0:
+        return set(annotations.hold, some(all));
+      case 1:
+        return set(annotations.retry, `${some(failed)}/${(this.#tokens += 1)}`);
+      case 2:
+        return set(annotations.abort, candidate?.id ?? some(all));
+      case 3:
+        return set(annotations.approve, candidate?.id ?? some(all));
+      default:
+        return set(annotations.hold, undefined);
+    }
+  }
+
+  async #failSource(): Promise<string> {
+    const { sources } = this.#stage;
+    if (sources.failing !== undefined) {
+      sources.failing = undefined;
+      return "the source responds again";
+    }
+    sources.failing = this.#chance(0.5)
+      ? { half: "image", code: "REGISTRY_UNAVAILABLE" }
+      : { half: "model", code: "STORAGE_UNAVAILABLE" };
+    return `the ${sources.failing.half} source fails`;
+  }
+
+  async #upgrade(): Promise<string> {
+    const image = `example.azurecr.io/operator:${1 + this.#number(3)}`;
+    await this.#stage.upgrade({ ...puller, image });
+    return `run ${image}`;
+  }
+}
