@@ -212,12 +212,15 @@ export const transitions: readonly Transition[] = [
   },
 ];
 
-/** It has settled, and is still what is wanted; a candidate that is verified goes on though something newer waits. */
+/**
+ * It has settled, and is still what is wanted; a candidate that is verified goes on though something newer waits. One that
+ * the spec does not ask for (a half) waits until it is known what is wanted: after a restart it is not.
+ */
 function isReady(facts: Facts): boolean {
   return (
     facts.gates.settled.isOpen &&
     !facts.isProbe &&
-    (isDue(facts) || facts.verification?.kind === "passed")
+    (isDue(facts) || (facts.verification?.kind === "passed" && !facts.isSpecChanged))
   );
 }
 

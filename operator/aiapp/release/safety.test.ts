@@ -360,6 +360,42 @@ describe("when image and model both changed and the pair fails", () => {
     expect(on.app.status?.current).toMatchObject({ modelVersion: "1" });
   });
 
+  it("a half that passes while the sources are unknown, after a restart, is not rolled out", () => {
+    const on = released();
+    const before = on.deployedRelease;
+    on.judge = judgeBy("combination");
+    publish(on, { image: "image 2", version: "2" });
+    const half = (): ReleaseRecord | undefined =>
+      on.records.find(
+        ({ imageDigest, modelVersion }) =>
+          imageDigest === digestOf("image 2") && modelVersion === "1",
+      );
+    for (let round = 0; round < 10 && half() === undefined; round += 1) on.verify().reconcile();
+    on.forget();
+    on.verify().reconcile();
+    expect(on.deployedRelease).toBe(before);
+    expect(half()?.journal.map(({ phase }) => phase)).toEqual(["Verifying"]);
+    on.poll().converge();
+    expect(half()?.journal.map(({ phase }) => phase)).toEqual([
+      "Verifying",
+      "Superseded",
+      "RollingOut",
+      "Released",
+    ]);
+  });
+
+  it("a half that nothing wants any more is not rolled out", () => {
+    const on = released();
+    const before = on.deployedRelease;
+    on.judge = judgeBy("model");
+    publish(on, { image: "image 2", version: "2" });
+    for (let round = 0; round < 10 && on.records.length < 3; round += 1) on.verify().reconcile();
+    on.change({ release: { onFailure: "Keep" } });
+    on.converge();
+    expect(on.deployedRelease).toBe(before);
+    expect(on.records.map(phaseOf).toSorted()).toEqual(["Failed", "Released", "Superseded"]);
+  });
+
   it("a bad template never blames the pair", () => {
     const on = released({ modelVersion: "1" });
     on.judge = judgeBy("none", true);

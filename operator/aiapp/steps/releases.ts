@@ -159,7 +159,7 @@ function factsOf(
   situation: Situation,
   before: Ledger,
 ): Facts {
-  const { app, intents, rollout, trouble, verification, now } = situation;
+  const { app, requested, intents, rollout, trouble, verification, now } = situation;
   const { candidate, stable } = ledger;
   // What was observed is of the candidate that was there when it was observed.
   const isObserved = candidate !== undefined && candidate === before.candidate;
@@ -171,7 +171,10 @@ function factsOf(
     stable: stable?.id,
     isSpecChanged: candidate !== undefined && candidate.request !== requestOf(app.spec),
     isHeld: choice.as === "held",
-    isProbe: choice.isProbe && choice.release?.id === subject.id,
+    isProbe:
+      choice.release?.id === subject.id
+        ? choice.isProbe
+        : candidate !== undefined && candidate.request === undefined && requested !== undefined,
     gates: gatesFor(ledger, subject, choice, situation),
     verification:
       observed?.kind === "failed" ? { kind: "failed", fault: observed.trouble } : observed,
