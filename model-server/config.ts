@@ -54,7 +54,7 @@ const Environment = z
     DRAIN_QUIET_SECONDS: count(0, 600).default(5),
     DRAIN_MAX_SECONDS: count(0, 3600).default(50),
     LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
-    /** Set in an image to tell two builds of the same code apart. */
+    /** Set in an image to distinguish two builds of the same code apart. */
     SERVER_BUILD: z.string().default(""),
   })
   // 0 is any free port, another one each time.

@@ -266,7 +266,7 @@ describe("the model of flowers", () => {
       400,
       "/score",
       { method: "POST" },
-      /^the body has not the form of a request: send \{/,
+      /^the body is not a valid request: send \{/,
     ],
     ["an empty body", 400, "/score", { method: "POST", headers: JSON_BODY }, /^the body is empty/],
     [

@@ -22,10 +22,10 @@ async function put(path: string, content: unknown): Promise<void> {
   await writeFile(file, typeof content === "string" ? content : JSON.stringify(content));
 }
 
-/** Writes the files and a manifest that describes them, but for what `lies` says of one. */
+/** Writes the files and a manifest that describes them, with the fields of `wrong` in the place of the right ones. */
 async function publish(
   files: Readonly<Record<string, string>>,
-  lies: Readonly<Record<string, object>> = {},
+  wrong: Readonly<Record<string, object>> = {},
 ): Promise<void> {
   for (const [path, content] of Object.entries(files)) await put(path, content);
   await put("manifest.json", {
@@ -36,7 +36,7 @@ async function publish(
       path,
       size: Buffer.byteLength(content),
       sha256: createHash("sha256").update(content).digest("hex"),
-      ...lies[path],
+      ...wrong[path],
     })),
   });
 }

@@ -16,7 +16,7 @@ export interface BodyLimits {
 const UNCOUNTED_BYTES = 64 * 1024;
 
 /**
- * Reads a whole body, decompressed as its Content-Encoding says. What it takes of the budget is given back when the
+ * Reads a whole body, decompressed as its Content-Encoding says. What it takes of the budget is returned when the
  * response has left.
  * @throws BODY_TOO_LARGE, OVERLOADED when the bodies in flight take too much, UNSUPPORTED_TYPE, REQUEST_INVALID
  */

@@ -130,7 +130,7 @@ describe("a sample whose request cannot be scored", () => {
       { input: [[1, 2]] },
       "input has the shape [1, 2], the model takes [any, 1]",
     ],
-    ["is not understood", { inputs: [] }, "the body has not the form of a request: send "],
+    ["is not understood", { inputs: [] }, "the body is not a valid request: send "],
     ["is an image", { input: ["aGk="] }, "this model takes numbers of shape [any, 1], not images"],
   ])("ends the start by the name of its file: it %s", async (_, request, message) => {
     const model = modelOf([[1, 2, 3]]);

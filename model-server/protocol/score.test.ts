@@ -224,7 +224,7 @@ describe("a body of another form is rejected, with the right form in the message
   test.each([undefined, null, 7, "text", {}, { inputs: [1] }, { input: 7 }, { input: null }])(
     "%j",
     (body) => {
-      expect(refusal(body)).toEqual(refused(/^the body has not the form of a request: /));
+      expect(refusal(body)).toEqual(refused(/^the body is not a valid request: /));
       expect(refusal(body)).toEqual(refused(form));
     },
   );

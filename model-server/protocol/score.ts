@@ -62,7 +62,7 @@ const ANY_NUMBERS: ScorePorts = { datatype: "FP32", inputs: new Map() };
 /** Reads the JSON body of `POST /score`. @throws REQUEST_INVALID saying what form is right */
 export function readScoreInput(body: unknown, ports: ScorePorts = ANY_NUMBERS): ScoreInput {
   const parsed = Body.safeParse(body);
-  if (!parsed.success) throw invalid(`the body has not the form of a request: ${FORM}`);
+  if (!parsed.success) throw invalid(`the body is not a valid request: ${FORM}`);
   const { data } = parsed;
   if (typeof data === "object" && !Array.isArray(data))
     return { kind: "tensors", tensors: readTensors(data, ports) };
