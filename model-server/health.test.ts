@@ -9,6 +9,8 @@ const model: Model = {
   signature: { inputs: [], outputs: [], batch: { kind: "none" } },
   scorePorts: { datatype: "FP32", inputs: new Map() },
   score: async () => [],
+  labelsOf: () => undefined,
+  infer: async () => ({ outputs: new Map(), rows: 0 }),
 };
 
 function engineIn(state: PoolState): Engine {

@@ -3,57 +3,146 @@ import type { AddressInfo } from "node:net";
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
+import type { RunReport } from "./engine/engine.ts";
+import { createStatistics, type RequestTimes, type Statistics } from "./statistics.ts";
+
 /** Names that dashboards for inference servers know (Triton's), with ours beside them. */
 export interface Metrics {
   readonly registry: Registry;
-  readonly succeeded: Counter<"model" | "version">;
-  readonly failed: Counter<"model" | "version" | "reason">;
-  readonly rows: Counter<"model" | "version">;
-  readonly seconds: Histogram<"model" | "version">;
+  readonly statistics: Statistics;
+  readonly addRequest: (times: RequestTimes) => void;
+  /** @param ms since the request arrived */
+  readonly addFailure: (reason: string, ms: number) => void;
+  readonly addRun: (run: RunReport) => void;
+  /** @param ms of the images of one run, their wait included */
+  readonly addDecoding: (ms: number) => void;
 }
 
-export function createMetrics(pending: () => number): Metrics {
+export interface MetricsOptions {
+  readonly model: string;
+  readonly version: string;
+  /** Requests and images that wait. */
+  readonly pending: () => number;
+  /** Milliseconds of the epoch. */
+  readonly epoch: () => number;
+}
+
+const SECONDS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+] as const;
+const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] as const;
+
+export function createMetrics({ model, version, pending, epoch }: MetricsOptions): Metrics {
   const registry = new Registry();
-  const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  const statistics = createStatistics(epoch);
+  const labels = { model, version };
   const labelNames = ["model", "version"] as const;
+  collectDefaultMetrics({ register: registry });
+
+  function count(name: string, help: string, total: () => number): void {
+    const counter = new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [],
+      collect() {
+        this.reset();
+        this.inc(labels, total());
+      },
+    });
+    registry.registerMetric(counter);
+  }
+  function histogram(
+    name: string,
+    help: string,
+    buckets: readonly number[],
+  ): Histogram.Internal<"model" | "version"> {
+    return new Histogram({
+      name,
+      help,
+      labelNames,
+      buckets: [...buckets],
+      registers: [registry],
+    }).labels(labels);
+  }
+
+  const { totals } = statistics;
   registry.registerMetric(
     new Gauge({
       name: "nv_inference_pending_request_count",
-      help: "Requests that wait for a worker.",
+      help: "Requests and images that wait.",
       registers: [],
       collect() {
         this.set(pending());
       },
     }),
   );
+  count("nv_inference_request_success", "Requests that were scored.", () => totals.success.count);
+  const failed = new Counter({
+    name: "nv_inference_request_failure",
+    help: "Requests that were not scored, by reason.",
+    labelNames: [...labelNames, "reason"],
+    registers: [registry],
+  });
+  count(
+    "nv_inference_count",
+    "Rows that were scored: images, or rows of tensors.",
+    statistics.rows,
+  );
+  count("nv_inference_exec_count", "Runs of the model: one for all requests of a batch.", () =>
+    statistics.runs(),
+  );
+  const durations = [
+    ["request", "success", "From requests' arrival to their answers"],
+    ["queue", "queue", "Waiting for a worker"],
+    ["compute_input", "input", "Reading requests"],
+    ["compute_infer", "compute", "In the runtime"],
+    ["compute_output", "output", "Encoding answers"],
+  ] as const;
+  for (const [name, of, help] of durations)
+    count(
+      `nv_inference_${name}_duration_us`,
+      `${help}: microseconds of all requests that were scored.`,
+      () => Math.round(1000 * totals[of].ms),
+    );
+  const seconds = histogram(
+    "aiapp_score_seconds",
+    "From a request's arrival to its answer.",
+    SECONDS,
+  );
+  const queueSeconds = histogram("aiapp_queue_seconds", "Waiting for a worker.", SECONDS);
+  const inputSeconds = histogram(
+    "aiapp_input_seconds",
+    "Reading a request: its body, and JSON or raw bytes.",
+    SECONDS,
+  );
+  const decodeSeconds = histogram(
+    "aiapp_decode_seconds",
+    "Decoding the images of one run, their wait included.",
+    SECONDS,
+  );
+  const runSeconds = histogram("aiapp_run_seconds", "A run of the model.", SECONDS);
+  const runRows = histogram("aiapp_run_rows", "Rows of a run of the model.", ROWS);
+
   return {
     registry,
-    succeeded: new Counter({
-      name: "nv_inference_request_success",
-      help: "Requests that were scored.",
-      labelNames,
-      registers,
-    }),
-    failed: new Counter({
-      name: "nv_inference_request_failure",
-      help: "Requests that were not scored, by reason.",
-      labelNames: [...labelNames, "reason"],
-      registers,
-    }),
-    rows: new Counter({
-      name: "nv_inference_count",
-      help: "Rows that were scored: images, or rows of numbers.",
-      labelNames,
-      registers,
-    }),
-    seconds: new Histogram({
-      name: "aiapp_score_seconds",
-      help: "From a request's arrival to its answer.",
-      labelNames,
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-      registers,
-    }),
+    statistics,
+    addRequest: (times) => {
+      statistics.addRequest(times);
+      seconds.observe(times.total / 1000);
+      inputSeconds.observe(times.input / 1000);
+    },
+    addFailure: (reason, ms) => {
+      statistics.addFailure(ms);
+      failed.inc({ ...labels, reason });
+    },
+    addRun: (run) => {
+      statistics.addRun(run);
+      for (const ms of run.queued) queueSeconds.observe(ms / 1000);
+      runSeconds.observe(run.computed / 1000);
+      runRows.observe(run.rows);
+    },
+    addDecoding: (ms) => decodeSeconds.observe(ms / 1000),
   };
 }
 

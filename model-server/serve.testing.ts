@@ -26,6 +26,16 @@ export async function serve(
   files: BundleFiles,
   environment: NodeJS.ProcessEnv = {},
 ): Promise<Server> {
+  const { server, close } = await startOn(files, environment);
+  onTestFinished(close);
+  return server;
+}
+
+/** As `serve`, for several tests: the caller closes it. */
+export async function startOn(
+  files: BundleFiles,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<{ readonly server: Server; readonly close: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "aiapp-serve-"));
   for (const [path, content] of Object.entries(files)) await put(join(folder, path), content);
   const config = readConfig({
@@ -37,11 +47,13 @@ export async function serve(
     ...environment,
   });
   const server = await startServer(config, { log: createLogger("silent"), versions: {} });
-  onTestFinished(async () => {
-    await server.close();
-    await rm(folder, { recursive: true });
-  });
-  return server;
+  return {
+    server,
+    close: async () => {
+      await server.close();
+      await rm(folder, { recursive: true });
+    },
+  };
 }
 
 async function put(file: string, content: BundleFiles[string]): Promise<void> {

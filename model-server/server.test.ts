@@ -261,13 +261,7 @@ describe("the model of flowers", () => {
       { method: "POST", body: Uint8Array.of(1, 2) },
       /^this content type is not supported/,
     ],
-    [
-      "no body",
-      400,
-      "/score",
-      { method: "POST" },
-      /^the body is not a valid request: send \{/,
-    ],
+    ["no body", 400, "/score", { method: "POST" }, /^the body is not a valid request: send \{/],
     ["an empty body", 400, "/score", { method: "POST", headers: JSON_BODY }, /^the body is empty/],
     [
       "half of JSON",

@@ -10,11 +10,11 @@ import { ServerError } from "./errors.ts";
 import { createApp } from "./http/app.ts";
 import { createConnections } from "./http/connections.ts";
 import { healthOf } from "./health.ts";
-import { createDecoder } from "./images/decoder.ts";
+import { createDecoder, type Decoder } from "./images/decoder.ts";
 import { warmModel, type Model } from "./inference/model.ts";
 import { checkSamples } from "./inference/samples.ts";
 import type { Logger } from "./log.ts";
-import { createMetrics, serveMetrics } from "./metrics.ts";
+import { createMetrics, serveMetrics, type Metrics } from "./metrics.ts";
 
 export interface Server {
   readonly port: number;
@@ -38,6 +38,18 @@ function cannotListen(variable: string, port: number, host: string, cause: unkno
   );
 }
 
+function timed(decoder: Decoder, { addDecoding }: Metrics): Decoder {
+  return {
+    ...decoder,
+    decode: async (...args) => {
+      const began = performance.now();
+      const tensor = await decoder.decode(...args);
+      addDecoding(performance.now() - began);
+      return tensor;
+    },
+  };
+}
+
 /** Listens at once, so that probes are answered, and loads the model meanwhile. @throws LISTEN_FAILED */
 export async function startServer(
   config: Config,
@@ -49,7 +61,12 @@ export async function startServer(
   const now = (): number => performance.now();
   const drain = createDrain(now);
   const decoder = createDecoder({ concurrency: cores(), maxWaiting: config.queue.requests });
-  const metrics = createMetrics(() => (engine?.waiting() ?? 0) + decoder.waiting());
+  const metrics = createMetrics({
+    model: config.model.name,
+    version: config.model.version,
+    pending: () => (engine?.waiting() ?? 0) + decoder.waiting(),
+    epoch: () => Date.now(),
+  });
   const app = createApp({
     config,
     drain,
@@ -87,12 +104,16 @@ export async function startServer(
       batch: config.batch,
       batching: config.batching,
       requestTimeoutMs: config.requestTimeoutMs,
+      onRun: metrics.addRun,
       onWorkerLost: (error) => log.error({ error }, "a worker died"),
     });
     // Closed meanwhile: nothing else would end its workers.
     if (closing) await engine.close();
     const signal = AbortSignal.timeout(WARM_UP_TIMEOUT_MS);
-    const loading = await warmModel({ engine, bundle, decoder, limits: config.batch }, signal);
+    const loading = await warmModel(
+      { engine, bundle, decoder: timed(decoder, metrics), limits: config.batch },
+      signal,
+    );
     await checkSamples(loading, bundle.samples, signal);
     model = loading;
     const ms = Math.round(performance.now() - began);

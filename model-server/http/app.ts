@@ -4,6 +4,8 @@ import { answerClientError, answerError, answerFrameworkError } from "./errors.t
 import type { RouteParts } from "./parts.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { homeRoute } from "./routes/home.ts";
+import { inferRoutes } from "./routes/infer.ts";
+import { modelRoutes } from "./routes/models.ts";
 import { scoreRoute } from "./routes/score.ts";
 import { versionRoute } from "./routes/version.ts";
 
@@ -53,6 +55,8 @@ export function createApp(parts: RouteParts): FastifyInstance {
   );
 
   app.register(scoreRoute, parts);
+  app.register(inferRoutes, parts);
+  app.register(modelRoutes, parts);
   app.register(homeRoute, parts);
   app.register(versionRoute, parts);
   app.register(healthRoutes, parts);

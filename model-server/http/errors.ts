@@ -30,15 +30,14 @@ export function serverErrorOf(error: unknown): ServerError {
 
 /** Errors are `{"error": "what happened, and what to do"}`, as in the Open Inference Protocol. */
 export function answerError(
-  { config, metrics, log }: RouteParts,
+  { metrics, log }: RouteParts,
   cause: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const { name: model, version } = config.model;
   const error = serverErrorOf(cause);
   if (request.routeOptions.config.scores === true)
-    metrics.failed.inc({ model, version, reason: error.code });
+    metrics.addFailure(error.code, reply.elapsedTime);
   if (error.status === 500)
     log.error({ error: error.cause ?? error, url: request.url }, "request failed");
   if (error.status === 503) reply.header("retry-after", "1");

@@ -54,7 +54,7 @@ async function serve(youngMs = 0): Promise<Held> {
     connections: createConnections(drain, now, youngMs),
     budget: createBudget(2 ** 20),
     log,
-    metrics: createMetrics(() => 0),
+    metrics: createMetrics({ model: "model", version: "", pending: () => 0, epoch: () => 0 }),
     versions: {},
     health: () => ({ ready: true, live: true }),
     model: () => ({
@@ -65,6 +65,8 @@ async function serve(youngMs = 0): Promise<Held> {
         await new Promise<void>((resolve) => held.set(id, resolve));
         return [[id]];
       },
+      labelsOf: () => undefined,
+      infer: async () => ({ outputs: new Map(), rows: 0 }),
     }),
   });
   await app.listen({ host: "127.0.0.1", port: 0 });

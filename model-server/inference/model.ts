@@ -5,6 +5,7 @@ import { describeDims, type Port, type Signature } from "../engine/signature.ts"
 import { ServerError } from "../errors.ts";
 import type { Decoder } from "../images/decoder.ts";
 import { shapeOf } from "../images/image.ts";
+import { nameInput } from "../protocol/infer.ts";
 import { severalInputs, type ScoreInput, type ScorePorts } from "../protocol/score.ts";
 import { castFloats, isImageDatatype, numbersOf } from "../tensor/numbers.ts";
 import { sliceRows } from "../tensor/rows.ts";
@@ -12,8 +13,7 @@ import { createTensor, elementsOf, type Tensor, type Tensors } from "../tensor/t
 import { activate, guessActivation } from "./activation.ts";
 import { checkNumbers, topClasses, type Classes } from "./classify.ts";
 import { checkLabels, fitScoring, observeScoring, type Scoring } from "./fit.ts";
-import { checkInputs } from "./inputs.ts";
-import { runInParts } from "./run.ts";
+import { runChecked, type Inferred } from "./infer.ts";
 import { warmUp } from "./warm-up.ts";
 
 /** Per row: the most probable classes, or, without labels, the values themselves. */
@@ -25,6 +25,14 @@ export interface Model {
   /** What `POST /score` feeds. */
   readonly scorePorts: ScorePorts;
   readonly score: (input: ScoreInput, top: number, signal: AbortSignal) => Promise<Scores>;
+  /** The names of an output's classes, where the bundle or the model has them. */
+  readonly labelsOf: (output: string) => readonly string[] | undefined;
+  /** Runs tensors as they are. @throws REQUEST_INVALID where they do not fit the model, and what the engine throws */
+  readonly infer: (
+    inputs: Tensors,
+    outputs: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<Inferred>;
 }
 
 export interface ModelParts {
@@ -50,9 +58,18 @@ export function createModel(parts: ModelParts): Model {
 
 function modelOf(parts: ModelParts, scoring: Scoring): Model {
   const { signature } = parts.engine;
-  const { input, inputs } = scoring;
+  const { input, inputs, output, labels } = scoring;
   return {
     signature,
+    labelsOf: (name) => (name === output.name ? labels : parts.bundle.model.labels.get(name)),
+    infer: (tensors, outputs, signal) =>
+      runChecked(
+        parts.engine,
+        tensors,
+        outputs,
+        { maxRows: parts.limits.rows, nameOf: nameInput },
+        signal,
+      ),
     scorePorts: {
       datatype: input.datatype,
       inputs: new Map(inputs.map((port) => [port.name, port])),
@@ -90,21 +107,14 @@ function onlyInputOf({ inputs, input }: Scoring): Port {
 
 async function scoreTensors(
   { engine, limits }: ModelParts,
-  { inputs: ports, output }: Scoring,
+  { output }: Scoring,
   inputs: Tensors,
   nameOf: (input: string) => string,
   signal: AbortSignal,
 ): Promise<readonly Tensor[]> {
-  const { batch } = engine.signature;
-  const rows = checkInputs(ports, inputs, batch, nameOf);
-  for (const [name, { dims }] of inputs)
-    if (dims.includes(0))
-      throw new ServerError(
-        "REQUEST_INVALID",
-        `${nameOf(name)} has the shape [${dims.join(", ")}]: every row needs values`,
-      );
-  const result = await runInParts(engine, inputs, [output.name], limits.rows, signal);
-  return rowsOf(result.get(output.name), output, rows, batch.kind === "none");
+  const options = { maxRows: limits.rows, nameOf };
+  const { outputs, rows } = await runChecked(engine, inputs, [output.name], options, signal);
+  return rowsOf(outputs.get(output.name), output, rows, engine.signature.batch.kind === "none");
 }
 
 /** Images become tensors part by part: of a thousand, only those of one run are held as tensors. */

@@ -1,3 +1,5 @@
+import { isUtf8 } from "node:buffer";
+
 import { ServerError } from "../errors.ts";
 
 /** What a request needs at most: JSON takes its memory, many times its bytes, before its form can be checked. */
@@ -58,6 +60,39 @@ export function checkJson(bytes: Uint8Array, what: string, maxDepth = MAX_DEPTH)
     if (depth > maxDepth) throw invalid(`${what} is nested deeper than ${maxDepth} levels`);
     if (fields > MAX_FIELDS) throw tooMany(what, MAX_FIELDS, "objects and fields");
   }
+}
+
+/** An integer that a double may not hold; the look-around leaves out digits of fractions and exponents. */
+const LARGE_INTEGER = /(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/;
+
+/**
+ * Parses JSON whose parts have been counted.
+ * @param options.exact gives integers beyond 2^53 as bigint, where there are some; this takes longer
+ * @throws REQUEST_INVALID
+ */
+export function readJson(
+  bytes: Buffer,
+  what: string,
+  options: { readonly exact: boolean },
+): unknown {
+  checkJson(bytes, what);
+  if (bytes.length === 0) throw invalid(`${what} is empty: send JSON`);
+  // A decoder would replace what is not UTF-8 without a word.
+  if (!isUtf8(bytes)) throw invalid(`${what} is not UTF-8`);
+  const text = bytes.toString("utf8");
+  try {
+    return options.exact && LARGE_INTEGER.test(text)
+      ? JSON.parse(text, exactInteger)
+      : JSON.parse(text);
+  } catch (cause) {
+    throw new ServerError("REQUEST_INVALID", `${what} is not JSON`, { cause });
+  }
+}
+
+function exactInteger(_: string, value: unknown, context?: { readonly source?: string }): unknown {
+  if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
+  const source = context?.source ?? "";
+  return /^-?\d{1,40}$/.test(source) ? BigInt(source) : value;
 }
 
 function tooMany(what: string, limit: number, parts: string): ServerError {

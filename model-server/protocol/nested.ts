@@ -130,6 +130,8 @@ function floatOf(
   what: string,
 ): number {
   if (typeof value !== "number") {
+    // A reader that keeps all digits gives large integers so.
+    if (typeof value === "bigint") return floatOf(Number(value), round, type, what);
     const special = NOT_FINITE.get(value);
     if (special !== undefined) return special;
     throw invalid(`${what} holds ${describe(value)} where a number should be`);
@@ -172,10 +174,10 @@ function integerOf(value: unknown, datatype: keyof typeof ranges, what: string):
 
 const INTEGER = /^-?\d{1,20}$/;
 
-/** Beyond 2^53 JSON's numbers lose digits, so that text is taken as well. */
+/** Beyond 2^53 JSON's numbers lose digits in most readers, so that text is taken as well. */
 function bigOf(value: unknown, datatype: "INT64" | "UINT64", what: string): bigint {
   const isText = typeof value === "string" && INTEGER.test(value);
-  if (typeof value !== "number" && !isText)
+  if (typeof value !== "number" && typeof value !== "bigint" && !isText)
     throw invalid(`${what} holds ${describe(value)} where a whole number should be`);
   if (typeof value === "number" && !Number.isSafeInteger(value))
     throw invalid(

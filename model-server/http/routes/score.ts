@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import { ServerError } from "../../errors.ts";
-import { checkJson } from "../../protocol/json.ts";
 import {
   readQuery,
   readScoreInput,
@@ -10,28 +9,16 @@ import {
   type ScorePorts,
 } from "../../protocol/score.ts";
 import { readBody } from "../body.ts";
+import { createJsonParser } from "../json-parser.ts";
 import type { RouteParts } from "../parts.ts";
+import { nameRelease } from "../release.ts";
 import { signalOf } from "../request-signal.ts";
 
 /** `POST /score`: the tutorial's form. */
 export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => void): void {
   const { config, metrics, budget } = parts;
-  const { name: model, version } = config.model;
   const limits = { maxBytes: config.maxBodyBytes, budget };
-  // It refuses poisoned prototypes.
-  const parser = app.getDefaultJsonParser("error", "error");
-
-  function parseJson(request: FastifyRequest, body: Buffer): unknown {
-    checkJson(body, "the body");
-    let value: unknown;
-    let failure: Error | null = null;
-    void parser(request, body.toString("utf8"), (error, parsed) => {
-      failure = error;
-      value = parsed;
-    });
-    if (failure !== null) throw failure;
-    return value;
-  }
+  const parseJson = createJsonParser(app);
 
   function readInput(request: FastifyRequest, body: Buffer, ports: ScorePorts): ScoreInput {
     const type = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
@@ -56,19 +43,14 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
     const body = await readBody(request.raw, reply.raw, limits);
     const input = readInput(request, body, served.scorePorts);
     const { top } = readQuery(request.query);
+    const read = performance.now();
     const scores = await served.score(input, top, signal);
-    const ms = performance.now() - began;
-    metrics.succeeded.inc({ model, version });
-    metrics.rows.inc({ model, version }, scores.length);
-    metrics.seconds.observe({ model, version }, ms / 1000);
-    return scoreAnswer(scores, ms);
+    const total = performance.now() - began;
+    metrics.addRequest({ rows: scores.length, total, input: read - began, output: 0 });
+    return scoreAnswer(scores, total);
   }
 
-  app.addHook("onRequest", (_, reply, next) => {
-    // Before the body is read: also an error names the release that answers.
-    reply.header("aiapp-release", config.release).header("aiapp-model-version", version);
-    next();
-  });
+  app.addHook("onRequest", nameRelease(config));
   app.post("/score", { config: { scores: true } }, score);
   done();
 }

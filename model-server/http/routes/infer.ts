@@ -1,0 +1,68 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+
+import { ServerError } from "../../errors.ts";
+import type { Model } from "../../inference/model.ts";
+import { inferRequested } from "../../inference/requested.ts";
+import { splitBody } from "../../protocol/binary.ts";
+import { encodeAnswer } from "../../protocol/infer-answer.ts";
+import { readInferRequest, readRawTensor, type InferRequest } from "../../protocol/infer.ts";
+import { readJson } from "../../protocol/json.ts";
+import { readBody } from "../body.ts";
+import { compress } from "../compress.ts";
+import { checkModel, type ModelParams } from "../model-params.ts";
+import type { RouteParts } from "../parts.ts";
+import { nameRelease } from "../release.ts";
+import { signalOf } from "../request-signal.ts";
+
+const HEADER_LENGTH = "inference-header-content-length";
+
+/** `POST /v2/models/<name>/infer` of the Open Inference Protocol, with the binary extension. */
+export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () => void): void {
+  const { config, metrics, budget } = parts;
+  const limits = { maxBytes: config.maxBodyBytes, budget };
+
+  async function infer(
+    request: FastifyRequest<ModelParams>,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
+    const began = performance.now();
+    checkModel(config, request.params);
+    const model = parts.model();
+    if (model === undefined)
+      throw new ServerError("NOT_READY", "the model is being loaded: try again soon");
+    const signal = signalOf(reply.raw, config.requestTimeoutMs);
+    const body = await readBody(request.raw, reply.raw, limits);
+    const wanted = readRequest(body, request.headers[HEADER_LENGTH], model);
+    const read = performance.now();
+    const { outputs, rows } = await inferRequested(model, wanted, signal);
+    const inferred = performance.now();
+    const { name, version } = config.model;
+    const answer = encodeAnswer({ model: name, version, id: wanted.id }, outputs);
+    if (answer.headerLength !== undefined) reply.header(HEADER_LENGTH, answer.headerLength);
+    reply.type(answer.headerLength === undefined ? "application/json" : "application/octet-stream");
+    const sent = await compress(request, reply, answer.body);
+    const end = performance.now();
+    metrics.addRequest({ rows, total: end - began, input: read - began, output: end - inferred });
+    return reply.send(sent);
+  }
+
+  app.addHook("onRequest", nameRelease(config));
+  const options = { config: { scores: true } };
+  app.post("/v2/models/:name/infer", options, infer);
+  app.post("/v2/models/:name/versions/:version/infer", options, infer);
+  done();
+}
+
+function readRequest(
+  body: Buffer,
+  headerLength: string | string[] | undefined,
+  { signature }: Model,
+): InferRequest {
+  const { json, raw } = splitBody(
+    body,
+    headerLength === undefined ? undefined : String(headerLength),
+  );
+  if (headerLength !== undefined && json.length === 0) return readRawTensor(raw, signature.inputs);
+  const exact = signature.inputs.some(({ datatype }) => datatype.endsWith("INT64"));
+  return readInferRequest(readJson(json, "the body", { exact }), raw);
+}

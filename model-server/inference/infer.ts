@@ -1,0 +1,46 @@
+import type { Engine } from "../engine/engine.ts";
+import { ServerError } from "../errors.ts";
+import type { Tensor, Tensors } from "../tensor/tensor.ts";
+import { checkInputs } from "./inputs.ts";
+import { runInParts } from "./run.ts";
+
+export interface Inferred {
+  readonly outputs: Tensors;
+  /** Of the inputs; undefined where the model has no batch and they differ. */
+  readonly rows: number | undefined;
+}
+
+/**
+ * Checks tensors against the model and runs it.
+ * @param nameOf names an input in messages
+ * @throws REQUEST_INVALID, and what the engine throws
+ */
+export async function runChecked(
+  engine: Engine,
+  inputs: Tensors,
+  outputs: readonly string[],
+  options: { readonly maxRows: number; readonly nameOf: (input: string) => string },
+  signal: AbortSignal,
+): Promise<Inferred> {
+  const { signature } = engine;
+  const rows = checkInputs(signature.inputs, inputs, signature.batch, options.nameOf);
+  for (const name of outputs)
+    if (!signature.outputs.some((port) => port.name === name))
+      throw new ServerError(
+        "REQUEST_INVALID",
+        `the model has no output ${JSON.stringify(name.slice(0, 100))}: it gives ${signature.outputs.map((port) => port.name).join(", ")}`,
+      );
+  // In the model's order: requests that name their inputs in another one may share a run.
+  const ordered = new Map<string, Tensor>();
+  for (const { name } of signature.inputs) {
+    const tensor = inputs.get(name);
+    if (tensor === undefined) continue;
+    if (tensor.dims.includes(0))
+      throw new ServerError(
+        "REQUEST_INVALID",
+        `${options.nameOf(name)} has the shape [${tensor.dims.join(", ")}]: every row needs values`,
+      );
+    ordered.set(name, tensor);
+  }
+  return { outputs: await runInParts(engine, ordered, outputs, options.maxRows, signal), rows };
+}

@@ -1,0 +1,52 @@
+import { ServerError } from "../errors.ts";
+import { classify } from "../protocol/classification.ts";
+import type { NamedOutput } from "../protocol/infer-answer.ts";
+import type { InferRequest, RequestedOutput } from "../protocol/infer.ts";
+import type { Model } from "./model.ts";
+
+export interface InferResult {
+  readonly outputs: readonly NamedOutput[];
+  readonly rows: number;
+}
+
+/** Runs a request of the Open Inference Protocol: the outputs in the order in which it names them, or the model's. */
+export async function inferRequested(
+  model: Model,
+  request: InferRequest,
+  signal: AbortSignal,
+): Promise<InferResult> {
+  const wanted = outputsOf(model, request);
+  const names = wanted.map(({ name }) => name);
+  const { outputs, rows } = await model.infer(request.inputs, names, signal);
+  const hasBatch = model.signature.batch.kind !== "none";
+  return {
+    rows: rows ?? 1,
+    outputs: wanted.map(({ name, isBinary, classes }) => {
+      const tensor = outputs.get(name);
+      if (tensor === undefined)
+        throw new ServerError("INTERNAL", `the model gave no output ${name}`);
+      if (classes === 0) return { name, tensor, isBinary };
+      const hasRows = hasBatch && tensor.dims.length > 0;
+      const classified = classify(name, tensor, classes, { labels: model.labelsOf(name), hasRows });
+      return { name, tensor: classified, isBinary };
+    }),
+  };
+}
+
+function outputsOf(
+  model: Model,
+  { outputs = [], isBinary }: InferRequest,
+): readonly RequestedOutput[] {
+  if (outputs.length === 0)
+    return model.signature.outputs.map(({ name }) => ({ name, isBinary, classes: 0 }));
+  const names = new Set<string>();
+  for (const { name } of outputs) {
+    if (names.has(name))
+      throw new ServerError(
+        "REQUEST_INVALID",
+        `the output ${JSON.stringify(name.slice(0, 100))} is there twice: name it once`,
+      );
+    names.add(name);
+  }
+  return outputs;
+}
