@@ -32,6 +32,8 @@ const Environment = z
     AIAPP_RELEASE: headerText.default(""),
     PORT: count(0, 65_535).default(8080),
     METRICS_PORT: count(0, 65_535).default(9090),
+    /** Of the Open Inference Protocol over gRPC, whose libraries cost memory: only where it is set. */
+    GRPC_PORT: count(0, 65_535).optional(),
     HOST: z.string().default("::"),
     /** Sessions, each in a thread of its own; one per core unless said. */
     WORKERS: count(1, 256).optional(),
@@ -61,7 +63,12 @@ const Environment = z
   .refine(({ PORT, METRICS_PORT }) => PORT === 0 || PORT !== METRICS_PORT, {
     path: ["METRICS_PORT"],
     message: "is the same as PORT: metrics need a port of their own",
-  });
+  })
+  .refine(
+    ({ PORT, METRICS_PORT, GRPC_PORT }) =>
+      GRPC_PORT === 0 || (GRPC_PORT !== PORT && GRPC_PORT !== METRICS_PORT),
+    { path: ["GRPC_PORT"], message: "is the same as PORT or METRICS_PORT: gRPC needs its own" },
+  );
 
 export interface Config {
   readonly model: {
@@ -75,6 +82,8 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly metricsPort: number;
+  /** Undefined: no gRPC. */
+  readonly grpcPort: number | undefined;
   readonly workers: number;
   readonly provider: Provider;
   readonly maxBodyBytes: number;
@@ -106,6 +115,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     host: data.HOST,
     port: data.PORT,
     metricsPort: data.METRICS_PORT,
+    grpcPort: data.GRPC_PORT,
     workers: data.WORKERS ?? cores(),
     provider: data.EXECUTION_PROVIDER,
     maxBodyBytes: data.MAX_BODY_BYTES,

@@ -7,6 +7,8 @@ import { cores } from "./cores.ts";
 import { createDrain } from "./drain.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { ServerError } from "./errors.ts";
+import type { GrpcParts } from "./grpc/call.ts";
+import type { GrpcServer } from "./grpc/server.ts";
 import { createApp } from "./http/app.ts";
 import { createConnections } from "./http/connections.ts";
 import { healthOf } from "./health.ts";
@@ -19,6 +21,8 @@ import { createMetrics, serveMetrics, type Metrics } from "./metrics.ts";
 export interface Server {
   readonly port: number;
   readonly metricsPort: number;
+  /** Undefined where gRPC is off. */
+  readonly grpcPort: number | undefined;
   /** Resolves when the model is loaded, checked and warm, or the server closed; rejects when the model cannot be served. */
   readonly loaded: Promise<void>;
   /** Serves on until no request has come for a while, then ends. */
@@ -36,6 +40,16 @@ function cannotListen(variable: string, port: number, host: string, cause: unkno
     `cannot listen on port ${port} of ${host} (${reason}): set another ${variable} or HOST, or end what listens there`,
     { cause },
   );
+}
+
+/** Its libraries are loaded only where it is on: they take as long as a small model. */
+async function listenGrpc(
+  parts: GrpcParts,
+  port: number | undefined,
+): Promise<GrpcServer | undefined> {
+  if (port === undefined) return undefined;
+  const { startGrpc } = await import("./grpc/server.ts");
+  return startGrpc(parts, { host: parts.config.host, port });
 }
 
 function timed(decoder: Decoder, { addDecoding }: Metrics): Decoder {
@@ -67,7 +81,7 @@ export async function startServer(
     pending: () => (engine?.waiting() ?? 0) + decoder.waiting(),
     epoch: () => Date.now(),
   });
-  const app = createApp({
+  const parts = {
     config,
     drain,
     connections: createConnections(drain, now),
@@ -77,9 +91,10 @@ export async function startServer(
     versions,
     model: () => model,
     health: () => healthOf(model, engine),
-  });
+  };
+  const app = createApp(parts);
 
-  const { host, port, metricsPort } = config;
+  const { host, port, metricsPort, grpcPort } = config;
   await app.listen({ host, port }).catch((cause: unknown) => {
     throw cannotListen("PORT", port, host, cause);
   });
@@ -89,6 +104,11 @@ export async function startServer(
       throw cannotListen("METRICS_PORT", metricsPort, host, cause);
     },
   );
+  const grpc = await listenGrpc(parts, grpcPort).catch(async (cause: unknown) => {
+    await app.close();
+    await measured.close();
+    throw cannotListen("GRPC_PORT", grpcPort ?? 0, host, cause);
+  });
 
   async function load(): Promise<void> {
     const began = performance.now();
@@ -124,6 +144,7 @@ export async function startServer(
     closing = true;
     await app.close();
     await measured.close();
+    await grpc?.close();
     await engine?.close();
     await decoder.close();
     // A process that exits while a thread loads its model is aborted.
@@ -138,8 +159,10 @@ export async function startServer(
   return {
     port: (app.server.address() as AddressInfo).port,
     metricsPort: measured.port,
+    grpcPort: grpc?.port,
     loaded,
     drain: async () => {
+      grpc?.drain(config.drainMaxMs);
       await drain.begin(config.drainQuietMs, config.drainMaxMs);
       log.info({ cut: drain.inFlight() }, "drained");
       await close();

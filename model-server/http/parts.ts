@@ -21,6 +21,11 @@ export interface RouteParts {
   readonly versions: Readonly<Record<string, string>>;
 }
 
+/** Of a path that names a model. */
+export interface ModelParams {
+  readonly Params: { readonly name?: string; readonly version?: string };
+}
+
 declare module "fastify" {
   interface FastifyContextConfig {
     /** Failures count as failed inferences. */

@@ -1,6 +1,7 @@
 import type { Port, Signature } from "../engine/signature.ts";
 import type { Statistics } from "../statistics.ts";
 import type { Datatype } from "../tensor/tensor.ts";
+import type { ModelName } from "./model-name.ts";
 
 /** What the Open Inference Protocol says of the server and its model. HTTP and gRPC send the same. */
 
@@ -13,12 +14,6 @@ export const extensions = [
   "model_repository",
   "statistics",
 ] as const;
-
-export interface ModelName {
-  readonly name: string;
-  /** Empty: the model has no version. */
-  readonly version: string;
-}
 
 export interface TensorMetadata {
   readonly name: string;

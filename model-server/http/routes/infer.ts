@@ -7,10 +7,10 @@ import { splitBody } from "../../protocol/binary.ts";
 import { encodeAnswer } from "../../protocol/infer-answer.ts";
 import { readInferRequest, readRawTensor, type InferRequest } from "../../protocol/infer.ts";
 import { readJson } from "../../protocol/json.ts";
+import { checkModel } from "../../protocol/model-name.ts";
 import { readBody } from "../body.ts";
 import { compress } from "../compress.ts";
-import { checkModel, type ModelParams } from "../model-params.ts";
-import type { RouteParts } from "../parts.ts";
+import type { ModelParams, RouteParts } from "../parts.ts";
 import { nameRelease } from "../release.ts";
 import { signalOf } from "../request-signal.ts";
 
@@ -26,7 +26,7 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
     reply: FastifyReply,
   ): Promise<FastifyReply> {
     const began = performance.now();
-    checkModel(config, request.params);
+    checkModel(config.model, request.params);
     const model = parts.model();
     if (model === undefined)
       throw new ServerError("NOT_READY", "the model is being loaded: try again soon");

@@ -9,18 +9,18 @@ import {
   SERVER_NAME,
   statisticsOf,
 } from "../../protocol/description.ts";
-import { checkModel, type ModelParams } from "../model-params.ts";
-import type { RouteParts } from "../parts.ts";
+import { checkModel } from "../../protocol/model-name.ts";
+import type { ModelParams, RouteParts } from "../parts.ts";
 
 type ModelRequest = FastifyRequest<ModelParams>;
 
 /** What the Open Inference Protocol says of the server and its only model. */
 export function modelRoutes(app: FastifyInstance, parts: RouteParts, done: () => void): void {
   const { config, versions, metrics } = parts;
-  const { model: name } = config;
+  const { model: own } = config;
 
   function loaded({ params }: ModelRequest): Model {
-    checkModel(config, params);
+    checkModel(own, params);
     const model = parts.model();
     if (model !== undefined) return model;
     throw new ServerError("NOT_READY", "the model is being loaded: try again soon");
@@ -33,23 +33,23 @@ export function modelRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
   });
   app.get("/v2", server);
   app.get("/v2/", server);
-  app.get("/v2/models", () => ({ models: [name.name] }));
-  app.get("/v2/models/stats", () => ({ model_stats: [statisticsOf(name, metrics.statistics)] }));
+  app.get("/v2/models", () => ({ models: [own.name] }));
+  app.get("/v2/models/stats", () => ({ model_stats: [statisticsOf(own, metrics.statistics)] }));
   for (const path of ["/v2/models/:name", "/v2/models/:name/versions/:version"]) {
-    app.get(path, (request: ModelRequest) => metadataOf(name, loaded(request).signature));
+    app.get(path, (request: ModelRequest) => metadataOf(own, loaded(request).signature));
     app.get(`${path}/config`, (request: ModelRequest) =>
-      modelConfigOf(name, loaded(request).signature, config.batch.rows),
+      modelConfigOf(own, loaded(request).signature, config.batch.rows),
     );
     app.get(`${path}/stats`, (request: ModelRequest) => {
-      checkModel(config, request.params);
-      return { model_stats: [statisticsOf(name, metrics.statistics)] };
+      checkModel(own, request.params);
+      return { model_stats: [statisticsOf(own, metrics.statistics)] };
     });
     app.get(`${path}/ready`, { config: { isProbe: true } }, (request: ModelRequest, reply) => {
-      checkModel(config, request.params);
+      checkModel(own, request.params);
       const { ready, reason } = parts.health();
       return reply
         .code(ready ? 200 : 503)
-        .send({ name: name.name, ready, ...(!ready && { reason }) });
+        .send({ name: own.name, ready, ...(!ready && { reason }) });
     });
   }
   repositoryRoutes(app, parts);

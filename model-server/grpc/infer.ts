@@ -1,0 +1,102 @@
+import type { ServerDuplexStream, ServerUnaryCall } from "@grpc/grpc-js";
+
+import { ServerError } from "../errors.ts";
+import { inferRequested } from "../inference/requested.ts";
+import { checkModel } from "../protocol/model-name.ts";
+import { checkMessage, signalOfCall, statusOf, type GrpcParts } from "./call.ts";
+import type { InferAnswerMessage, InferMessage } from "./messages.ts";
+import { encodeAnswerMessage, readInferMessage } from "./tensors.ts";
+
+/** Runs one request, and counts it. @throws what `POST …/infer` throws */
+export async function inferMessage(
+  parts: GrpcParts,
+  message: InferMessage,
+  call: ServerUnaryCall<InferMessage, unknown> | ServerDuplexStream<InferMessage, unknown>,
+): Promise<InferAnswerMessage> {
+  const { config, metrics, drain } = parts;
+  const began = performance.now();
+  const leave = drain.enter();
+  const { signal, done } = signalOfCall(call, config.requestTimeoutMs);
+  try {
+    return await inferCounted(parts, message, signal, began);
+  } catch (error) {
+    metrics.addFailure(
+      error instanceof ServerError ? error.code : "INTERNAL",
+      performance.now() - began,
+    );
+    throw error;
+  } finally {
+    done();
+    leave();
+  }
+}
+
+async function inferCounted(
+  { config, metrics, budget, ...parts }: GrpcParts,
+  message: InferMessage,
+  signal: AbortSignal,
+  began: number,
+): Promise<InferAnswerMessage> {
+  checkMessage(message);
+  const { model_name: name, model_version: version } = message;
+  checkModel(config.model, { name, version });
+  const model = parts.model();
+  if (model === undefined)
+    throw new ServerError("NOT_READY", "the model is being loaded: try again soon");
+  const bytes = message.raw_input_contents.reduce((sum, { length }) => sum + length, 0);
+  if (!budget.take(bytes))
+    throw new ServerError(
+      "OVERLOADED",
+      "the requests in flight are too large in all: try again in a moment",
+    );
+  try {
+    const request = readInferMessage(message);
+    const read = performance.now();
+    const { outputs, rows } = await inferRequested(model, request, signal);
+    const inferred = performance.now();
+    const head = { model: config.model.name, version: config.model.version, id: message.id };
+    const answer = encodeAnswerMessage(head, outputs);
+    const end = performance.now();
+    metrics.addRequest({ rows, total: end - began, input: read - began, output: end - inferred });
+    return answer;
+  } finally {
+    budget.give(bytes);
+  }
+}
+
+export interface StreamAnswer {
+  readonly error_message: string;
+  readonly infer_response: InferAnswerMessage | null;
+}
+
+/** Requests on a stream are answered one after another; one that fails does not end the stream. */
+export function inferStream(
+  parts: GrpcParts,
+  call: ServerDuplexStream<InferMessage, StreamAnswer>,
+): void {
+  let isBusy = false;
+  let hasEnded = false;
+  const answer = async (message: InferMessage): Promise<void> => {
+    try {
+      const response = await inferMessage(parts, message, call);
+      call.write({ error_message: "", infer_response: response });
+    } catch (error) {
+      const { details = "" } = statusOf(error, parts);
+      call.write({ error_message: details, infer_response: null });
+    }
+    isBusy = false;
+    if (hasEnded) call.end();
+    else call.resume();
+  };
+  call.on("data", (message: InferMessage) => {
+    isBusy = true;
+    call.pause();
+    void answer(message);
+  });
+  call.on("end", () => {
+    hasEnded = true;
+    if (!isBusy) call.end();
+  });
+  // The client has gone: no one is left to answer.
+  call.on("error", () => {});
+}
