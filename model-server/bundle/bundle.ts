@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 
 import { BundlePath, MANIFEST, Manifest, MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
 import { ServerError } from "../errors.ts";
@@ -30,13 +30,38 @@ interface Files {
   readonly check: (path: string) => Promise<void>;
 }
 
+/** @returns undefined where there is none, or `path` is a model alone. @throws BUNDLE_UNREADABLE, BUNDLE_INVALID */
+export async function readManifest(path: string): Promise<Manifest | undefined> {
+  if (isModelAlone(path)) return undefined;
+  const text = await readText(path, MANIFEST, MAX_MANIFEST_BYTES);
+  return text === undefined ? undefined : parseJson(MANIFEST, Manifest, text);
+}
+
+function isModelAlone(path: string): boolean {
+  return extname(path) === ".onnx";
+}
+
+/** A model without anything beside it but its external data. */
+async function readModelAlone(path: string): Promise<Bundle> {
+  const folder = dirname(path);
+  const files = createFiles(folder, undefined);
+  return {
+    model: await readModel(folder, files, basename(path)),
+    labels: undefined,
+    preprocessing: undefined,
+    postprocessing: undefined,
+    samples: [],
+  };
+}
+
 /**
  * Reads a bundle and checks it: every size and sha256 of `manifest.json`, if there is one.
+ * @param folder of the bundle, or the path of a model alone: a name that ends in `.onnx`
  * @throws BUNDLE_UNREADABLE, BUNDLE_CHECKSUM, BUNDLE_INVALID naming the file
  */
 export async function readBundle(folder: string): Promise<Bundle> {
-  const text = await readText(folder, MANIFEST, MAX_MANIFEST_BYTES);
-  const manifest = text === undefined ? undefined : parseJson(MANIFEST, Manifest, text);
+  if (isModelAlone(folder)) return readModelAlone(folder);
+  const manifest = await readManifest(folder);
   if (manifest !== undefined) await verifyFiles(folder, manifest);
   const files = createFiles(folder, manifest);
   const model = await readModel(folder, files);
@@ -81,9 +106,9 @@ function createFiles(folder: string, manifest: Manifest | undefined): Files {
   };
 }
 
-async function readModel(folder: string, files: Files): Promise<OnnxFile> {
-  await files.check(MODEL);
-  const model = openModel(join(folder, MODEL));
+async function readModel(folder: string, files: Files, name = MODEL): Promise<OnnxFile> {
+  await files.check(name);
+  const model = openModel(join(folder, name));
   for (const path of model.external) {
     if (!BundlePath.safeParse(path).success)
       throw new ServerError(

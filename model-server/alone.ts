@@ -1,0 +1,51 @@
+import { basename, extname, resolve } from "node:path";
+
+import { readManifest } from "./bundle/bundle.ts";
+import { elementsOf } from "./tensor/tensor.ts";
+import type { ModelMetadata } from "./protocol/description.ts";
+
+/**
+ * The environment of a server without Kubernetes: what the caller has not set follows from the folder or file, and it
+ * listens for this machine alone.
+ * @throws BUNDLE_INVALID for a manifest that is not valid
+ */
+export async function environmentFor(
+  path: string,
+  environment: NodeJS.ProcessEnv,
+): Promise<NodeJS.ProcessEnv> {
+  const manifest = await readManifest(path);
+  return {
+    ...(manifest === undefined
+      ? namesOf(path)
+      : { MODEL_NAME: manifest.name, MODEL_VERSION: manifest.version }),
+    HOST: "127.0.0.1",
+    LOG_LEVEL: "warn",
+    ...environment,
+    MODEL_DIR: path,
+  };
+}
+
+/** Folders of versions are named by them; what holds them is not always named by the model. */
+function namesOf(path: string): NodeJS.ProcessEnv {
+  const own = basename(resolve(path), extname(path) === ".onnx" ? ".onnx" : "");
+  return /^v?\d/.test(own) ? { MODEL_VERSION: own } : { MODEL_NAME: own };
+}
+
+/** More than a line of values is nothing to copy. */
+const MAX_VALUES = 32;
+
+/** A request of zeros as curl, and the path of the model; undefined for the request where it would be too long. */
+export function curlOf(url: string, metadata: ModelMetadata): readonly string[] {
+  // What ends the shell's string, or begins one.
+  const name = encodeURIComponent(metadata.name).replaceAll("'", "%27");
+  const path = `${url}/v2/models/${name}`;
+  const inputs = metadata.inputs.map(({ name, datatype, shape }) => {
+    const dims = shape.map((dim) => (dim === -1 ? 1 : dim));
+    const zero = datatype === "BYTES" ? "" : 0;
+    const count = elementsOf(dims);
+    return { name, datatype, shape: dims, data: count > MAX_VALUES ? [] : Array(count).fill(zero) };
+  });
+  const isShort = inputs.every(({ data }) => data.length > 0);
+  const body = JSON.stringify({ inputs }).replaceAll("'", String.raw`\u0027`);
+  return [`curl ${path}`, ...(isShort ? [`curl --data '${body}' ${path}/infer`] : [])];
+}
