@@ -66,3 +66,22 @@ test("an execution provider that is not known is rejected with those that are", 
     expect.objectContaining({ message: expect.stringMatching(/"cpu"\|"cuda"/) }),
   );
 });
+
+test.each([
+  { GRPC_PORT: "8080" },
+  { GRPC_PORT: "9090" },
+  { GRPC_PORT: "8081", METRICS_PORT: "8081" },
+])("a port for two things is rejected: %j", (environment) => {
+  expect(() => readConfig(environment)).toThrow(
+    expect.objectContaining({
+      code: "CONFIG_INVALID",
+      message: expect.stringMatching(/GRPC_PORT/),
+    }),
+  );
+});
+
+test("gRPC is off unless it has a port, which may be any free one", () => {
+  expect(readConfig({}).grpcPort).toBeUndefined();
+  const free = { PORT: "0", METRICS_PORT: "0", GRPC_PORT: "0" };
+  expect(readConfig(free).grpcPort).toBe(0);
+});

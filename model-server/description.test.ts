@@ -109,11 +109,15 @@ describe("what the server says of itself", () => {
   });
 
   test("in the repository's index, which cannot be changed", async () => {
-    const post = async (path: string): Promise<Answered> => send(server, "{}", {}, path);
-    expect(await post("/v2/repository/index")).toMatchObject({
-      status: 200,
-      body: [{ name: "add", version: "7", state: "READY", reason: "" }],
-    });
+    const post = async (path: string, body = "{}"): Promise<Answered> =>
+      send(server, body, {}, path);
+    for (const body of ["", "{}", '{"ready": true}'])
+      expect(await post("/v2/repository/index", body)).toMatchObject({
+        status: 200,
+        body: [{ name: "add", version: "7", state: "READY", reason: "" }],
+      });
+    for (const body of ["[", "[]", '{"ready": 1}'])
+      expect(await post("/v2/repository/index", body)).toMatchObject({ status: 400 });
     for (const action of ["load", "unload"])
       expect(await post(`/v2/repository/models/add/${action}`)).toMatchObject({ status: 501 });
   });

@@ -394,6 +394,17 @@ describe("reflection", () => {
   });
 });
 
+describe("a port that is taken", () => {
+  test("ends the start with the variable to change", async () => {
+    const server = await serving({ "model.onnx": ADD }, { GRPC_PORT: "0" });
+    const second = startOn({ "model.onnx": ADD }, { GRPC_PORT: String(server.grpcPort) });
+    await expect(second).rejects.toMatchObject({
+      code: "LISTEN_FAILED",
+      message: expect.stringMatching(/EADDRINUSE.*set another GRPC_PORT/),
+    });
+  });
+});
+
 describe("without GRPC_PORT", () => {
   test("nothing listens for gRPC", async () => {
     const server = await serving({ "model.onnx": ADD });

@@ -1,5 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
+import { z } from "zod";
+
 import { ServerError } from "../../errors.ts";
 import type { Model } from "../../inference/model.ts";
 import {
@@ -9,7 +11,9 @@ import {
   SERVER_NAME,
   statisticsOf,
 } from "../../protocol/description.ts";
+import { readJson } from "../../protocol/json.ts";
 import { checkModel } from "../../protocol/model-name.ts";
+import { readBody } from "../body.ts";
 import type { ModelParams, RouteParts } from "../parts.ts";
 
 type ModelRequest = FastifyRequest<ModelParams>;
@@ -56,12 +60,27 @@ export function modelRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
   done();
 }
 
+const IndexRequest = z.object({ ready: z.boolean().default(false) });
+
+/** Whether only models that are ready are asked for. An empty body asks for all. @throws REQUEST_INVALID */
+function readIndexRequest(body: Buffer): boolean {
+  if (body.length === 0) return false;
+  const parsed = IndexRequest.safeParse(readJson(body, "the body", { exact: false }));
+  if (parsed.success) return parsed.data.ready;
+  throw new ServerError("REQUEST_INVALID", 'the body must be {"ready": true}, {} or empty');
+}
+
 /** The server has one model for as long as it lives: a new version is a new process. */
 function repositoryRoutes(app: FastifyInstance, parts: RouteParts): void {
-  const { name, version } = parts.config.model;
-  app.post("/v2/repository/index", () => {
+  const { config, budget } = parts;
+  const { name, version } = config.model;
+  const limits = { maxBytes: config.maxBodyBytes, budget };
+  app.post("/v2/repository/index", async (request, reply) => {
+    const body = await readBody(request.raw, reply.raw, limits);
+    const onlyReady = readIndexRequest(body);
     const { ready, reason = "" } = parts.health();
-    return [{ name, version, state: ready ? "READY" : "UNAVAILABLE", reason }];
+    const model = { name, version, state: ready ? "READY" : "UNAVAILABLE", reason };
+    return onlyReady && !ready ? [] : [model];
   });
   for (const action of ["load", "unload"])
     app.post(`/v2/repository/models/:name/${action}`, () => {
