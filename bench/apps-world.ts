@@ -56,7 +56,7 @@ export async function startAppsWorld(folder: string): Promise<AppsWorld> {
     const config = new KubeConfig();
     config.loadFromFile(server.kubeconfig);
     const kube = createKube({ config, requestTimeoutMs: WRITE_TIMEOUT_MS });
-    await prepareCluster(server);
+    await prepareCluster(server, azurite.port);
     await publishSources(registry.port, azurite.port);
 
     const store = `http://127.0.0.1:${azurite.port}/${storageAccount.name}/models`;
@@ -93,7 +93,7 @@ export async function startAppsWorld(folder: string): Promise<AppsWorld> {
   }
 }
 
-async function prepareCluster({ kubectl }: ApiServer): Promise<void> {
+async function prepareCluster({ kubectl }: ApiServer, storagePort: number): Promise<void> {
   const crd = join(import.meta.dirname, "..", "crds", "generated", "aiapps.aiapp.dev.yaml");
   await kubectl(["apply", "--server-side", "--filename", "-"], await readFile(crd, "utf8"));
   await kubectl(["wait", "--for=condition=Established", "crd/aiapps.aiapp.dev", "--timeout=60s"]);
@@ -102,6 +102,7 @@ async function prepareCluster({ kubectl }: ApiServer): Promise<void> {
   await kubectl([
     "create", "secret", "generic", SECRET, "--namespace", NAMESPACE,
     `--from-literal=accountName=${storageAccount.name}`, `--from-literal=accountKey=${storageAccount.key}`,
+    `--from-literal=endpoint=127.0.0.1:${storagePort}`,
   ]);
 }
 

@@ -1,15 +1,43 @@
-/** Reads a body of at most `maxBytes`; a longer one is cut there, and `whole` is false. */
+import type { ByteBudget } from "./byte-budget.ts";
+
+/** The body of a response is longer than the operator reads. */
+export class ResponseTooLargeError extends Error {
+  override readonly name = "ResponseTooLargeError";
+
+  constructor(host: string, maxBytes: number) {
+    super(`${host} returned more than ${maxBytes} bytes`);
+  }
+}
+
+type Body = AsyncIterable<Uint8Array | string>;
+
+/**
+ * Reads a body of at most `maxBytes`; a longer one is cut there, and `whole` is false.
+ *
+ * @param budget what all bodies that are read at once may hold together. @throws BudgetError when this one was given up
+ */
 export async function readBounded(
-  body: AsyncIterable<Uint8Array | string> | null | undefined,
+  body: Body | null | undefined,
   maxBytes: number,
+  budget?: ByteBudget,
 ): Promise<{ readonly bytes: Buffer; readonly whole: boolean }> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of body ?? []) {
-    const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
-    size += bytes.byteLength;
-    if (size > maxBytes) return { bytes: Buffer.concat(chunks), whole: false };
-    chunks.push(bytes);
+  const share = budget?.open((error) => destroy(body, error));
+  try {
+    for await (const chunk of body ?? []) {
+      const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+      size += bytes.byteLength;
+      if (size > maxBytes) return { bytes: Buffer.concat(chunks), whole: false };
+      share?.take(bytes.byteLength);
+      chunks.push(bytes);
+    }
+    return { bytes: Buffer.concat(chunks), whole: true };
+  } finally {
+    share?.close();
   }
-  return { bytes: Buffer.concat(chunks), whole: true };
+}
+
+function destroy(body: Body | null | undefined, error: Error): void {
+  if (body && "destroy" in body && typeof body.destroy === "function") body.destroy(error);
 }

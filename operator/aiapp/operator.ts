@@ -156,6 +156,7 @@ export class AIAppOperator extends OperatorFrame {
     });
     const models = createBlobStore(
       createContainers({ azureSuffixes: config.azureStorageSuffixes, ...shared }),
+      agents.budget,
     );
     return createSourceResolver({ kube, clock, registry, models, tenantId: config.azureTenantId });
   }

@@ -32,6 +32,7 @@ const Environment = z.object({
   STORAGE_ACCOUNT_NAME: z.string().optional(),
   STORAGE_ACCOUNT_KEY: z.string().optional(),
   STORAGE_SAS_TOKEN: z.string().optional(),
+  STORAGE_ENDPOINT: z.string().optional(),
   AZURE_STORAGE_SUFFIXES: list,
   INSECURE_HOSTS: list,
   ALLOW_LOOPBACK: z.stringbool().default(false),
@@ -63,6 +64,7 @@ function identityOf(environment: Environment): Identity {
             accountName: environment.STORAGE_ACCOUNT_NAME,
             accountKey: environment.STORAGE_ACCOUNT_KEY,
             sasToken: environment.STORAGE_SAS_TOKEN,
+            endpoint: environment.STORAGE_ENDPOINT,
           }).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
         ),
       });

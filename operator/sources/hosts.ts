@@ -4,6 +4,7 @@ import { Agent as HttpsAgent } from "node:https";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 import { getCACertificates } from "node:tls";
 
+import { createByteBudget, type ByteBudget } from "../byte-budget.ts";
 import { OperatorError } from "../errors.ts";
 
 /**
@@ -23,11 +24,14 @@ export interface Agents {
   readonly http: HttpAgent;
   readonly https: HttpsAgent;
   readonly lookup: LookupFunction;
+  /** What responses may hold together while they are read. */
+  readonly budget: ByteBudget;
   /** @throws HOST_NOT_ALLOWED for a literal address, which is never resolved */
   readonly check: (hostname: string) => void;
 }
 
 const MAX_SOCKETS_PER_HOST = 16;
+const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
 
 export function createAgents(policy: HostPolicy): Agents {
   const blocked = blockedAddresses(policy.allowLoopback);
@@ -39,6 +43,7 @@ export function createAgents(policy: HostPolicy): Agents {
     http: new HttpAgent(options),
     https: new HttpsAgent({ ...options, ...ca }),
     lookup,
+    budget: createByteBudget(MAX_RESPONSE_BYTES),
     check: (hostname) => {
       const address = hostname.replace(/^\[|\]$/g, "");
       if (isIP(address) !== 0 && isBlocked(blocked, address)) throw notAllowed(hostname, address);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 
 import { z } from "zod";
 
+import { isHost } from "../../crds/grammar/host.ts";
 import { OperatorError } from "../errors.ts";
 
 /** The credentials that a source is read with. Holds secrets: never log it, never put it in a message. */
@@ -14,8 +15,14 @@ export type Identity =
       readonly clientId: string;
       readonly tenantId: string;
     }
-  | { readonly kind: "accountKey"; readonly accountName: string; readonly accountKey: string }
-  | { readonly kind: "sas"; readonly sasToken: string }
+  | {
+      readonly kind: "accountKey";
+      readonly accountName: string;
+      readonly accountKey: string;
+      /** The host, with its port, that the Secret names: the key goes there, or to the account's own host. */
+      readonly endpoint?: string;
+    }
+  | { readonly kind: "sas"; readonly sasToken: string; readonly endpoint?: string }
   | { readonly kind: "basic"; readonly username: string; readonly password: string };
 
 /** A hash of 256 bits: distinguishes identities without revealing them, and no tenant can find two with the same. */
@@ -34,7 +41,8 @@ export interface SecretData {
 export function storageIdentity({ namespace, name, data }: SecretData): Identity {
   const where = `Secret ${namespace}/${name}`;
   const { accountName, accountKey, sasToken } = data;
-  if (sasToken) return { kind: "sas", sasToken: sasToken.trim().replace(/^\?/, "") };
+  const endpoint = endpointOf(data["endpoint"], where);
+  if (sasToken) return { kind: "sas", sasToken: cleanSas(sasToken), ...endpoint };
   if (accountName && accountKey) {
     if (!/^[A-Za-z0-9+/]+=*$/.test(accountKey.trim())) {
       throw new OperatorError(
@@ -42,12 +50,37 @@ export function storageIdentity({ namespace, name, data }: SecretData): Identity
         `${where}: accountKey is not base64: copy the key from the storage account's access keys`,
       );
     }
-    return { kind: "accountKey", accountName: accountName.trim(), accountKey: accountKey.trim() };
+    return {
+      kind: "accountKey",
+      accountName: accountName.trim(),
+      accountKey: accountKey.trim(),
+      ...endpoint,
+    };
   }
   throw new OperatorError(
     "SECRET_INVALID",
     `${where} lacks ${missingKeys(data)}: add it, and check its spelling`,
   );
+}
+
+/** A host, or a URL whose host counts. */
+function endpointOf(text: string | undefined, where: string): { readonly endpoint?: string } {
+  if (text === undefined) return {};
+  const host = text
+    .trim()
+    .replace(/^https?:\/\//, "")
+    .replace(/\/.*$/, "")
+    .toLowerCase();
+  if (isHost(host)) return { endpoint: host };
+  throw new OperatorError(
+    "SECRET_INVALID",
+    `${where}: endpoint is no host: write one such as contoso.blob.core.windows.net`,
+  );
+}
+
+/** With or without a question mark. A `+` is part of a signature that was not encoded: a server would read a space. */
+function cleanSas(token: string): string {
+  return token.trim().replace(/^\?/, "").replaceAll("+", "%2B");
 }
 
 function missingKeys({ accountName, accountKey }: SecretData["data"]): string {

@@ -312,6 +312,24 @@ describe("a poll that fails", () => {
     expect(source.secondsSince(start)).toEqual([0, 10, 30, 70, 80, 90]);
   });
 
+  it("because it takes longer than 20 s is aborted, and the message names the limit", async () => {
+    const { clock, poller } = world();
+    const source = new FakeSource(clock);
+    source.answer = () =>
+      new Promise((_, reject) => {
+        source.signal?.addEventListener("abort", () => reject(new Error("aborted by the SDK")));
+      });
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(19 * SECOND);
+    expect(poller.get(source).error).toBeUndefined();
+    await clock.advance(SECOND);
+    expect(poller.get(source).error).toMatchObject({
+      code: "REGISTRY_UNAVAILABLE",
+      message:
+        "a poll of one.example took longer than the 20 s that it may take: check the network and the load of the host; retrying",
+    });
+  });
+
   it("with an error of another kind counts as a source that cannot be reached", async () => {
     const { clock, poller } = world();
     const source = new FakeSource(clock);

@@ -1,5 +1,5 @@
 import { MIN_INTERVAL_MS } from "../../crds/grammar/duration.ts";
-import { backoff, type Clock } from "../clock.ts";
+import { backoff, withDeadline, type Clock } from "../clock.ts";
 import { OperatorError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
@@ -209,12 +209,17 @@ class SharedPoller implements Poller {
   /** Reads the source and updates its state. Returns the delay until the next poll; undefined once it was stopped. */
   async #read(polled: PolledSource, startedAt: number): Promise<number | undefined> {
     const { source, state: before } = polled;
+    const { signal: stopped } = polled.stop;
+    let isLate = false;
     try {
-      const signal = AbortSignal.any([polled.stop.signal, AbortSignal.timeout(POLL_TIMEOUT_MS)]);
-      const value = await source.poll(before.value, signal);
-      return polled.stop.signal.aborted ? undefined : this.#succeed(polled, value, startedAt);
+      const value = await withDeadline(this.#parts.clock, POLL_TIMEOUT_MS, stopped, (signal) => {
+        signal.addEventListener("abort", () => (isLate = !stopped.aborted), { once: true });
+        return source.poll(before.value, signal);
+      });
+      return stopped.aborted ? undefined : this.#succeed(polled, value, startedAt);
     } catch (error) {
-      return polled.stop.signal.aborted ? undefined : this.#fail(polled, error);
+      if (stopped.aborted) return undefined;
+      return this.#fail(polled, isLate ? lateError(source, error) : error);
     }
   }
 
@@ -254,6 +259,15 @@ class SharedPoller implements Poller {
   #notify({ subscribers }: PolledSource, isNew: boolean): void {
     for (const subscriber of subscribers.keys()) this.#parts.onChange(subscriber, isNew);
   }
+}
+
+/** The operator's own limit: what the SDK says of an aborted request names no cause. */
+function lateError({ kind, host }: Source, cause: unknown): OperatorError {
+  return new OperatorError(
+    kind === "image" ? "REGISTRY_UNAVAILABLE" : "STORAGE_UNAVAILABLE",
+    `a poll of ${host} took longer than the ${POLL_TIMEOUT_MS / 1000} s that it may take: check the network and the load of the host; retrying`,
+    { cause },
+  );
 }
 
 function stop(polled: PolledSource): void {

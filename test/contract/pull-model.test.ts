@@ -23,11 +23,7 @@ import { errorOf, reader, startServices, type Services } from "./services.ts";
 
 /** How a model version gets into a pod, from a real Blob Storage with faults in front of it. */
 
-const accountKey: Identity = {
-  kind: "accountKey",
-  accountName: storageAccount.name,
-  accountKey: storageAccount.key,
-};
+let accountKey: Extract<Identity, { kind: "accountKey" }>;
 /** More than one range. */
 const weights = randomBytes(9_000_000);
 const files: Files = {
@@ -51,6 +47,12 @@ beforeAll(async () => {
   services = await startServices();
   const { world } = services;
   container = accountClient(world.behind.blob).getContainerClient("models");
+  accountKey = {
+    kind: "accountKey",
+    accountName: storageAccount.name,
+    accountKey: storageAccount.key,
+    endpoint: `127.0.0.1:${world.blobPort}`,
+  };
   store = `https://127.0.0.1:${world.blobPort}/${storageAccount.name}/models`;
 });
 beforeEach(() => {
@@ -476,6 +478,7 @@ describe("the init container", () => {
       STORAGE_IDENTITY: "Secret",
       STORAGE_ACCOUNT_NAME: storageAccount.name,
       STORAGE_ACCOUNT_KEY: storageAccount.key,
+      STORAGE_ENDPOINT: new URL(store).host,
       CA_BUNDLE: services.policy.caBundle,
       ALLOW_LOOPBACK: "true",
       TERMINATION_LOG: terminationLog,

@@ -188,7 +188,11 @@ export async function createTenant(platform: Platform, namespace: string): Promi
       apiVersion: "v1",
       kind: "Secret",
       metadata: { name: "storage", namespace },
-      stringData: { accountName: storageAccount.name, accountKey: storageAccount.key },
+      stringData: {
+        accountName: storageAccount.name,
+        accountKey: storageAccount.key,
+        endpoint: new URL(platform.given.store).host,
+      },
     },
   ];
   if (login !== undefined)

@@ -214,6 +214,7 @@ function pullContainer(release: Release, puller: PullerSettings): V1Container {
       ...fromSecret("STORAGE_ACCOUNT_NAME", "accountName"),
       ...fromSecret("STORAGE_ACCOUNT_KEY", "accountKey"),
       ...fromSecret("STORAGE_SAS_TOKEN", "sasToken"),
+      ...fromSecret("STORAGE_ENDPOINT", "endpoint"),
       ...(puller.azureStorageSuffixes.length === 0
         ? []
         : [{ name: "AZURE_STORAGE_SUFFIXES", value: puller.azureStorageSuffixes.join(",") }]),

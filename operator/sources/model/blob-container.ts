@@ -12,6 +12,7 @@ import { guardedHttpClient } from "../azure-http.ts";
 import type { Agents, HostPolicy } from "../hosts.ts";
 import { identityKey, type Identity } from "../identity.ts";
 import type { TokenCredentials } from "../workload-identity.ts";
+import { parseStore } from "./store-url.ts";
 
 /** Clients of Azure Blob Storage, by container and identity. */
 
@@ -27,13 +28,17 @@ export interface BlobOptions {
 export type OpenContainer = (store: string, identity: Identity) => ContainerClient;
 
 const MAX_CLIENTS = 500;
+/** Of a listing's page, or of an error: a page has 200 entries, whose names are 1,024 characters at most. */
+const MAX_BODY_BYTES = 1024 * 1024;
+/** The one resource that the operator requests tokens for, whatever a store's challenge names. */
+const TOKEN_SCOPE = "https://storage.azure.com/.default";
 
 export function createContainers(options: BlobOptions): OpenContainer {
-  const httpClient = guardedHttpClient(options.agents);
+  const httpClient = guardedHttpClient(options.agents, MAX_BODY_BYTES);
   const clients = new LRUCache<string, ContainerClient>({ max: MAX_CLIENTS });
 
   function open(store: string, identity: Identity): ContainerClient {
-    const { host, protocol } = new URL(store);
+    const { host, protocol } = parseStore(store);
     if (protocol !== "https:" && !options.policy.insecureHosts.has(host)) {
       throw new OperatorError(
         "HOST_NOT_ALLOWED",
@@ -73,8 +78,10 @@ function credentialFor(
     case "anonymous":
       return [store, new AnonymousCredential()];
     case "accountKey":
+      checkHost(store, identity, azureSuffixes);
       return [store, new StorageSharedKeyCredential(identity.accountName, identity.accountKey)];
     case "sas":
+      checkHost(store, identity, azureSuffixes);
       return [`${store}?${identity.sasToken}`, new AnonymousCredential()];
     case "workload": {
       const { host, hostname } = new URL(store);
@@ -84,7 +91,7 @@ function credentialFor(
           `${host} is not one of Azure's hosts (${azureSuffixes.join(", ")}), so no Azure token goes there: name a Secret in spec.credentials.storage`,
         );
       }
-      return [store, credentials.of(identity)];
+      return [store, pinned(credentials.of(identity))];
     }
     case "basic":
       throw new OperatorError(
@@ -92,4 +99,45 @@ function credentialFor(
         "a registry login does not open a store: name a Secret with accountName and accountKey, or with sasToken, in spec.credentials.storage",
       );
   }
+}
+
+/**
+ * A key or a SAS token goes to the hosts of Azure that it is for, or to the one that the Secret itself names: who may
+ * write an AIApp need not be one who may see the Secret.
+ *
+ * @throws HOST_NOT_ALLOWED
+ */
+function checkHost(
+  store: string,
+  identity: Extract<Identity, { kind: "accountKey" | "sas" }>,
+  azureSuffixes: readonly string[],
+): void {
+  const { host, hostname } = new URL(store);
+  if (identity.endpoint === host) return;
+  const isAzure = azureSuffixes.some((suffix) => {
+    if (!hostname.endsWith(suffix) || host !== hostname) return false;
+    const account = hostname.slice(0, -suffix.length).replace(/-secondary$/, "");
+    return identity.kind === "sas" ? isAccount(account) : account === identity.accountName;
+  });
+  if (isAzure) return;
+  const [what, account] =
+    identity.kind === "sas"
+      ? ["the SAS token", "an account"]
+      : ["the account key", JSON.stringify(identity.accountName)];
+  throw new OperatorError(
+    "HOST_NOT_ALLOWED",
+    `${what} in the Secret is not sent to ${host}, which is not the host of ${account} in Azure: correct spec.model.store, or name the host in the Secret's key endpoint`,
+  );
+}
+
+function isAccount(text: string): boolean {
+  return /^[a-z0-9]{3,24}$/.test(text);
+}
+
+/** The SDK requests a token for the resource and the tenant that a 401 names: this requests the same one for any. */
+function pinned(credential: TokenCredential): TokenCredential {
+  return {
+    getToken: (_, { tenantId: _tenant, ...options } = {}) =>
+      credential.getToken(TOKEN_SCOPE, options),
+  };
 }

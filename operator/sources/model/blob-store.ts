@@ -2,6 +2,7 @@ import { RestError } from "@azure/storage-blob";
 
 import { MANIFEST, MAX_MANIFEST_BYTES } from "../../../crds/bundle.ts";
 import { readBounded } from "../../body.ts";
+import type { ByteBudget } from "../../byte-budget.ts";
 import { OperatorError } from "../../errors.ts";
 import type { OpenContainer } from "./blob-container.ts";
 import type { ModelStore, StoredFile } from "./model-store.ts";
@@ -9,26 +10,38 @@ import { storageError } from "./storage-error.ts";
 
 const MAX_VERSIONS = 10_000;
 const MAX_FILES = 10_000;
+/** Small, so that parsing a page blocks the process for some milliseconds only. */
+const PAGE_SIZE = 200;
+/** A store may return smaller pages than requested, or empty ones without end. */
+const MAX_PAGES = 500;
+/** Of all names of a listing: 10,000 of the longest that there are. */
+const MAX_LISTING_BYTES = 12 * 1024 * 1024;
 
-/** A model store in Azure Blob Storage, through Azure's own client. */
-export function createBlobStore(open: OpenContainer): ModelStore {
+/**
+ * A model store in Azure Blob Storage, through Azure's own client.
+ *
+ * @param budget what listings, and all other responses, may hold together while they are read
+ */
+export function createBlobStore(open: OpenContainer, budget?: ByteBudget): ModelStore {
   return {
     listVersions: async (model, identity, signal) => {
       const prefix = `${model.name}/`;
       const where = `${model.store}/${prefix}`;
       try {
-        const items = open(model.store, identity).listBlobsByHierarchy("/", {
-          prefix,
-          abortSignal: signal,
+        const pages = open(model.store, identity)
+          .listBlobsByHierarchy("/", { prefix, abortSignal: signal })
+          .byPage({ maxPageSize: PAGE_SIZE });
+        return await collect(pages, {
+          where,
+          budget,
+          max: MAX_VERSIONS,
+          tooMany: `${where} has more than ${MAX_VERSIONS} versions: name one, or move old ones away`,
+          read: ({ segment }) =>
+            (segment.blobPrefixes ?? []).map(({ name }) => name.slice(prefix.length, -1)),
+          bytesOf: (version) => version.length,
         });
-        return await collect(
-          items,
-          ({ kind, name }) => (kind === "prefix" ? name.slice(prefix.length, -1) : undefined),
-          MAX_VERSIONS,
-          `${where} has more than ${MAX_VERSIONS} versions: name one, or move old ones away`,
-        );
       } catch (error) {
-        throw storageError(error, where);
+        throw storageError(error, where, identity);
       }
     },
 
@@ -60,7 +73,7 @@ export function createBlobStore(open: OpenContainer): ModelStore {
       } catch (error) {
         if (error instanceof RestError && error.statusCode === 304) return "unchanged";
         if (error instanceof RestError && error.code === "BlobNotFound") return undefined;
-        throw storageError(error, where);
+        throw storageError(error, where, identity);
       }
     },
 
@@ -68,21 +81,27 @@ export function createBlobStore(open: OpenContainer): ModelStore {
       const prefix = `${model.name}/${version}/`;
       const where = `${model.store}/${prefix}`;
       try {
-        const items = open(model.store, identity).listBlobsFlat({
-          prefix,
-          abortSignal: signal,
-          includeUncommitedBlobs: true,
-          includeMetadata: true,
+        const pages = open(model.store, identity)
+          .listBlobsFlat({
+            prefix,
+            abortSignal: signal,
+            includeUncommitedBlobs: true,
+            includeMetadata: true,
+          })
+          .byPage({ maxPageSize: PAGE_SIZE });
+        return await collect(pages, {
+          where,
+          budget,
+          max: MAX_FILES,
+          tooMany: `${where} has more than ${MAX_FILES} files: remove those that are not of the model`,
+          read: ({ segment }) =>
+            segment.blobItems.flatMap(({ name, properties, metadata }) =>
+              isFolder(metadata) ? [] : fileOf(name.slice(prefix.length), properties),
+            ),
+          bytesOf: ({ path, etag }) => path.length + (etag?.length ?? 0),
         });
-        return await collect(
-          items,
-          ({ name, properties, metadata }) =>
-            isFolder(metadata) ? undefined : fileOf(name.slice(prefix.length), properties),
-          MAX_FILES,
-          `${where} has more than ${MAX_FILES} files: remove those that are not of the model`,
-        );
       } catch (error) {
-        throw storageError(error, where);
+        throw storageError(error, where, identity);
       }
     },
   };
@@ -99,25 +118,51 @@ function isFolder(metadata: Readonly<Record<string, string>> = {}): boolean {
 function fileOf(
   path: string,
   { contentLength = 0, etag }: { readonly contentLength?: number; readonly etag: string },
-): StoredFile | undefined {
-  if (path.endsWith("/") || path === "") return undefined;
+): readonly StoredFile[] {
+  if (path.endsWith("/") || path === "") return [];
   // Blob Storage gives no ETag to a blob of which no block has been committed.
-  return { path, size: contentLength, etag, committed: Boolean(etag) };
+  return [{ path, size: contentLength, etag, committed: Boolean(etag) }];
 }
 
-/** Reads a listing to its end. @throws STORAGE_UNEXPECTED_RESPONSE with more than `max` entries */
-async function collect<T, R>(
-  items: AsyncIterable<T>,
-  read: (item: T) => R | undefined,
-  max: number,
-  tooMany: string,
+interface Listing<P, R> {
+  readonly where: string;
+  readonly budget: ByteBudget | undefined;
+  /** The most entries, and the message when there are more. */
+  readonly max: number;
+  readonly tooMany: string;
+  readonly read: (page: P) => readonly R[];
+  readonly bytesOf: (entry: R) => number;
+}
+
+/** Reads a listing to its end. @throws STORAGE_UNEXPECTED_RESPONSE when it has too many entries, pages or bytes */
+async function collect<P extends { readonly continuationToken?: string }, R>(
+  pages: AsyncIterable<P>,
+  { where, budget, max, tooMany, read, bytesOf }: Listing<P, R>,
 ): Promise<readonly R[]> {
   const results: R[] = [];
-  for await (const item of items) {
-    const result = read(item);
-    if (result === undefined) continue;
-    results.push(result);
-    if (results.length > max) throw new OperatorError("STORAGE_UNEXPECTED_RESPONSE", tooMany);
+  const markers = new Set<string>();
+  const share = budget?.open();
+  let bytes = 0;
+  try {
+    for await (const page of pages) {
+      const entries = read(page);
+      const size = entries.reduce((sum, entry) => sum + bytesOf(entry), 0);
+      bytes += size;
+      share?.take(size);
+      results.push(...entries);
+      if (results.length > max) throw new OperatorError("STORAGE_UNEXPECTED_RESPONSE", tooMany);
+      const marker = page.continuationToken ?? "";
+      const isEndless = marker !== "" && (markers.has(marker) || markers.size === MAX_PAGES);
+      markers.add(marker);
+      if (isEndless || bytes > MAX_LISTING_BYTES) {
+        throw new OperatorError(
+          "STORAGE_UNEXPECTED_RESPONSE",
+          `unexpected response: the listing of ${where} ${isEndless ? "does not end" : `has more than ${MAX_LISTING_BYTES} bytes`}; check that spec.model.store is a Blob container`,
+        );
+      }
+    }
+    return results;
+  } finally {
+    share?.close();
   }
-  return results;
 }

@@ -2,11 +2,13 @@ import { MANIFEST } from "../../../crds/bundle.ts";
 import type { Selector } from "../../../crds/grammar/selector.ts";
 import type { VersionOrder } from "../../../crds/grammar/version-kind.ts";
 import { selectVersions } from "../../../crds/grammar/version-order.ts";
+import { systemClock, type Clock } from "../../clock.ts";
 import { OperatorError, withOperatorErrors } from "../../errors.ts";
 import { identityKey, type Identity } from "../identity.ts";
 import type { ModelSeen, Source } from "../source.ts";
 import { listingDigest, manifestDigest, parseManifest } from "./manifest.ts";
 import type { ModelLocation, ModelStore } from "./model-store.ts";
+import { parseStore } from "./store-url.ts";
 
 export interface ModelQuery {
   readonly location: ModelLocation;
@@ -15,23 +17,29 @@ export interface ModelQuery {
   readonly requireManifest: boolean;
 }
 
-/** The source of `spec.model` and `spec.modelVersion`. */
+/** The source of `spec.model` and `spec.modelVersion`. @throws HOST_NOT_ALLOWED when the store is no URL of a container */
 export function modelSource(
   store: ModelStore,
   query: ModelQuery,
   identity: Identity,
+  clock: Pick<Clock, "now"> = systemClock,
 ): Source<ModelSeen> {
   const reader = createReader(store, query, identity);
   const { location, selector } = query;
   return {
     key: `model ${JSON.stringify(query)} ${identityKey(identity)}`,
     kind: "model",
-    host: new URL(location.store).host,
+    host: parseStore(location.store).host,
     login: identityKey(identity),
     poll: async (previous, signal) => {
       if (selector.kind !== "exact") {
         const versions = await store.listVersions(location, identity, signal);
-        return newestPublished(versions, { ...query, selector }, reader, previous, signal);
+        return newestPublished(
+          versions,
+          { ...query, selector },
+          { reader, previous, clock },
+          signal,
+        );
       }
       const { version } = selector;
       return (
@@ -82,22 +90,29 @@ function createReader(store: ModelStore, query: ModelQuery, identity: Identity):
       if (files.length === 0) throw noSuchVersion(folder, version);
       if (query.requireManifest) throw manifestMissing(folder, version);
       const digest = listingDigest(files);
-      const isUnchanged = lastListing === digest && files.every(({ committed }) => committed);
+      const before = lastListing;
       lastListing = digest;
-      if (!isUnchanged) throw stillChanging(folder, version, files.length);
+      const uncommitted = files.find(({ committed }) => !committed);
+      if (uncommitted !== undefined) throw stillUploading(folder, version, uncommitted.path);
+      if (before !== digest) throw notYetTwice(folder, version, files.length, before);
       return { kind: "model", version, digest, etag: undefined };
     },
   };
 }
 
-/** How many of the newest versions are tried when they have no manifest. */
-const MAX_TRIED = 10;
+/** How long versions are tried, the newest first, that have no manifest yet: half of what a poll may take. */
+const SEARCH_MS = 10_000;
+
+interface Search {
+  readonly reader: VersionReader;
+  readonly previous: ModelSeen | undefined;
+  readonly clock: Pick<Clock, "now">;
+}
 
 async function newestPublished(
   versions: readonly string[],
   query: ModelQuery & { readonly selector: Exclude<Selector, { kind: "exact" }> },
-  reader: VersionReader,
-  previous: ModelSeen | undefined,
+  { reader, previous, clock }: Search,
   signal: AbortSignal,
 ): Promise<ModelSeen> {
   const { location, selector, order, requireManifest } = query;
@@ -109,10 +124,14 @@ async function newestPublished(
     );
   }
   const selected = withOperatorErrors(() => selectVersions(versions, selector, order));
-  for (const version of selected.slice(0, MAX_TRIED)) {
+  const startedAt = clock.now();
+  let checked = 0;
+  for (const version of selected) {
+    if (clock.now() - startedAt >= SEARCH_MS) break;
     const found = await reader.readPublished(version, previous, signal);
     if (found !== undefined) return found;
     if (!requireManifest) return reader.readFolder(version, signal);
+    checked += 1;
   }
   const wanted = selector.kind === "latest" ? "latest" : JSON.stringify(selector.range);
   throw selected.length === 0
@@ -122,7 +141,7 @@ async function newestPublished(
       )
     : new OperatorError(
         "MODEL_INCOMPLETE",
-        `none of the newest versions in ${folder}/ that are ${wanted} has a ${MANIFEST}: publish with aiapp publish`,
+        `none of the newest ${checked} of ${selected.length} versions in ${folder}/ that are ${wanted} has a ${MANIFEST}: ${checked < selected.length ? "remove those whose upload was given up, or " : ""}publish with aiapp publish`,
       );
 }
 
@@ -144,9 +163,22 @@ function manifestMissing(folder: string, version: string): OperatorError {
   );
 }
 
-function stillChanging(folder: string, version: string, files: number): OperatorError {
+/** @param before the listing of the poll before, if there was one */
+function notYetTwice(
+  folder: string,
+  version: string,
+  files: number,
+  before: string | undefined,
+): OperatorError {
   return new OperatorError(
     "MODEL_INCOMPLETE",
-    `${folder}/${version}/ has no ${MANIFEST}, so it counts once two polls find the same files: ${files} found, still changing`,
+    `${folder}/${version}/ has no ${MANIFEST}, so it counts once two polls find the same files: ${files} found${before === undefined ? "; waiting for the next poll" : ", others than in the poll before"}`,
+  );
+}
+
+function stillUploading(folder: string, version: string, path: string): OperatorError {
+  return new OperatorError(
+    "MODEL_INCOMPLETE",
+    `${folder}/${version}/ has no ${MANIFEST}, and the upload of ${JSON.stringify(path.slice(0, 200))} has not finished: finish it, or remove the file`,
   );
 }

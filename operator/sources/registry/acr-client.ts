@@ -2,17 +2,15 @@ import { AsyncLocalStorage } from "node:async_hooks";
 
 import { ContainerRegistryClient, KnownContainerRegistryAudience } from "@azure/container-registry";
 import type { TokenCredential } from "@azure/core-auth";
-import type { HttpClient, PipelineRequest, PipelineResponse } from "@azure/core-rest-pipeline";
+import type { PipelineRequest, PipelineResponse } from "@azure/core-rest-pipeline";
 import { LRUCache } from "lru-cache";
 
 import type { ImageReference } from "../../../crds/grammar/image-reference.ts";
-import { readBounded } from "../../body.ts";
 import { OperatorError } from "../../errors.ts";
 import { guardedHttpClient } from "../azure-http.ts";
-import type { Agents } from "../hosts.ts";
 import { identityKey, type Identity } from "../identity.ts";
 import type { RegistryOptions } from "./image-registry.ts";
-import { MAX_BODY_BYTES, ResponseTooLargeError } from "./response.ts";
+import { MAX_BODY_BYTES } from "./response.ts";
 
 /** Clients of Azure's SDK, with bounded bodies, checked addresses, and token requests that end with the signal. */
 
@@ -37,7 +35,7 @@ export function createAcrClients({
 }: Pick<RegistryOptions, "agents" | "credentials">): AcrClients {
   /** The SDK does not pass the signal of a request on to the request for its token. */
   const signals = new AsyncLocalStorage<AbortSignal>();
-  const httpClient = boundedHttpClient(agents, signals);
+  const httpClient = guardedHttpClient(agents, MAX_BODY_BYTES, () => signals.getStore());
   /** One per purpose, repository and identity: a client holds one access token, and changing its scope costs two requests. */
   const clients = new LRUCache<string, ContainerRegistryClient>({ max: MAX_CLIENTS });
 
@@ -70,22 +68,6 @@ export function createAcrClients({
       return client;
     },
     withSignal: (signal, work) => signals.run(signal, work),
-  };
-}
-
-function boundedHttpClient(agents: Agents, signals: AsyncLocalStorage<AbortSignal>): HttpClient {
-  const inner = guardedHttpClient(agents);
-  return {
-    sendRequest: async (request) => {
-      const signal = request.abortSignal ?? signals.getStore();
-      if (signal !== undefined) request.abortSignal = signal;
-      // As a stream, whatever the status: the SDK would read a body of any length.
-      request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY]);
-      const { readableStreamBody, ...response } = await inner.sendRequest(request);
-      const { bytes, whole } = await readBounded(readableStreamBody, MAX_BODY_BYTES);
-      if (!whole) throw new ResponseTooLargeError(new URL(request.url).host);
-      return { ...response, bodyAsText: bytes.toString("utf8") };
-    },
   };
 }
 

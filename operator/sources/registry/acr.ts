@@ -1,6 +1,7 @@
 import { createPipelineRequest, RestError } from "@azure/core-rest-pipeline";
 
 import type { ImageReference } from "../../../crds/grammar/image-reference.ts";
+import { ResponseTooLargeError } from "../../body.ts";
 import { OperatorError } from "../../errors.ts";
 import type { Identity } from "../identity.ts";
 import { EntraTokenError } from "../workload-identity.ts";
@@ -10,7 +11,6 @@ import type { ImageRegistry, RegistryOptions } from "./image-registry.ts";
 import {
   connectionError,
   describeRequest,
-  ResponseTooLargeError,
   statusError,
   type RegistryResponse,
 } from "./response.ts";
@@ -22,8 +22,10 @@ import {
 export function createAcr(options: RegistryOptions): ImageRegistry {
   const clients = createAcrClients(options);
   return {
-    ...distributionApi((method, path, reference, identity, signal) =>
-      send(clients, method, path, reference, identity, signal),
+    ...distributionApi(
+      (method, path, reference, identity, signal) =>
+        send(clients, method, path, reference, identity, signal),
+      options.agents.budget,
     ),
     lastPush: (repository, identity, signal) => lastPush(clients, repository, identity, signal),
   };

@@ -1,4 +1,5 @@
 import type { ImageReference } from "../../../crds/grammar/image-reference.ts";
+import type { ByteBudget } from "../../byte-budget.ts";
 import type { Identity } from "../identity.ts";
 import type { ImageRegistry } from "./image-registry.ts";
 import { connectionError, digestIn, type RegistryResponse } from "./response.ts";
@@ -23,7 +24,10 @@ export type SendRequest = (
   signal: AbortSignal,
 ) => Promise<RegistryResponse>;
 
-export function distributionApi(send: SendRequest): Pick<ImageRegistry, "resolve" | "listTags"> {
+export function distributionApi(
+  send: SendRequest,
+  budget: ByteBudget,
+): Pick<ImageRegistry, "resolve" | "listTags"> {
   return {
     resolve: async (reference, identity, signal) => {
       try {
@@ -34,12 +38,15 @@ export function distributionApi(send: SendRequest): Pick<ImageRegistry, "resolve
       }
     },
     listTags: async (repository, identity, signal) => {
+      const share = budget.open();
       try {
-        return await readAllTags(repository, identity, (path) =>
-          send("GET", path, repository, identity, signal),
-        );
+        const get = (path: string): Promise<RegistryResponse> =>
+          send("GET", path, repository, identity, signal);
+        return await readAllTags(repository, identity, get, share);
       } catch (error) {
         throw connectionError(repository, error);
+      } finally {
+        share.close();
       }
     },
   };

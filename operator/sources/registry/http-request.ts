@@ -1,14 +1,9 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 
-import { readBounded } from "../../body.ts";
+import { readBounded, ResponseTooLargeError } from "../../body.ts";
 import { retryOnConnectionReset, type Agents } from "../hosts.ts";
-import {
-  describeRequest,
-  MAX_BODY_BYTES,
-  ResponseTooLargeError,
-  type RegistryResponse,
-} from "./response.ts";
+import { describeRequest, MAX_BODY_BYTES, type RegistryResponse } from "./response.ts";
 
 export interface RegistryRequest {
   readonly method: "GET" | "HEAD";
@@ -36,7 +31,7 @@ function sendOnce(
     const request = (insecure ? httpRequest : httpsRequest)(
       url,
       { method, headers, signal, agent: insecure ? agents.http : agents.https },
-      (response) => resolve(readResponse(method, url, response)),
+      (response) => resolve(readResponse(method, url, response, agents)),
     );
     request.on("error", reject);
     request.end();
@@ -47,10 +42,11 @@ async function readResponse(
   method: string,
   url: URL,
   response: IncomingMessage,
+  { budget }: Agents,
 ): Promise<RegistryResponse> {
   const { statusCode: status = 0, headers } = response;
-  const { bytes, whole } = await readBounded(response, MAX_BODY_BYTES);
-  if (!whole) throw new ResponseTooLargeError(url.host);
+  const { bytes, whole } = await readBounded(response, MAX_BODY_BYTES, budget);
+  if (!whole) throw new ResponseTooLargeError(url.host, MAX_BODY_BYTES);
   return {
     request: describeRequest(method, url),
     status,

@@ -60,7 +60,7 @@ export function createOci(options: RegistryOptions): ImageRegistry {
     return attempt(value);
   }
 
-  return { ...distributionApi(send), lastPush: () => Promise.resolve(undefined) };
+  return { ...distributionApi(send, agents.budget), lastPush: () => Promise.resolve(undefined) };
 }
 
 interface Access {

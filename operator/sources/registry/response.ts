@@ -23,14 +23,6 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
 /** The wait after a 429 without Retry-After. */
 const THROTTLED_MS = 30_000;
 
-export class ResponseTooLargeError extends Error {
-  override readonly name = "ResponseTooLargeError";
-
-  constructor(host: string) {
-    super(`${host} returned more than ${MAX_BODY_BYTES} bytes`);
-  }
-}
-
 export function describeRequest(method: string, url: string | URL): string {
   const { origin, pathname } = new URL(url);
   return `${method} ${origin}${pathname}`;
@@ -123,20 +115,22 @@ export function unexpectedResponse(
   );
 }
 
-/** The error of a request without a response; an error of our own stays what it is. */
+/**
+ * The error of a request without a response; an error of our own stays what it is. One message for a name that does not
+ * exist, a port that is closed, a certificate that is not trusted, and a host that is no registry: else an AIApp could
+ * scan the networks that the operator is in. Its log has the cause.
+ */
 export function connectionError(reference: ImageReference, error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
   if (error instanceof Error && error.cause instanceof OperatorError) return error.cause;
+  const isLate = error instanceof Error && /^(Abort|Timeout)Error$/.test(error.name);
   return new OperatorError(
     "REGISTRY_UNAVAILABLE",
-    `${reference.registry} cannot be reached: ${reasonFor(error)}; the operator retries`,
+    isLate
+      ? `${reference.registry} did not respond in time: check the network and the load of the registry; retrying`
+      : `${reference.registry} cannot be reached: check the host, its certificate and the network; the log has the cause; retrying`,
     { cause: error },
   );
-}
-
-function reasonFor(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.name === "AbortError" ? "it did not respond in time" : error.message;
 }
 
 /** The parsed JSON; undefined for a text that is not JSON. */

@@ -5,15 +5,11 @@ import {
   isTag,
   type ImageReference,
 } from "../../../crds/grammar/image-reference.ts";
+import { ResponseTooLargeError } from "../../body.ts";
+import type { ByteShare } from "../../byte-budget.ts";
 import { OperatorError } from "../../errors.ts";
 import type { Identity } from "../identity.ts";
-import {
-  parseJson,
-  ResponseTooLargeError,
-  statusError,
-  unexpectedResponse,
-  type RegistryResponse,
-} from "./response.ts";
+import { parseJson, statusError, unexpectedResponse, type RegistryResponse } from "./response.ts";
 
 /** `GET /v2/<name>/tags/list`, page by page: all of it or an error (OCI distribution spec, "Content Discovery"). */
 
@@ -25,23 +21,36 @@ const MAX_PAGES = 1000;
 /** A name that is no tag would change the path of later requests. */
 const TagList = z.object({ tags: z.array(z.string().refine(isTag)).nullable() });
 
-/** @param get requests a path with its query */
+/**
+ * @param get requests a path with its query
+ * @param share counts the tags that are held until the last page
+ */
 export async function readAllTags(
   repository: ImageReference,
   identity: Identity,
   get: (path: string) => Promise<RegistryResponse>,
+  share: Pick<ByteShare, "take">,
 ): Promise<readonly string[]> {
   const listPath = `/v2/${repository.repository}/tags/list`;
   const tags: string[] = [];
   let path: string | undefined = `${listPath}?n=${PAGE_SIZE}`;
+  const read = new Set<string>();
   for (let pages = 0; path !== undefined; pages += 1) {
     const page: RegistryResponse = await get(path).catch((error: unknown) => {
       throw error instanceof ResponseTooLargeError ? tooManyTags(repository) : error;
     });
+    read.add(path);
     if (page.status !== 200) throw statusError(page, repository, identity);
+    share.take(page.text.length);
     for (const tag of tagsIn(page, repository)) tags.push(tag);
     if (tags.length > MAX_TAGS || pages + 1 === MAX_PAGES) throw tooManyTags(repository);
     path = nextPath(page, listPath, repository);
+    if (path !== undefined && read.has(path)) {
+      throw unexpectedResponse(
+        page,
+        "its next page is one that was read before: check the registry, or a proxy before it",
+      );
+    }
   }
   return tags;
 }
