@@ -127,13 +127,20 @@ function isPolling({ image, model }: Observed, polls: readonly Action[]): boolea
   return !fails && (isUnknown || polls.length > 0);
 }
 
+/** How soon a rotated key of a Secret takes effect, at the latest. */
+const SECRETS_MS = 60_000;
+
 /**
- * Secrets and ServiceAccounts are not watched: while a source cannot be polled or its polls fail, they are read again
- * with each interval.
+ * Secrets and ServiceAccounts are not watched. While a source cannot be polled or its polls fail they are read again with
+ * each interval; while all is well, Secrets that the spec names are read again from time to time.
  */
 function requeueAfter({ app, image, model }: Observed): number {
+  const intervalMs = milliseconds(app.spec.interval);
   const fails = [image, model].some(({ key, error }) => key === undefined || error !== undefined);
-  return fails ? Math.min(RESYNC_MS, milliseconds(app.spec.interval)) : RESYNC_MS;
+  if (fails) return Math.min(RESYNC_MS, intervalMs);
+  const { storage, registry } = app.spec.credentials ?? {};
+  const namesSecrets = storage !== undefined || registry !== undefined;
+  return namesSecrets ? Math.min(RESYNC_MS, Math.max(SECRETS_MS, intervalMs)) : RESYNC_MS;
 }
 
 /** A new token in the annotation means "poll now"; it is handled once it is in the status. */
