@@ -15,7 +15,7 @@ const WATCH_MS = 1000;
 
 /** The standard health service: of the server as a whole, and of each of its services. */
 export function healthService(
-  parts: GrpcParts,
+  parts: Pick<GrpcParts, "config" | "log" | "health">,
   services: readonly string[],
 ): UntypedServiceImplementation {
   const known = new Set(["", ...services]);
