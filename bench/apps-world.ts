@@ -71,6 +71,8 @@ export async function startAppsWorld(folder: string): Promise<AppsWorld> {
           modelVersion: "1",
           model: { store, name: `model-${source}` },
           interval: "1m",
+          // No nodes run here: nothing could verify a release.
+          verify: { enabled: false },
           service: { type: "ClusterIP" },
           credentials: { storage: SECRET, anonymous: ["Registry"] },
         },
