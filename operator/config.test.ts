@@ -43,6 +43,7 @@ describe("the configuration", () => {
       registryTokenHosts: new Map(),
       azureAuthorityHost: undefined,
       azureTenantId: "",
+      deniedNetworks: [],
       insecureHosts: [],
       allowLoopback: false,
       caBundle: undefined,

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 
 import { z } from "zod";
 
@@ -34,6 +35,17 @@ const hostsByHost = list("").transform((entries, context) => {
   return new Map(pairs.map(([registry = "", host = ""]) => [registry, host.toLowerCase()]));
 });
 
+/** `10.0.0.0/8,fd00::/8` */
+const networks = list("").refine((all) => all.every(isNetwork), {
+  error: "each network must be written as 10.0.0.0/8 or fd00::/8",
+});
+
+function isNetwork(text: string): boolean {
+  const [address = "", length = "", ...rest] = text.split("/");
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return rest.length === 0 && /^\d{1,3}$/.test(length) && Number(length) <= bits;
+}
+
 const port = z.coerce.number().int().min(0).max(65_535);
 
 const Environment = z.object({
@@ -58,6 +70,8 @@ const Environment = z.object({
   REGISTRY_TOKEN_HOSTS: hostsByHost,
   AZURE_AUTHORITY_HOST: z.url().optional(),
   AZURE_TENANT_ID: z.string().default(""),
+  /** Networks that no AIApp may name hosts in, beside loopback, link-local, metadata and reserved addresses. */
+  DENIED_NETWORKS: networks,
   INSECURE_HOSTS: list(""),
   ALLOW_LOOPBACK: z.stringbool().default(false),
   CA_BUNDLE_FILE: z.string().optional(),
@@ -81,6 +95,7 @@ export interface Config {
   readonly registryTokenHosts: ReadonlyMap<string, string>;
   readonly azureAuthorityHost: string | undefined;
   readonly azureTenantId: string;
+  readonly deniedNetworks: readonly string[];
   readonly insecureHosts: readonly string[];
   readonly allowLoopback: boolean;
   readonly caBundle: string | undefined;
@@ -108,6 +123,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     registryTokenHosts: data.REGISTRY_TOKEN_HOSTS,
     azureAuthorityHost: data.AZURE_AUTHORITY_HOST,
     azureTenantId: data.AZURE_TENANT_ID,
+    deniedNetworks: data.DENIED_NETWORKS,
     insecureHosts: data.INSECURE_HOSTS,
     allowLoopback: data.ALLOW_LOOPBACK,
     caBundle: data.CA_BUNDLE_FILE === undefined ? undefined : readBundle(data.CA_BUNDLE_FILE),

@@ -141,6 +141,7 @@ export class AIAppOperator extends OperatorFrame {
     const policy = {
       insecureHosts: new Set(config.insecureHosts),
       allowLoopback: config.allowLoopback,
+      deniedNetworks: config.deniedNetworks,
       caBundle: config.caBundle,
     };
     const agents = createAgents(policy);

@@ -54,6 +54,24 @@ const blocked = [
   "::ffff:a9fe:a9fe",
   "::ffff:7f00:1",
   "0:0:0:0:0:ffff:a9fe:a9fe",
+  // IPv4-compatible, IPv4-translated, NAT64 and 6to4.
+  "::7f00:1",
+  "::169.254.169.254",
+  "::ffff:0:a9fe:a9fe",
+  "64:ff9b::127.0.0.1",
+  "64:ff9b:1::a9fe:a9fe",
+  "2002:a9fe:a9fe::1",
+  "2002:7f00:1::",
+  // Reserved, shared and for benchmarks.
+  "240.0.0.1",
+  "255.255.255.255",
+  "100.64.0.1",
+  "100.127.255.254",
+  "198.18.0.1",
+  "192.0.0.8",
+  "fec0::1",
+  "ff02::1",
+  "::ffff:100.64.0.1",
 ];
 const allowed = [
   "10.0.0.4",
@@ -62,6 +80,10 @@ const allowed = [
   "2603:1030::1",
   "64:ff9b::1439:101",
   "::ffff:10.0.0.4",
+  "100.63.255.255",
+  "100.128.0.1",
+  "2002:1439:101::1",
+  "2001:db8::7f00:1",
 ];
 
 describe("an address", () => {
@@ -75,13 +97,32 @@ describe("an address", () => {
   it.each(blocked)("%s is refused when a name resolves to it", async (address) => {
     await expect(lookUp("models.example", [address])).rejects.toMatchObject({
       code: "HOST_NOT_ALLOWED",
-      message: `models.example is ${address}, a loopback, link-local or metadata address: name a registry or store outside this node`,
+      message:
+        "models.example has an address that is not allowed (loopback, link-local, metadata, reserved, or in the operator's deniedNetworks): name a registry or store outside these networks",
     });
   });
 
   it.each(allowed)("%s is allowed", async (address) => {
     expect(() => createAgents(policy).check(address)).not.toThrow();
     await expect(lookUp("models.example", [address])).resolves.toBe(address);
+  });
+});
+
+describe("a network that the operator's configuration denies", () => {
+  const rules = { ...policy, deniedNetworks: ["10.0.0.0/8", "fd00::/8"] };
+
+  it.each(["10.1.2.3", "fd12::1", "::ffff:10.1.2.3", "64:ff9b::10.1.2.3", "2002:a01:203::1"])(
+    "has no host for an AIApp (%s)",
+    async (address) => {
+      expect(() => createAgents(rules).check(address)).toThrow("deniedNetworks");
+      await expect(lookUp("models.example", [address], {}, rules)).rejects.toMatchObject({
+        code: "HOST_NOT_ALLOWED",
+      });
+    },
+  );
+
+  it("leaves others alone", () => {
+    expect(() => createAgents(rules).check("11.0.0.1")).not.toThrow();
   });
 });
 

@@ -6,6 +6,7 @@ import { getCACertificates } from "node:tls";
 
 import { createByteBudget, type ByteBudget } from "../byte-budget.ts";
 import { OperatorError } from "../errors.ts";
+import { embeddedIPv4 } from "./embedded-ipv4.ts";
 
 /**
  * Which hosts the operator may connect to. An AIApp names hosts, and its author must not be able to make the operator
@@ -16,6 +17,8 @@ export interface HostPolicy {
   readonly insecureHosts: ReadonlySet<string>;
   /** Only where registries and stores run on the same machine, as in tests. */
   readonly allowLoopback: boolean;
+  /** Networks, as `10.0.0.0/8`, that no AIApp may name hosts in: the cluster's own, and those that it can reach. */
+  readonly deniedNetworks?: readonly string[];
   /** Certificate authorities that are trusted beside the public ones, as PEM. */
   readonly caBundle?: string | undefined;
 }
@@ -34,8 +37,8 @@ const MAX_SOCKETS_PER_HOST = 16;
 const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
 
 export function createAgents(policy: HostPolicy): Agents {
-  const blocked = blockedAddresses(policy.allowLoopback);
-  const lookup = guardedLookup(blocked);
+  const denied = deniedAddresses(policy);
+  const lookup = guardedLookup(denied);
   const options = { keepAlive: true, maxSockets: MAX_SOCKETS_PER_HOST, lookup } as const;
   const { caBundle } = policy;
   const ca = caBundle === undefined ? {} : { ca: [...getCACertificates("default"), caBundle] };
@@ -46,58 +49,69 @@ export function createAgents(policy: HostPolicy): Agents {
     budget: createByteBudget(MAX_RESPONSE_BYTES),
     check: (hostname) => {
       const address = hostname.replace(/^\[|\]$/g, "");
-      if (isIP(address) !== 0 && isBlocked(blocked, address)) throw notAllowed(hostname, address);
+      if (isIP(address) !== 0 && isDenied(denied, address)) throw notAllowed(hostname);
     },
   };
 }
 
-function blockedAddresses(allowLoopback: boolean): BlockList {
-  const list = new BlockList();
-  if (!allowLoopback) {
-    list.addSubnet("127.0.0.0", 8, "ipv4");
-    list.addAddress("::1", "ipv6");
-  }
-  list.addSubnet("0.0.0.0", 8, "ipv4");
-  list.addSubnet("169.254.0.0", 16, "ipv4");
+/** Of IPv4: this host, shared (carrier) networks, link-local with its metadata services, multicast, and reserved. */
+const DENIED_IPV4 = [
+  "0.0.0.0/8",
+  "100.64.0.0/10",
+  "169.254.0.0/16",
   // Azure's wire server: metadata and host agent.
-  list.addAddress("168.63.129.16", "ipv4");
-  list.addSubnet("224.0.0.0", 4, "ipv4");
-  list.addSubnet("fe80::", 10, "ipv6");
-  list.addAddress("::", "ipv6");
-  // The same addresses behind NAT64, and Amazon's metadata service.
-  list.addSubnet("64:ff9b::a9fe:0", 112, "ipv6");
-  list.addSubnet("64:ff9b::7f00:0", 104, "ipv6");
-  list.addAddress("64:ff9b::a83f:8110", "ipv6");
-  list.addAddress("fd00:ec2::254", "ipv6");
+  "168.63.129.16/32",
+  "192.0.0.0/24",
+  "198.18.0.0/15",
+  "224.0.0.0/4",
+  "240.0.0.0/4",
+];
+const LOOPBACK_IPV4 = "127.0.0.0/8";
+
+/** Of IPv6: unspecified, link-local, deprecated site-local, multicast, and Amazon's metadata service. */
+const DENIED_IPV6 = ["::/128", "fe80::/10", "fec0::/10", "ff00::/8", "fd00:ec2::254/128"];
+const LOOPBACK_IPV6 = "::1/128";
+
+function deniedAddresses({ allowLoopback, deniedNetworks = [] }: HostPolicy): BlockList {
+  const list = new BlockList();
+  const loopback = allowLoopback ? [] : [LOOPBACK_IPV4, LOOPBACK_IPV6];
+  for (const network of [...DENIED_IPV4, ...DENIED_IPV6, ...loopback, ...deniedNetworks]) {
+    const [address = "", length = ""] = network.split("/");
+    list.addSubnet(address, Number(length), isIP(address) === 6 ? "ipv6" : "ipv4");
+  }
   return list;
 }
 
-/** BlockList compares an IPv4-mapped IPv6 address (::ffff:…) with the IPv4 rules. */
-function isBlocked(list: BlockList, address: string): boolean {
-  return list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+/** An address is denied as it is written, and as the IPv4 address that a gateway would make of it. */
+function isDenied(list: BlockList, address: string): boolean {
+  if (isIP(address) === 4) return list.check(address, "ipv4");
+  if (list.check(address, "ipv6")) return true;
+  const inner = embeddedIPv4(address);
+  return inner !== undefined && list.check(inner, "ipv4");
 }
 
-/** Resolves a name and refuses it when any of its addresses is blocked: a later attempt could connect to that one. */
-function guardedLookup(blocked: BlockList): LookupFunction {
+/** Resolves a name and refuses it when any of its addresses is denied: a later attempt could connect to that one. */
+function guardedLookup(denied: BlockList): LookupFunction {
   return (hostname, options, callback) => {
     dns.lookup(hostname, { ...options, all: true }, (error, addresses) => {
       if (error !== null) {
         callback(error, "");
         return;
       }
-      const bad = addresses.find(({ address }) => isBlocked(blocked, address));
+      const bad = addresses.find(({ address }) => isDenied(denied, address));
       const [first] = addresses;
-      if (bad !== undefined) callback(notAllowed(hostname, bad.address), "");
+      if (bad !== undefined) callback(notAllowed(hostname), "");
       else if (options.all === true) callback(null, addresses);
       else callback(null, first?.address ?? "", first?.family ?? 4);
     });
   };
 }
 
-function notAllowed(host: string, address: string): OperatorError {
+/** Without the address: what the operator's DNS knows of internal names is not for tenants. */
+function notAllowed(host: string): OperatorError {
   return new OperatorError(
     "HOST_NOT_ALLOWED",
-    `${host} is ${address}, a loopback, link-local or metadata address: name a registry or store outside this node`,
+    `${host} has an address that is not allowed (loopback, link-local, metadata, reserved, or in the operator's deniedNetworks): name a registry or store outside these networks`,
   );
 }
 
