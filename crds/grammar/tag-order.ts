@@ -8,8 +8,16 @@ import { GrammarError } from "./grammar-error.ts";
 export interface TagOrder {
   /** The tags that the policy admits, newest first. */
   readonly newestFirst: (tags: readonly string[]) => readonly string[];
+  /** Finds the newest of tags that are offered one by one, in any order, and reads each once. */
+  readonly createBest: () => BestTag;
   /** Whether the policy admits both tags, and `to` is older than `from`. */
   readonly isOlder: (to: string, from: string) => boolean;
+}
+
+export interface BestTag {
+  readonly offer: (tag: string) => void;
+  /** The newest so far; undefined when the policy admits none. */
+  readonly newest: () => string | undefined;
 }
 
 /** Reads a policy. @throws IMAGE_POLICY_INVALID saying what is wrong with it */
@@ -24,16 +32,34 @@ function orderBy<K>(
   read: (tag: string) => K | undefined,
   compare: (a: K, b: K) => number,
 ): TagOrder {
+  interface Entry {
+    readonly tag: string;
+    readonly key: K;
+  }
+  // Equal versions (1.4.0 and v1.4.0) by name: the result must not depend on the order of the listing.
+  const newestFirst = (a: Entry, b: Entry): number =>
+    compare(b.key, a.key) || (a.tag < b.tag ? 1 : -1);
+  const entryOf = (tag: string): Entry | undefined => {
+    const key = read(tag);
+    return key === undefined ? undefined : { tag, key };
+  };
   return {
     newestFirst: (tags) =>
       tags
-        .flatMap((tag) => {
-          const key = read(tag);
-          return key === undefined ? [] : [{ tag, key }];
-        })
-        // Equal versions (1.4.0 and v1.4.0) by name: the result must not depend on the order of the listing.
-        .toSorted((a, b) => compare(b.key, a.key) || (a.tag < b.tag ? 1 : -1))
+        .flatMap((tag) => entryOf(tag) ?? [])
+        .toSorted(newestFirst)
         .map(({ tag }) => tag),
+    createBest: () => {
+      let best: Entry | undefined;
+      return {
+        offer: (tag) => {
+          const entry = entryOf(tag);
+          if (entry !== undefined && (best === undefined || newestFirst(entry, best) < 0))
+            best = entry;
+        },
+        newest: () => best?.tag,
+      };
+    },
     isOlder: (to, from) => {
       const [left, right] = [read(to), read(from)];
       return left !== undefined && right !== undefined && compare(left, right) < 0;

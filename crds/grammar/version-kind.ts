@@ -80,18 +80,28 @@ export function isSortable(version: string): boolean {
   return kindOf([version], "Auto") !== undefined;
 }
 
-/** Negative when `a` is older than `b`; 0 when they are equal or one of them is not of this kind. */
-export function compareVersions(kind: VersionKind, a: string, b: string): number {
+/** A version that was read once, to be compared many times. */
+export type VersionKey = string | bigint | semver.SemVer | undefined;
+
+export function keyOf(kind: VersionKind, version: string): VersionKey {
   switch (kind) {
     case "Date":
-      return (readDate(a) ?? "").localeCompare(readDate(b) ?? "");
-    case "Numeric": {
-      const [left, right] = [readNumber(a) ?? 0n, readNumber(b) ?? 0n];
-      return left < right ? -1 : left > right ? 1 : 0;
-    }
-    case "SemVer": {
-      const [left, right] = [readSemver(a), readSemver(b)];
-      return left === undefined || right === undefined ? 0 : semver.compareBuild(left, right);
-    }
+      return readDate(version);
+    case "Numeric":
+      return readNumber(version);
+    case "SemVer":
+      return readSemver(version);
   }
+}
+
+/** Negative when `a` is older than `b`; 0 when they are equal or one of them is not of the other's kind. */
+export function compareKeys(a: VersionKey, b: VersionKey): number {
+  if (a instanceof semver.SemVer && b instanceof semver.SemVer) return semver.compareBuild(a, b);
+  if (typeof a !== typeof b || a === undefined || b === undefined) return 0;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Negative when `a` is older than `b`; 0 when they are equal or one of them is not of this kind. */
+export function compareVersions(kind: VersionKind, a: string, b: string): number {
+  return compareKeys(keyOf(kind, a), keyOf(kind, b));
 }

@@ -3,7 +3,9 @@ import semver from "semver";
 import { GrammarError } from "./grammar-error.ts";
 import type { Selector } from "./selector.ts";
 import {
+  compareKeys,
   compareVersions,
+  keyOf,
   kindOf,
   readSemver,
   unreadable,
@@ -29,8 +31,10 @@ export function selectVersions(
   if (kind === undefined) throw mixedKinds(versions, order);
   if (selector.kind === "range") checkComparable(versions, selector.range, kind);
   return versions
-    .filter((version) => admits(selector, version, kind))
-    .toSorted((a, b) => compareVersions(kind, b, a) || (a < b ? 1 : -1));
+    .map((version) => ({ version, key: keyOf(kind, version) }))
+    .filter(({ version, key }) => admits(selector, version, kind, key))
+    .toSorted((a, b) => compareKeys(b.key, a.key) || (a.version < b.version ? 1 : -1))
+    .map(({ version }) => version);
 }
 
 /** Whether a selector admits both versions, and `to` is older than `from`. Of two kinds, neither is older. */
@@ -50,15 +54,20 @@ export function isOlder(
 }
 
 /** An exact selector names one folder: it orders nothing. */
-function admits(selector: Selector, version: string, kind: VersionKind): boolean {
+function admits(
+  selector: Selector,
+  version: string,
+  kind: VersionKind,
+  key = keyOf(kind, version),
+): boolean {
   switch (selector.kind) {
     case "exact":
       return false;
     case "latest":
-      return kind !== "SemVer" || readSemver(version)?.prerelease.length === 0;
+      return !(key instanceof semver.SemVer) || key.prerelease.length === 0;
     case "range": {
-      const parsed = kind === "Date" ? undefined : readSemver(version);
-      return parsed !== undefined && semver.satisfies(parsed, selector.range);
+      const parsed = kind === "Numeric" ? readSemver(version) : key;
+      return parsed instanceof semver.SemVer && semver.satisfies(parsed, selector.range);
     }
   }
 }

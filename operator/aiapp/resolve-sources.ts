@@ -17,6 +17,7 @@ import { modelSource } from "../sources/model/model-source.ts";
 import type { ModelStore } from "../sources/model/model-store.ts";
 import type { ImageRegistry } from "../sources/registry/image-registry.ts";
 import { imageSource } from "../sources/registry/image-source.ts";
+import { createSlices } from "../slices.ts";
 import type { ImageSeen, ModelSeen, Seen, Source, SourceError } from "../sources/source.ts";
 
 /** A source that an app names, or why the operator cannot read it. */
@@ -61,6 +62,8 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
   const identities = createIdentityReader(tools);
   /** A source holds the listing that it last found: each key must keep its one object. */
   const sources = new LRUCache<string, Source>({ max: MAX_SOURCES });
+  /** One for all sources: their long lists take turns. */
+  const slices = createSlices();
 
   async function resolve<V extends Seen>(
     reference: string,
@@ -82,7 +85,7 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
       resolve(app.spec.image, async () => {
         const { image, imagePolicy: policy } = app.spec;
         const identity = await identities.forRegistry(app, signal);
-        return imageSource(tools.registry, { image, policy }, identity);
+        return imageSource(tools.registry, { image, policy }, identity, slices);
       }),
     model: (app, signal) => {
       const { model, modelVersion } = app.spec;

@@ -1,5 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
-
 import type { ImagePolicy } from "../../../crds/aiapp.ts";
 import {
   formatReference,
@@ -7,9 +5,11 @@ import {
   parseRepository,
   type ImageReference,
 } from "../../../crds/grammar/image-reference.ts";
-import { tagOrder, type TagOrder } from "../../../crds/grammar/tag-order.ts";
+import { tagOrder } from "../../../crds/grammar/tag-order.ts";
+import { createSlices, type Slices } from "../../slices.ts";
 import { isOperatorError, OperatorError, withOperatorErrors } from "../../errors.ts";
 import { identityKey, type Identity } from "../identity.ts";
+import { sha256 } from "../model/manifest.ts";
 import type { ImageSeen, Source } from "../source.ts";
 import type { ImageRegistry } from "./image-registry.ts";
 
@@ -26,6 +26,7 @@ export function imageSource(
   registry: ImageRegistry,
   { image, policy }: ImageQuery,
   identity: Identity,
+  slices: Slices = createSlices(),
 ): Source<ImageSeen> {
   return withOperatorErrors(() => {
     const reference = policy === undefined ? parseReference(image) : parseRepository(image);
@@ -38,7 +39,7 @@ export function imageSource(
       poll:
         policy === undefined
           ? pollReference(registry, image, reference, identity)
-          : pollNewestTag(registry, reference, tagOrder(policy), identity),
+          : pollNewestTag(registry, reference, createTagChooser(policy, slices), identity),
     };
   });
 }
@@ -59,7 +60,7 @@ function pollReference(
 function pollNewestTag(
   registry: ImageRegistry,
   repository: ImageReference,
-  order: TagOrder,
+  chooser: TagChooser,
   identity: Identity,
 ): Poll {
   async function resolveTag(
@@ -80,27 +81,30 @@ function pollNewestTag(
       if (same !== undefined) return same;
     }
     const tags = await registry.listTags(repository, identity, signal);
-    const newest = await newestOf(tags, order, signal);
+    const newest = await chooser.newestOf(tags, signal);
     if (newest === undefined) throw noAdmittedTag(repository, tags.length);
     return resolveTag(newest, lastPush, signal);
   };
 }
 
-const TAGS_PER_TURN = 500;
+interface TagChooser {
+  readonly newestOf: (tags: readonly string[], signal: AbortSignal) => Promise<string | undefined>;
+}
 
-/** Sorts a long list in parts and yields to the event loop between them, so that other apps are not delayed. */
-async function newestOf(
-  tags: readonly string[],
-  order: TagOrder,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  let newest: string | undefined;
-  for (let from = 0; from < tags.length; from += TAGS_PER_TURN) {
-    const part = tags.slice(from, from + TAGS_PER_TURN);
-    [newest] = order.newestFirst(newest === undefined ? part : [newest, ...part]);
-    await nextTurn(undefined, { signal });
-  }
-  return newest;
+/** Reads each tag once, in slices, and none again while the list stays the same. @throws IMAGE_POLICY_INVALID */
+function createTagChooser(policy: ImagePolicy, slices: Slices): TagChooser {
+  const order = tagOrder(policy);
+  let last: { readonly digest: string; readonly newest: string | undefined } | undefined;
+  return {
+    newestOf: async (tags, signal) => {
+      const digest = sha256(tags.join("\n"));
+      if (last?.digest === digest) return last.newest;
+      const best = order.createBest();
+      await slices.forEach(tags, best.offer, signal);
+      last = { digest, newest: best.newest() };
+      return last.newest;
+    },
+  };
 }
 
 /** A registry does not report the deletion of a tag as a push. */
