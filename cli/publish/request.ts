@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { RestError } from "@azure/storage-blob";
 
+import { retryAfterMs } from "../../crds/grammar/retry-after.ts";
 import { CliError, reasonOf } from "../errors.ts";
 import { identityError } from "./credential.ts";
 import type { Destination } from "./destination.ts";
@@ -54,7 +55,7 @@ export function requestsTo(
       const retry = stalled.signal.aborted || isTransient(failure);
       if (!retry) throw storageError(failure, destination);
       if (attempt >= limits.attempts) throw unavailable(what, why, attempt, destination, failure);
-      const pauseMs = retryAfterMs(failure) ?? limits.pauseMs * 2 ** (attempt - 1);
+      const pauseMs = waitOf(failure) ?? limits.pauseMs * 2 ** (attempt - 1);
       onRetry(what, why, pauseMs);
       await sleep(pauseMs, undefined, { signal });
     }
@@ -92,11 +93,16 @@ function isSocketError(error: unknown): boolean {
   return /^(ECONNRESET|EPIPE|ETIMEDOUT|ERR_STREAM_PREMATURE_CLOSE)$/.test(String(error.code));
 }
 
-/** `Retry-After` in milliseconds, at most a minute. */
-function retryAfterMs(error: unknown): number | undefined {
+const MAX_RETRY_AFTER_MS = 60_000;
+
+/** The wait that a response asks for, in milliseconds. */
+function waitOf(error: unknown): number | undefined {
   if (!(error instanceof RestError)) return undefined;
-  const seconds = Number(error.response?.headers.get("retry-after") ?? Number.NaN);
-  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 60) * 1000 : undefined;
+  const header = (name: string): string | undefined => error.response?.headers.get(name);
+  return retryAfterMs(
+    { retryAfter: header("retry-after"), date: header("date") },
+    MAX_RETRY_AFTER_MS,
+  );
 }
 
 function unavailable(

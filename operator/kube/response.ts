@@ -1,7 +1,8 @@
+import { retryAfterMs as parseRetryAfter } from "../../crds/grammar/retry-after.ts";
 import { OperatorError } from "../errors.ts";
 
 const MAX_MESSAGE = 2000;
-const MAX_RETRY_AFTER_SECONDS = 300;
+const MAX_RETRY_AFTER_MS = 300_000;
 
 /** A response that is larger than may be held in memory: a list must be requested in smaller pages. */
 export class ResponseTooLargeError extends OperatorError {
@@ -19,9 +20,11 @@ export function errorOf(
   retryAfter: string | null = null,
 ): OperatorError {
   const what = `${method} ${path}: ${status} ${message}`.slice(0, MAX_MESSAGE);
-  const seconds = retryAfter === null ? undefined : Number(retryAfter) || 1;
+  // The API server writes seconds. A proxy's date would need its Date header: a second is a start.
   const retryAfterMs =
-    seconds === undefined ? undefined : Math.min(seconds, MAX_RETRY_AFTER_SECONDS) * 1000;
+    retryAfter === null
+      ? undefined
+      : (parseRetryAfter({ retryAfter, date: undefined }, MAX_RETRY_AFTER_MS) ?? 1000);
   // Server-side apply responds so to an object that does not fit its schema or its Go type (a quantity such as "much").
   if (
     status === 500 &&
