@@ -12,6 +12,8 @@ const MAX_VERSIONS = 10_000;
 const MAX_FILES = 10_000;
 /** Small, so that parsing a page blocks the process for some milliseconds only. */
 const PAGE_SIZE = 200;
+/** Entries of files come with their metadata, of 8 KiB at most: then a page is still shorter than a body may be. */
+const FILES_PAGE_SIZE = 100;
 /** A store may return smaller pages than requested, or empty ones without end. */
 const MAX_PAGES = 500;
 /** Of all names of a listing: 10,000 of the longest that there are. */
@@ -88,7 +90,7 @@ export function createBlobStore(open: OpenContainer, budget?: ByteBudget): Model
             includeUncommitedBlobs: true,
             includeMetadata: true,
           })
-          .byPage({ maxPageSize: PAGE_SIZE });
+          .byPage({ maxPageSize: FILES_PAGE_SIZE });
         return await collect(pages, {
           where,
           budget,

@@ -6,7 +6,7 @@ import { systemClock, type Clock } from "../../clock.ts";
 import { OperatorError, withOperatorErrors } from "../../errors.ts";
 import { identityKey, type Identity } from "../identity.ts";
 import type { ModelSeen, Source } from "../source.ts";
-import { listingDigest, manifestDigest, parseManifest } from "./manifest.ts";
+import { listingDigest, manifestDigest, parseManifest, sha256 } from "./manifest.ts";
 import type { ModelLocation, ModelStore } from "./model-store.ts";
 import { parseStore } from "./store-url.ts";
 
@@ -25,6 +25,7 @@ export function modelSource(
   clock: Pick<Clock, "now"> = systemClock,
 ): Source<ModelSeen> {
   const reader = createReader(store, query, identity);
+  const select = createSelect();
   const { location, selector } = query;
   return {
     key: `model ${JSON.stringify(query)} ${identityKey(identity)}`,
@@ -37,7 +38,7 @@ export function modelSource(
         return newestPublished(
           versions,
           { ...query, selector },
-          { reader, previous, clock },
+          { reader, previous, clock, select },
           signal,
         );
       }
@@ -103,7 +104,27 @@ function createReader(store: ModelStore, query: ModelQuery, identity: Identity):
 /** How long versions are tried, the newest first, that have no manifest yet: half of what a poll may take. */
 const SEARCH_MS = 10_000;
 
+type Select = (
+  versions: readonly string[],
+  selector: Exclude<Selector, { kind: "exact" }>,
+  order: VersionOrder,
+) => readonly string[];
+
+/** Sorts a list once, and not again while it stays the same: 10,000 versions take a fraction of a second. */
+function createSelect(): Select {
+  let last: { readonly digest: string; readonly selected: readonly string[] } | undefined;
+  return (versions, selector, order) => {
+    const digest = sha256(versions.join("\n"));
+    if (last?.digest !== digest) {
+      const selected = withOperatorErrors(() => selectVersions(versions, selector, order));
+      last = { digest, selected };
+    }
+    return last.selected;
+  };
+}
+
 interface Search {
+  readonly select: Select;
   readonly reader: VersionReader;
   readonly previous: ModelSeen | undefined;
   readonly clock: Pick<Clock, "now">;
@@ -112,7 +133,7 @@ interface Search {
 async function newestPublished(
   versions: readonly string[],
   query: ModelQuery & { readonly selector: Exclude<Selector, { kind: "exact" }> },
-  { reader, previous, clock }: Search,
+  { reader, previous, clock, select }: Search,
   signal: AbortSignal,
 ): Promise<ModelSeen> {
   const { location, selector, order, requireManifest } = query;
@@ -123,7 +144,7 @@ async function newestPublished(
       `${folder}/ has no version: publish one with aiapp publish, or correct spec.model; the current release keeps serving`,
     );
   }
-  const selected = withOperatorErrors(() => selectVersions(versions, selector, order));
+  const selected = select(versions, selector, order);
   const startedAt = clock.now();
   let checked = 0;
   for (const version of selected) {
