@@ -65,16 +65,16 @@ describe("a store", () => {
       "]",
     );
     const text = fc.array(part, { maxLength: 12 }).map((parts) => parts.join(""));
-    fc.assert(
-      fc.property(text, (rest) => {
-        const store = `https://${rest}/models`;
-        if (!isStore(store)) return;
-        const url = URL.parse(store);
+    const differing = fc
+      .sample(text, { numRuns: 5000, seed: 1 })
+      .map((rest) => `https://${rest}/models`)
+      .filter(isStore)
+      .filter((store) => {
         const written = store.slice("https://".length).split("/", 1)[0] ?? "";
         // The URL class refuses IPv6 addresses that are none.
-        expect(url === null || written.startsWith(url.hostname)).toBe(true);
-      }),
-      { numRuns: 3000 },
-    );
+        const { hostname = "" } = URL.parse(store) ?? {};
+        return !written.startsWith(hostname);
+      });
+    expect(differing).toEqual([]);
   });
 });

@@ -312,6 +312,28 @@ describe("a poll that fails", () => {
     expect(source.secondsSince(start)).toEqual([0, 10, 30, 70, 80, 90]);
   });
 
+  it("leaves its cause in the log, and only there", async () => {
+    const clock = new ManualClock();
+    const lines: unknown[] = [];
+    const quiet = createLogger("silent");
+    const spy = Object.assign(Object.create(quiet), {
+      warn: (fields: unknown) => void lines.push(fields),
+    });
+    const poller = createPoller({ clock, log: spy, metrics, onChange: () => {} });
+    const source = new FakeSource(clock);
+    const cause = new Error("connect ECONNREFUSED 10.0.0.1:443 https://a.example/b?sig=secret");
+    source.answer = new OperatorError("REGISTRY_UNAVAILABLE", "cannot be reached", { cause });
+    poller.subscribe("shop/a", [{ source, intervalMs: MINUTE }]);
+    await clock.advance(0);
+    expect(lines).toEqual([
+      expect.objectContaining({
+        host: "one.example",
+        cause: "connect ECONNREFUSED 10.0.0.1:443 https://a.example/b",
+      }),
+    ]);
+    expect(poller.get(source).error?.message).toBe("cannot be reached");
+  });
+
   it("because it takes longer than 20 s is aborted, and the message names the limit", async () => {
     const { clock, poller } = world();
     const source = new FakeSource(clock);

@@ -1,6 +1,6 @@
 import { MIN_INTERVAL_MS } from "../../crds/grammar/duration.ts";
 import { backoff, withDeadline, type Clock } from "../clock.ts";
-import { OperatorError } from "../errors.ts";
+import { messageOf, OperatorError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { PollQueue } from "./poll-queue.ts";
@@ -239,7 +239,10 @@ class SharedPoller implements Poller {
     polled.state = afterFailure(before, error, source.kind, clock.now());
     metrics.polls.inc({ source: source.kind, result: "failed" });
     if (polled.state.error?.code !== before.error?.code)
-      log.warn({ source: source.kind, host: source.host, error }, "poll failed");
+      log.warn(
+        { source: source.kind, host: source.host, error, cause: causeOf(error) },
+        "poll failed",
+      );
     const wanted = error instanceof OperatorError ? (error.retryAfterMs ?? 0) : 0;
     const retryAfterMs = Math.min(wanted, MAX_PAUSE_MS);
     this.#throttles.throttle(source.host, source.login, retryAfterMs);
@@ -259,6 +262,12 @@ class SharedPoller implements Poller {
   #notify({ subscribers }: PolledSource, isNew: boolean): void {
     for (const subscriber of subscribers.keys()) this.#parts.onChange(subscriber, isNew);
   }
+}
+
+/** What a condition does not say, for the log; without the query of a URL, which may be a SAS token. */
+function causeOf(error: unknown): string | undefined {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause === undefined ? undefined : messageOf(cause).replace(/\?\S*/g, "").slice(0, 1000);
 }
 
 /** The operator's own limit: what the SDK says of an aborted request names no cause. */
