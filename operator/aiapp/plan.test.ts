@@ -776,6 +776,22 @@ describe("a podTemplate that is not a PodTemplateSpec", () => {
   );
 });
 
+describe("what is not watched", () => {
+  it("is read again with each interval while an object of another owner has a name of the app", () => {
+    const world = new World({ interval: "20s" }).poll();
+    world.occupy(kinds.service);
+    expect(world.plan().requeueAfterMs).toBe(20_000);
+    world.objects.clear();
+    expect(world.plan().requeueAfterMs).toBe(600_000);
+  });
+
+  it("is read again with each interval while a release is verified", () => {
+    const world = new World({ interval: "20s", verify: {} }).poll();
+    world.reconcile();
+    expect(world.plan().requeueAfterMs).toBe(20_000);
+  });
+});
+
 describe("Secrets that the spec names", () => {
   it("are read again within a minute: a rotated key takes effect soon", () => {
     const credentials = { storage: "login" };

@@ -87,6 +87,11 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     verification,
     now,
   });
+  // Objects of other owners, and the events of a Job without pods, are not watched.
+  const resyncAfter = requeueAfter(
+    observed,
+    conflict !== undefined || verification?.kind === "running",
+  );
   const wakeAfter = wakeAt === undefined ? RESYNC_MS : Math.max(0, wakeAt - now);
   return {
     actions: [
@@ -100,8 +105,8 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     isStatusDue: !isPolling(observed, pair.polls),
     changes,
     events: eventsOf(changes, app.status, status),
-    requeueAfterMs: Math.min(requeueAfter(observed), wakeAfter),
-    isWakeUp: wakeAfter < requeueAfter(observed),
+    requeueAfterMs: Math.min(resyncAfter, wakeAfter),
+    isWakeUp: wakeAfter < resyncAfter,
   };
 }
 
@@ -135,10 +140,10 @@ const SECRETS_MS = 60_000;
  * Secrets and ServiceAccounts are not watched. While a source cannot be polled or its polls fail they are read again with
  * each interval; while all is well, Secrets that the spec names are read again from time to time.
  */
-function requeueAfter({ app, image, model }: Observed): number {
+function requeueAfter({ app, image, model }: Observed, waitsForUnwatched: boolean): number {
   const intervalMs = milliseconds(app.spec.interval);
   const fails = [image, model].some(({ key, error }) => key === undefined || error !== undefined);
-  if (fails) return Math.min(RESYNC_MS, intervalMs);
+  if (fails || waitsForUnwatched) return Math.min(RESYNC_MS, intervalMs);
   const { storage, registry } = app.spec.credentials ?? {};
   const namesSecrets = storage !== undefined || registry !== undefined;
   return namesSecrets ? Math.min(RESYNC_MS, Math.max(SECRETS_MS, intervalMs)) : RESYNC_MS;
