@@ -180,7 +180,10 @@ describe("a release", () => {
         app.status?.current?.id === previous?.id && condition(app, "Released")?.reason === "Held",
     );
     expect(condition(held, "Ready")).toMatchObject({ status: "True" });
-    expect(held.status?.history?.find(({ id }) => id === previous?.id)?.by ?? "").toBe("");
+    // Who asked stays in the history.
+    expect(held.status?.history?.find(({ id }) => id === previous?.id)?.by).toMatch(
+      /^kubectl-annotate at 20/,
+    );
     await publish(platform, NAMESPACE, "5", join(models, "2"));
     load.expect({ "5": { "hard.png": "nine", ...known } });
     await waitFor(
