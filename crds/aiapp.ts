@@ -158,6 +158,17 @@ const Quantity = z
   .union([z.int32(), z.string().max(64)])
   .meta({ "x-kubernetes-int-or-string": true });
 
+/** An environment variable, as in a Pod. */
+const EnvVar = z.object({
+  name: z
+    .string()
+    .min(1)
+    .max(253)
+    .regex(/^[-._A-Za-z][-._A-Za-z0-9]*$/),
+  value: z.string().max(32_768).optional(),
+  valueFrom: z.looseObject({}).optional().meta(preserveUnknown),
+});
+
 export const AIAppSpec = z
   .object({
     image: z
@@ -277,21 +288,7 @@ export const AIAppSpec = z
             image: z.string().min(1).max(1024).describe("The test container's image."),
             command: z.array(z.string().max(4096)).max(64).optional(),
             args: z.array(z.string().max(4096)).max(64).optional(),
-            env: z
-              .array(
-                z.object({
-                  name: z
-                    .string()
-                    .min(1)
-                    .max(253)
-                    .regex(/^[-._A-Za-z][-._A-Za-z0-9]*$/),
-                  value: z.string().max(32_768).optional(),
-                  valueFrom: z.looseObject({}).optional().meta(preserveUnknown),
-                }),
-              )
-              .max(64)
-              .optional()
-              .meta(listMap("name")),
+            env: z.array(EnvVar).max(64).optional().meta(listMap("name")),
           })
           .optional()
           .describe(
@@ -367,17 +364,7 @@ export const AIAppSpec = z
       .optional()
       .describe("Resources of the server container."),
     env: z
-      .array(
-        z.object({
-          name: z
-            .string()
-            .min(1)
-            .max(253)
-            .regex(/^[-._A-Za-z][-._A-Za-z0-9]*$/),
-          value: z.string().max(32_768).optional(),
-          valueFrom: z.looseObject({}).optional().meta(preserveUnknown),
-        }),
-      )
+      .array(EnvVar)
       .max(256)
       .optional()
       .meta(listMap("name"))

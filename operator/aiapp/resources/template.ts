@@ -230,7 +230,12 @@ function pullContainer(release: Release, puller: PullerSettings): V1Container {
   };
 }
 
-function envVar({ name, value, valueFrom }: NonNullable<ReleaseInputs["env"]>[number]): V1EnvVar {
+/** A variable of the spec, without the members that it leaves out. */
+export function envVar({
+  name,
+  value,
+  valueFrom,
+}: NonNullable<ReleaseInputs["env"]>[number]): V1EnvVar {
   return {
     name,
     ...(value !== undefined && { value }),

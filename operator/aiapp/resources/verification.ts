@@ -10,7 +10,13 @@ import type { V1Container, V1Job, V1PodTemplateSpec } from "../../kube/types.ts"
 import { milliseconds } from "../../../crds/grammar/duration.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import { ownedMetadata } from "./owner.ts";
-import { restricted, serverSettings, stampTemplate, type PullerSettings } from "./template.ts";
+import {
+  envVar,
+  restricted,
+  serverSettings,
+  stampTemplate,
+  type PullerSettings,
+} from "./template.ts";
 
 /** A release that is being verified. */
 export interface Verification {
@@ -136,14 +142,7 @@ function jobContainer({ spec }: AIApp, { inputs }: ReleaseRecord): V1Container |
     image,
     ...(command && { command: [...command] }),
     ...(args && { args: [...args] }),
-    env: [
-      ...own,
-      ...env.map(({ name, value, valueFrom }) => ({
-        name,
-        ...(value !== undefined && { value }),
-        ...(valueFrom !== undefined && { valueFrom }),
-      })),
-    ],
+    env: [...own, ...env.map(envVar)],
     securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
     terminationMessagePolicy: "FallbackToLogsOnError",
     volumeMounts: [
