@@ -1,4 +1,4 @@
-import { AIApp } from "../crds/aiapp.ts";
+import { AIApp } from "../crds/aiapp/aiapp.ts";
 import { CliError } from "./errors.ts";
 import type { Cluster } from "./kube.ts";
 import { sanitize, sanitizeLine } from "./terminal.ts";

@@ -1,6 +1,8 @@
 import { z } from "zod";
 
-import { AIAppSpec, AIAppStatus, rootRules } from "./aiapp.ts";
+import { rootRules } from "./aiapp/aiapp.ts";
+import { AIAppSpec } from "./aiapp/spec.ts";
+import { AIAppStatus } from "./aiapp/status.ts";
 import { AIAppReleaseFreezeSpec } from "./freeze.ts";
 import { FREEZE_KIND, FREEZE_PLURAL, GROUP, KIND, PLURAL, VERSION } from "./names.ts";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { Duration } from "./aiapp.ts";
+import { Duration } from "./aiapp/fields.ts";
 import { cel } from "./cel.ts";
 import { API_VERSION, FREEZE_KIND } from "./names.ts";
 import { Schedule, TimeZone } from "./schedule.ts";

@@ -10,7 +10,7 @@ import { FREEZE_PLURAL, GROUP, PLURAL } from "./names.ts";
 const root = join(import.meta.dirname, "..");
 
 const resources = [
-  { source: "crds/aiapp.ts", plural: PLURAL, definition: aiAppDefinition },
+  { source: "crds/aiapp/spec.ts", plural: PLURAL, definition: aiAppDefinition },
   { source: "crds/freeze.ts", plural: FREEZE_PLURAL, definition: freezeDefinition },
 ] as const;
 

@@ -5,13 +5,14 @@ import { describe, expect, it } from "vitest";
 
 import { decide } from "../cli/control/decide.ts";
 import type { Verb } from "../cli/control/verbs.ts";
-import { AIAppSpec, type Phase } from "../crds/aiapp.ts";
+import { AIAppSpec } from "../crds/aiapp/spec.ts";
+import { type Phase } from "../crds/aiapp/status.ts";
 import { annotations } from "../crds/names.ts";
 import { digestOf, World } from "../operator/aiapp/observed.testing.ts";
 import { transitions } from "../operator/aiapp/release/advance.ts";
 import { gatesOf, type Gates, type Subject } from "../operator/aiapp/release/gates.ts";
 import type { Timing } from "../operator/aiapp/release/timing.ts";
-import type { Journal } from "../operator/aiapp/release/journal.ts";
+import type { Journal } from "../crds/journal.ts";
 import { makeLedger } from "../operator/aiapp/release/ledger.ts";
 import type { ReleaseRecord } from "../operator/aiapp/release/record.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import type { AIAppStatus } from "../../crds/aiapp.ts";
+import type { AIAppStatus } from "../../crds/aiapp/status.ts";
 import { decide, type Request } from "./decide.ts";
 import { appWith, release, two, withCandidate, withFailure } from "./releases.testing.ts";
 import type { Verb } from "./verbs.ts";

@@ -1,4 +1,5 @@
-import type { AIApp, ReleaseStatus } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
+import type { ReleaseStatus } from "../../crds/aiapp/status.ts";
 import { annotations } from "../../crds/names.ts";
 import { CliError } from "../errors.ts";
 import type { Annotations } from "../kube.ts";

@@ -1,5 +1,5 @@
-import type { AIAppStatus, ReleaseStatus } from "../../crds/aiapp.ts";
-import { AIApp } from "../../crds/aiapp.ts";
+import type { AIAppStatus, ReleaseStatus } from "../../crds/aiapp/status.ts";
+import { AIApp } from "../../crds/aiapp/aiapp.ts";
 
 const hex = "0123456789abcdef".repeat(4);
 

@@ -1,4 +1,4 @@
-import type { AIApp } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { CliError } from "../errors.ts";
 
 export interface Waiting {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { JournalEntry as Written, readEntries } from "../../crds/journal.ts";
 import { annotations, labels } from "../../crds/names.ts";
 
 /** A phase that a release entered, as its record keeps it, and how long it lasted. */
@@ -22,16 +23,10 @@ export interface JournalEntry {
 /** Oldest first. */
 export type Journal = readonly JournalEntry[];
 
-/** As untrusted text: a newer operator may have other phases and members. */
-const Entry = z.object({
-  phase: z.string(),
-  at: z.string(),
-  reason: z.string().optional(),
-  message: z.string().optional(),
-  by: z.string().optional(),
-  answers: z.string().optional(),
-  blame: z.string().optional(),
-});
+/** As untrusted text: a newer operator may have other phases and blames. */
+const Entry = Written.omit({ step: true })
+  .extend({ phase: z.string(), blame: z.string().optional() })
+  .strip();
 
 const Records = z.object({
   items: z
@@ -45,8 +40,6 @@ const Records = z.object({
     )
     .max(1000),
 });
-
-const Entries = z.array(z.unknown()).max(1000);
 
 /** The journal of each release by its id. A release with several records has the one that was written last. */
 export function readJournals(list: unknown): ReadonlyMap<string, Journal> {
@@ -71,21 +64,11 @@ export function askerOf(journal: Journal): string | undefined {
   return journal.slice(before + 1).findLast(({ by }) => by !== undefined)?.by;
 }
 
-/** Entries that cannot be read are left out. */
 function parseJournal(text: string): Journal {
-  const entries = Entries.safeParse(parseJson(text)).data ?? [];
-  const known = entries.flatMap((entry) => Entry.safeParse(entry).data ?? []);
+  const known = readEntries(text, Entry);
   return known.map((entry, index) => {
     const next = known[index + 1];
     const ms = next === undefined ? Number.NaN : Date.parse(next.at) - Date.parse(entry.at);
     return Number.isNaN(ms) ? entry : { ...entry, durationMs: Math.max(0, ms) };
   });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

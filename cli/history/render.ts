@@ -1,4 +1,5 @@
-import type { AIApp, ReleaseStatus } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
+import type { ReleaseStatus } from "../../crds/aiapp/status.ts";
 import { sanitizeStrings } from "../app.ts";
 import { heldRelease, releasesOf } from "../control/releases.ts";
 import { ageOf, formatDuration, shortDigest } from "../format.ts";

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 
-import { Model } from "../../crds/aiapp.ts";
+import { Model } from "../../crds/aiapp/sources.ts";
 import { isChoice } from "../../crds/grammar/selector.ts";
 import { isSortable } from "../../crds/grammar/version-kind.ts";
 import { CliError } from "../errors.ts";

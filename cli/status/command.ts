@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-import type { AIApp } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { readApp } from "../app.ts";
 import { heldRelease } from "../control/releases.ts";
 import { CliError, exitCodes } from "../errors.ts";

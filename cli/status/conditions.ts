@@ -1,4 +1,5 @@
-import type { AIApp, Condition } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
+import type { Condition } from "../../crds/aiapp/status.ts";
 
 /** Whether the operator has observed the latest generation of the spec. */
 export function isCurrent({ metadata, status }: AIApp): boolean {

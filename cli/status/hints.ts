@@ -1,4 +1,5 @@
-import type { AIApp, Condition } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
+import type { Condition } from "../../crds/aiapp/status.ts";
 import { isChoice } from "../../crds/grammar/selector.ts";
 import { isSortable } from "../../crds/grammar/version-kind.ts";
 import { containers, labels } from "../../crds/names.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
-import type { AIAppStatus } from "../../crds/aiapp.ts";
-import { AIApp } from "../../crds/aiapp.ts";
+import type { AIAppStatus } from "../../crds/aiapp/status.ts";
+import { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { styleFor } from "../terminal.ts";
 import { isReady } from "./conditions.ts";
 import { renderStatus } from "./render.ts";

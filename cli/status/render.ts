@@ -1,4 +1,5 @@
-import type { AIApp, Condition, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
+import type { Condition, ReleaseStatus, SourceStatus } from "../../crds/aiapp/status.ts";
 import { sanitizeStrings } from "../app.ts";
 import { commandOf, heldRelease } from "../control/releases.ts";
 import { ageOf, formatDuration, shortDigest } from "../format.ts";

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 
-import { Duration } from "../aiapp.ts";
+import { Duration } from "../aiapp/fields.ts";
 import { milliseconds } from "./duration.ts";
 
 it.each([

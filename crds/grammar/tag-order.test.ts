@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import semver from "semver";
 import { describe, expect, it } from "vitest";
 
-import type { ImagePolicy } from "../aiapp.ts";
+import type { ImagePolicy } from "../aiapp/sources.ts";
 import { tagOrder } from "./tag-order.ts";
 
 function newestFirst(policy: ImagePolicy, ...tags: readonly string[]): readonly string[] {

@@ -1,7 +1,7 @@
 import { RE2JS } from "re2js";
 import semver from "semver";
 
-import type { ImagePolicy } from "../aiapp.ts";
+import type { ImagePolicy } from "../aiapp/sources.ts";
 import { GrammarError } from "./grammar-error.ts";
 
 /** Which tags an imagePolicy admits, and in which order. */

@@ -1,6 +1,6 @@
 import semver from "semver";
 
-import type { Model } from "../aiapp.ts";
+import type { Model } from "../aiapp/sources.ts";
 
 /** How the names of version folders are read: as dates, as semantic versions or as numbers. */
 

@@ -6,7 +6,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 
 import { conditionTypes } from "../../crds/conditions.ts";
-import type { Phase } from "../../crds/aiapp.ts";
+import type { Phase } from "../../crds/aiapp/status.ts";
 import { annotations, FREEZE_PLURAL, GROUP, labels, PLURAL } from "../../crds/names.ts";
 import {
   conditionsOf,

@@ -1,4 +1,4 @@
-import type { AIAppStatus, Condition } from "../../crds/aiapp.ts";
+import type { AIAppStatus, Condition } from "../../crds/aiapp/status.ts";
 import type { ConditionType } from "../../crds/conditions.ts";
 import type { EventNote } from "../runtime/recorder.ts";
 import type { PhaseChange } from "./steps/releases.ts";

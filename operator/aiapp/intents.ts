@@ -1,4 +1,4 @@
-import type { AIApp } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { annotations } from "../../crds/names.ts";
 
 /** What people ask of an AIApp beside its spec: its annotations, read in this one place. */

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 
 import type { z } from "zod";
 
-import { AIApp, type AIAppSpec } from "../../crds/aiapp.ts";
+import { AIApp } from "../../crds/aiapp/aiapp.ts";
+import { type AIAppSpec } from "../../crds/aiapp/spec.ts";
 import { API_VERSION, KIND, labels, MANAGER, verificationName } from "../../crds/names.ts";
 import { OperatorError, type ErrorCode } from "../errors.ts";
 import {

@@ -1,4 +1,4 @@
-import type { AIApp } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { KIND } from "../../crds/names.ts";
 import type { Kind, KubernetesObject, V1Pod } from "../kube/types.ts";
 import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { annotations, labels } from "../../crds/names.ts";
 import { kinds, type V1Deployment } from "../kube/types.ts";
-import type { Journal } from "./release/journal.ts";
+import type { Journal } from "../../crds/journal.ts";
 import { canonical } from "./canonical.ts";
 import {
   conditionsOf,

@@ -1,4 +1,4 @@
-import type { AIAppStatus } from "../../crds/aiapp.ts";
+import type { AIAppStatus } from "../../crds/aiapp/status.ts";
 import { milliseconds } from "../../crds/grammar/duration.ts";
 import type { EventNote } from "../runtime/recorder.ts";
 import type { Action } from "./action.ts";

@@ -1,4 +1,5 @@
-import type { AIApp, AIAppStatus } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
+import type { AIAppStatus } from "../../crds/aiapp/status.ts";
 import type { Clock } from "../clock.ts";
 import { isOperatorError, messageOf } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { AIApp } from "../../crds/aiapp.ts";
+import { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { ManualClock } from "../clock.testing.ts";
 import { OperatorError } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";

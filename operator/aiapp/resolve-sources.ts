@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 
-import type { AIApp } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { parseReference, parseRepository, pinned } from "../../crds/grammar/image-reference.ts";
 import { parseSelector } from "../../crds/grammar/selector.ts";
 import type { Clock } from "../clock.ts";

@@ -1,4 +1,4 @@
-import { AIApp } from "../../crds/aiapp.ts";
+import { AIApp } from "../../crds/aiapp/aiapp.ts";
 import type { KubernetesObject } from "../kube/types.ts";
 
 type Parsed = ReturnType<typeof AIApp.safeParse>;

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 
 import { beforeEach, describe, expect, it } from "vitest";
 
-import type { AIAppStatus } from "../../crds/aiapp.ts";
+import type { AIAppStatus } from "../../crds/aiapp/status.ts";
 import { ManualClock } from "../clock.testing.ts";
 import { createFakeKube, type FakeKube } from "../kube/fake/fake.testing.ts";
 import { openStaleView, type StaleView } from "../kube/stale-view.testing.ts";

@@ -1,4 +1,4 @@
-import type { AIAppStatus } from "../../crds/aiapp.ts";
+import type { AIAppStatus } from "../../crds/aiapp/status.ts";
 import { API_VERSION, KIND, MANAGER, PLURAL } from "../../crds/names.ts";
 import type { Kube } from "../kube/client.ts";
 import type { Kind, KubernetesObject } from "../kube/types.ts";

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 
-import type { AIAppStatus, Phase, ReleaseStatus, SourceStatus } from "../../crds/aiapp.ts";
+import type { AIAppStatus, Phase, ReleaseStatus, SourceStatus } from "../../crds/aiapp/status.ts";
 import { parseReference } from "../../crds/grammar/image-reference.ts";
 import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
 import { buildConditions, timestamp } from "./conditions/build.ts";

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 
-import { AIApp } from "../../crds/aiapp.ts";
+import { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { readIntents } from "../../operator/aiapp/intents.ts";
 import { ask, BUILD_TIMEOUT_MS } from "../judges/judges.ts";
 import {

@@ -6,7 +6,8 @@ import { parseArgs } from "node:util";
 import { parse } from "yaml";
 import { z } from "zod";
 
-import type { AIApp, ReleaseStatus } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
+import type { ReleaseStatus } from "../../crds/aiapp/status.ts";
 import { annotations } from "../../crds/names.ts";
 import { condition, isReleased, waitFor } from "../support/aiapp.ts";
 import { publishWrong } from "../support/publish.ts";

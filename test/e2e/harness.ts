@@ -4,7 +4,7 @@ import { expectations, models, pictureFile, pictureFiles } from "../demo/picture
 import { untilServedBy, score, type Scored } from "../demo/accuracy.ts";
 import { readFile } from "node:fs/promises";
 
-import type { AIApp } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { isReleased, waitFor } from "../support/aiapp.ts";
 import {
   connectPlatform,

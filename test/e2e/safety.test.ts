@@ -2,7 +2,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import type { AIApp } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { annotations } from "../../crds/names.ts";
 import type { V1Pod } from "../../operator/kube/types.ts";
 import { known, models } from "../demo/pictures.ts";

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-import type { AIApp } from "../../crds/aiapp.ts";
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { untilInterrupted } from "../cluster/process.ts";
 import {
   apply,

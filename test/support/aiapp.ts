@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import { AIApp } from "../../crds/aiapp.ts";
+import { AIApp } from "../../crds/aiapp/aiapp.ts";
 import type { Platform } from "./platform.ts";
 
 export async function readApp(platform: Platform, namespace: string, name: string): Promise<AIApp> {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 
-import type { AIAppStatus, Condition } from "../../../crds/aiapp.ts";
+import type { AIAppStatus, Condition } from "../../../crds/aiapp/status.ts";
 import type { ConditionType } from "../../../crds/conditions.ts";
 import { labels } from "../../../crds/names.ts";
 import {

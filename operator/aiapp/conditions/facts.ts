@@ -1,4 +1,4 @@
-import type { Phase } from "../../../crds/aiapp.ts";
+import type { Phase } from "../../../crds/aiapp/status.ts";
 import { reasons, type Reason } from "../../../crds/conditions.ts";
 import { phaseOf } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 
-import { AIAppStatus } from "../../../crds/aiapp.ts";
+import { AIAppStatus } from "../../../crds/aiapp/status.ts";
 import type { Reason } from "../../../crds/conditions.ts";
 import type { KubernetesObject } from "../../kube/types.ts";
 import { conditionOf } from "./build.ts";

@@ -1,4 +1,4 @@
-import type { Phase } from "../../../crds/aiapp.ts";
+import type { Phase } from "../../../crds/aiapp/status.ts";
 import type { Gate, Gates } from "./gates.ts";
 
 /**

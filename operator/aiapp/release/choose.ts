@@ -1,7 +1,7 @@
-import type { AIAppSpec } from "../../../crds/aiapp.ts";
+import type { AIAppSpec } from "../../../crds/aiapp/spec.ts";
 import type { Intents } from "../intents.ts";
 import { releaseOf, type Release } from "./identity.ts";
-import type { Blame } from "./journal.ts";
+import type { Blame } from "../../../crds/journal.ts";
 import { isAnswered, isVerified, phaseOf, type Ledger } from "./ledger.ts";
 import type { ReleaseRecord } from "./record.ts";
 

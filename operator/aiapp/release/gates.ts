@@ -1,8 +1,9 @@
-import type { AIAppSpec } from "../../../crds/aiapp.ts";
+import type { AIAppSpec } from "../../../crds/aiapp/spec.ts";
 import { annotations } from "../../../crds/names.ts";
 import { milliseconds } from "../../../crds/grammar/duration.ts";
 import type { Intents } from "../intents.ts";
-import { lastOf, type JournalEntry } from "./journal.ts";
+import type { JournalEntry } from "../../../crds/journal.ts";
+import { lastOf } from "./journal.ts";
 import { isVerified, type Ledger } from "./ledger.ts";
 import type { Timing } from "./timing.ts";
 import type { ReleaseRecord } from "./record.ts";

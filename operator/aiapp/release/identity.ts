@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 
 import type { z } from "zod";
 
-import { AIAppSpec, Model } from "../../../crds/aiapp.ts";
+import { Model } from "../../../crds/aiapp/sources.ts";
+import { AIAppSpec } from "../../../crds/aiapp/spec.ts";
 import { canonical, hashOf } from "../canonical.ts";
 
 /** A code image and a model version that were seen together. */

@@ -1,8 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { phases, type Phase } from "../../../crds/aiapp.ts";
-import { append, lastOf, readJournal, writeJournal, type Journal } from "./journal.ts";
+import { phases, type Phase } from "../../../crds/aiapp/status.ts";
+import type { Journal } from "../../../crds/journal.ts";
+import { append, lastOf, readJournal, writeJournal } from "./journal.ts";
 
 const entry = (phase: Phase, second: number) => ({
   phase,

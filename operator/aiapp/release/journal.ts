@@ -1,64 +1,13 @@
-import { z } from "zod";
-
-import { phases, type Phase } from "../../../crds/aiapp.ts";
-
-/** What made a release fail: one half, both, only both together, or what the spec says about the pods. */
-export const blames = ["image", "model", "both", "combination", "template"] as const;
-export type Blame = (typeof blames)[number];
-
-/**
- * The journal of a release: one entry for each phase that it entered, oldest first. The last entry is the phase that the
- * release is in. Everything that is reported about a release (phase, history, durations, events, metrics) derives from it.
- */
-export interface JournalEntry {
-  readonly phase: Phase;
-  /** RFC 3339, with milliseconds. Entries of one AIApp never share a time: later entries have later times. */
-  readonly at: string;
-  readonly reason?: string | undefined;
-  readonly message?: string | undefined;
-  /** Of `Settling`: when the first of several changes in a row was found. RFC 3339. */
-  readonly step?: string | undefined;
-  /** Who requested, when a person did. */
-  readonly by?: string | undefined;
-  /** The value of the annotation aiapp.dev/retry or aiapp.dev/abort that this entry answers: each is answered once. */
-  readonly answers?: string | undefined;
-  readonly blame?: Blame | undefined;
-}
-export type Journal = readonly JournalEntry[];
-
-/** Members of a newer operator are kept. */
-const Entry = z.looseObject({
-  phase: z.enum(phases),
-  at: z.string(),
-  reason: z.string().optional(),
-  message: z.string().optional(),
-  step: z.string().optional(),
-  by: z.string().optional(),
-  answers: z.string().optional(),
-  blame: z.enum(blames).optional(),
-});
+import type { Phase } from "../../../crds/aiapp/status.ts";
+import { JournalEntry, readEntries, type Journal } from "../../../crds/journal.ts";
 
 /** A journal is an annotation: at most this many entries, each with at most this much text. */
 const MAX_ENTRIES = 40;
 const MAX_TEXT = 1024;
 
-const Entries = z.array(z.unknown()).max(1000);
-
-/**
- * Reads what `writeJournal` wrote. Entries that cannot be read (a phase of a newer operator) are left out; text that is
- * no journal reads as an empty one.
- */
+/** Reads what `writeJournal` wrote. Phases of a newer operator are left out. */
 export function readJournal(text: string | undefined): Journal {
-  if (text === undefined) return [];
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return [];
-  }
-  const entries = Entries.safeParse(value);
-  if (!entries.success) return [];
-  return entries.data.flatMap((entry) => Entry.safeParse(entry).data ?? []);
+  return readEntries(text, JournalEntry);
 }
 
 export function writeJournal(journal: Journal): string {

@@ -1,5 +1,6 @@
-import type { Phase } from "../../../crds/aiapp.ts";
-import { append, lastOf, type JournalEntry } from "./journal.ts";
+import type { Phase } from "../../../crds/aiapp/status.ts";
+import type { JournalEntry } from "../../../crds/journal.ts";
+import { append, lastOf } from "./journal.ts";
 import type { ReleaseRecord } from "./record.ts";
 
 /** All releases of one AIApp, and what they are to each other. */

@@ -7,7 +7,8 @@ import type { Action } from "../action.ts";
 import { hashOf } from "../canonical.ts";
 import { kinds } from "../../kube/types.ts";
 import { ownerReference, type Owner } from "../resources/owner.ts";
-import { readJournal, writeJournal, type Journal } from "./journal.ts";
+import type { Journal } from "../../../crds/journal.ts";
+import { readJournal, writeJournal } from "./journal.ts";
 import { ReleaseInputs, type Release } from "./identity.ts";
 
 /**

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import type { Phase } from "../../../crds/aiapp.ts";
+import type { Phase } from "../../../crds/aiapp/status.ts";
 import { annotations } from "../../../crds/names.ts";
 import { kinds } from "../../kube/types.ts";
 import {

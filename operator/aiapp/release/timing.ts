@@ -1,4 +1,4 @@
-import type { AIAppSpec } from "../../../crds/aiapp.ts";
+import type { AIAppSpec } from "../../../crds/aiapp/spec.ts";
 import { milliseconds } from "../../../crds/grammar/duration.ts";
 import {
   activeFreezes,

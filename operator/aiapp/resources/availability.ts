@@ -1,4 +1,4 @@
-import type { AIApp } from "../../../crds/aiapp.ts";
+import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import type { V1PodDisruptionBudget, V2HorizontalPodAutoscaler } from "../../kube/types.ts";
 import { ownedMetadata, roleSelector, type Owner } from "./owner.ts";
 

@@ -1,4 +1,4 @@
-import type { AIApp } from "../../../crds/aiapp.ts";
+import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import type { V1Deployment } from "../../kube/types.ts";
 import { milliseconds } from "../../../crds/grammar/duration.ts";
 import type { ReleaseRecord } from "../release/record.ts";

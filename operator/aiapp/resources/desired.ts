@@ -1,4 +1,4 @@
-import type { AIAppSpec } from "../../../crds/aiapp.ts";
+import type { AIAppSpec } from "../../../crds/aiapp/spec.ts";
 import { annotations } from "../../../crds/names.ts";
 import type { KubernetesObject } from "../../kube/types.ts";
 import { hashOf } from "../canonical.ts";

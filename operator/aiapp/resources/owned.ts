@@ -1,4 +1,4 @@
-import type { AIApp } from "../../../crds/aiapp.ts";
+import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import { annotations, labels, verificationName } from "../../../crds/names.ts";
 import { kinds, type Kind, type KubernetesObject } from "../../kube/types.ts";
 import type { ReleaseRecord } from "../release/record.ts";

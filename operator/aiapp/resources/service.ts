@@ -1,4 +1,4 @@
-import type { AIApp } from "../../../crds/aiapp.ts";
+import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import type { V1Service, V1ServiceAccount } from "../../kube/types.ts";
 import { ownedMetadata, trafficSelector, type Owner } from "./owner.ts";
 

@@ -1,9 +1,10 @@
-import { AIApp, type Phase } from "../../../crds/aiapp.ts";
+import { AIApp } from "../../../crds/aiapp/aiapp.ts";
+import { type Phase } from "../../../crds/aiapp/status.ts";
 import { labels } from "../../../crds/names.ts";
 import type { Kube } from "../../kube/client.ts";
 import { isWrite, surround } from "../../kube/faults.testing.ts";
 import { kinds, type Kind, type KubernetesObject } from "../../kube/types.ts";
-import type { JournalEntry } from "../release/journal.ts";
+import type { JournalEntry } from "../../../crds/journal.ts";
 import { isVerified, makeLedger, openPhases, phaseOf, type Ledger } from "../release/ledger.ts";
 import { readRecord, type ReleaseRecord } from "../release/record.ts";
 import { targetOf } from "../steps/target.ts";

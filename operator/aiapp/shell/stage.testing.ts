@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 
-import type { AIApp, Phase } from "../../../crds/aiapp.ts";
+import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
+import type { Phase } from "../../../crds/aiapp/status.ts";
 import { ManualClock } from "../../clock.testing.ts";
 import type { Kube } from "../../kube/client.ts";
 import { createFakeKube, type FakeKube } from "../../kube/fake/fake.testing.ts";

@@ -1,4 +1,4 @@
-import type { Phase } from "../../../crds/aiapp.ts";
+import type { Phase } from "../../../crds/aiapp/status.ts";
 import { verificationName } from "../../../crds/names.ts";
 import { kinds } from "../../kube/types.ts";
 import { digestOf, World, type SpecInput } from "../observed.testing.ts";

@@ -3,7 +3,7 @@ import type { Step } from "../release/advance.ts";
 import type { Choice } from "../release/choose.ts";
 import { chainStart } from "../release/gates.ts";
 import { requestOf, type Release } from "../release/identity.ts";
-import type { JournalEntry } from "../release/journal.ts";
+import type { JournalEntry } from "../../../crds/journal.ts";
 import { enter, nextRevision, phaseOf, withRecord, type Ledger } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import { renderTemplate } from "../resources/template.ts";

@@ -1,4 +1,4 @@
-import type { AIAppSpec } from "../../../crds/aiapp.ts";
+import type { AIAppSpec } from "../../../crds/aiapp/spec.ts";
 import type { Reason } from "../../../crds/conditions.ts";
 import { parseReference } from "../../../crds/grammar/image-reference.ts";
 import { tagOrder } from "../../../crds/grammar/tag-order.ts";

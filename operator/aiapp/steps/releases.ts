@@ -1,4 +1,4 @@
-import type { Phase } from "../../../crds/aiapp.ts";
+import type { Phase } from "../../../crds/aiapp/status.ts";
 import type { Action } from "../action.ts";
 import { advance } from "../release/advance.ts";
 import type { Choice } from "../release/choose.ts";

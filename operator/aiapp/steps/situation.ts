@@ -1,4 +1,4 @@
-import type { AIApp } from "../../../crds/aiapp.ts";
+import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import { backoffMs } from "../backoff.ts";
 import type { Intents } from "../intents.ts";
 import type { Facts, State } from "../release/advance.ts";

@@ -1,4 +1,4 @@
-import type { ImagePolicy } from "../../../crds/aiapp.ts";
+import type { ImagePolicy } from "../../../crds/aiapp/sources.ts";
 import {
   formatReference,
   parseReference,

@@ -1,0 +1,38 @@
+import { z } from "zod";
+
+/** `x-kubernetes-list-type: map` with these keys. */
+export function listMap(...keys: readonly string[]): Record<string, unknown> {
+  return { "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys };
+}
+
+export const preserveUnknown = { "x-kubernetes-preserve-unknown-fields": true } as const;
+
+/** A DNS-1123 label or subdomain, as names of Secrets and ServiceAccounts are. */
+export const ObjectName = z
+  .string()
+  .min(1)
+  .max(253)
+  .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/);
+
+/** A duration as Flux and the Gateway API write it: `30s`, `5m`, `1h30m`. */
+export const Duration = z
+  .string()
+  .max(32)
+  .regex(/^([0-9]{1,5}(h|m|s|ms)){1,4}$/);
+
+export const Port = z.int32().min(1).max(65_535);
+
+export const Quantity = z
+  .union([z.int32(), z.string().max(64)])
+  .meta({ "x-kubernetes-int-or-string": true });
+
+/** An environment variable, as in a Pod. */
+export const EnvVar = z.object({
+  name: z
+    .string()
+    .min(1)
+    .max(253)
+    .regex(/^[-._A-Za-z][-._A-Za-z0-9]*$/),
+  value: z.string().max(32_768).optional(),
+  valueFrom: z.looseObject({}).optional().meta(preserveUnknown),
+});

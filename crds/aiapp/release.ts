@@ -1,0 +1,121 @@
+import { z } from "zod";
+
+import { cel } from "../cel.ts";
+import { Schedule, TimeZone } from "../schedule.ts";
+import { Duration, EnvVar, listMap } from "./fields.ts";
+
+/** `spec.release`: when a release may begin, and what follows when it fails. */
+export const ReleasePolicy = z
+  .object({
+    onFailure: z
+      .enum(["TryHalves", "Keep"])
+      .default("TryHalves")
+      .describe(
+        "When image and model both changed and the pair fails. TryHalves: each half is verified with the other half's running version, and the good one is released. Keep: the running release stays.",
+      ),
+    approval: z
+      .enum(["Automatic", "Manual"])
+      .default("Automatic")
+      .describe(
+        "Manual: a verified release waits until the annotation aiapp.dev/approve names its id.",
+      ),
+    schedule: Schedule.optional().describe(
+      'When releases may start: a cron expression of five fields, such as "0 2 * * 1-5". Releases are found and verified at once, and rolled out then.',
+    ),
+    timeZone: TimeZone.optional().describe(
+      "The IANA time zone of schedule, such as Europe/Berlin. UTC unless set.",
+    ),
+    duration: Duration.optional().describe(
+      "How long a window stays open after each time of schedule. 1h unless set.",
+    ),
+    settle: Duration.default("0s").describe(
+      "Wait so long after the last change, at most four times as long in all, so that a half-published pair is not released.",
+    ),
+    minAge: Duration.default("0s").describe(
+      "A pair must have been there so long before it is released.",
+    ),
+    historyLimit: z
+      .int32()
+      .min(1)
+      .max(50)
+      .default(10)
+      .describe("How many past releases are kept, in status and as ControllerRevisions."),
+  })
+  .optional()
+  .meta(
+    cel(
+      {
+        rule: "has(self.schedule) || (!has(self.timeZone) && !has(self.duration))",
+        message:
+          "release.timeZone and release.duration need release.schedule: set it, or remove them",
+      },
+      {
+        rule: "!has(self.duration) || (duration(self.duration) >= duration('1m') && duration(self.duration) <= duration('168h'))",
+        message: "release.duration must be between 1m and 168h",
+      },
+      {
+        rule: "duration(self.settle) <= duration('24h')",
+        message: "release.settle must be at most 24h",
+      },
+      {
+        rule: "duration(self.minAge) <= duration('720h')",
+        message: "release.minAge must be at most 720h",
+      },
+    ),
+  );
+
+/** `spec.verify`: what a release must pass before it gets a request. */
+export const Verify = z
+  .object({
+    enabled: z
+      .boolean()
+      .default(true)
+      .describe("false: releases are rolled out unverified. Failures are still undone."),
+    samples: z
+      .boolean()
+      .default(true)
+      .describe(
+        "The new pods must answer the samples of the bundle as recorded, before they get a request.",
+      ),
+    timeout: Duration.default("10m").describe(
+      "How long a verification may run once its pod has started.",
+    ),
+    job: z
+      .object({
+        image: z.string().min(1).max(1024).describe("The test container's image."),
+        command: z.array(z.string().max(4096)).max(64).optional(),
+        args: z.array(z.string().max(4096)).max(64).optional(),
+        env: z.array(EnvVar).max(64).optional().meta(listMap("name")),
+      })
+      .optional()
+      .describe(
+        "A test container of your own. It runs beside the new server before any request reaches it, finds it at AIAPP_URL, and decides by its exit status.",
+      ),
+  })
+  .optional()
+  .meta(
+    cel({
+      rule: "duration(self.timeout) >= duration('10s') && duration(self.timeout) <= duration('24h')",
+      message: "verify.timeout must be between 10s and 24h",
+    }),
+  )
+  .describe("How a release is verified before it gets any request.");
+
+/** `spec.rollout`: how pods are replaced. */
+export const Rollout = z
+  .object({
+    strategy: z
+      .enum(["Rolling"])
+      .default("Rolling")
+      .describe("Rolling: new pods first, old pods leave when the new ones are ready."),
+    progressDeadline: Duration.default("10m").describe(
+      "A rollout that makes no progress for so long is undone and not tried again. Waiting for a node does not count.",
+    ),
+  })
+  .optional()
+  .meta(
+    cel({
+      rule: "duration(self.progressDeadline) >= duration('10s') && duration(self.progressDeadline) <= duration('24h')",
+      message: "rollout.progressDeadline must be between 10s and 24h",
+    }),
+  );
