@@ -41,6 +41,8 @@ export const annotations = {
   overrideFreeze: `${GROUP}/override-freeze`,
   /** On the Job that verifies a release: which attempt it is. */
   attempt: `${GROUP}/attempt`,
+  /** On a Deployment that has one pod less, so that a verification has its place: the release that is verified. */
+  givesPlaceTo: `${GROUP}/gives-place-to`,
   /** On owned objects: a hash of what was applied, so that a field that is no longer wanted is noticed. */
   applied: `${GROUP}/applied`,
   /** On every pod: the version folder. */

@@ -80,6 +80,12 @@ export const Verify = z
     timeout: Duration.default("10m").describe(
       "How long a verification may run once its pod has started.",
     ),
+    placement: z
+      .enum(["Surge", "InPlace"])
+      .default("Surge")
+      .describe(
+        "Surge: the verification's pod runs beside those that serve. InPlace: one of them gives its place, for clusters without a spare GPU or spare memory; with one replica nothing serves meanwhile.",
+      ),
     job: z
       .object({
         image: z.string().min(1).max(1024).describe("The test container's image."),

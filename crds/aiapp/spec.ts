@@ -111,6 +111,11 @@ export const AIAppSpec = z
         rule: "!(has(self.replicas) && has(self.autoscaling))",
         message: "replicas and autoscaling exclude each other: remove one",
       },
+      {
+        rule: "!(has(self.autoscaling) && has(self.verify) && self.verify.placement == 'InPlace')",
+        message:
+          "verify.placement InPlace needs a fixed number of pods: the autoscaler would take the place again; set replicas, or use Surge",
+      },
     ),
   );
 export type AIAppSpec = z.infer<typeof AIAppSpec>;

@@ -15,8 +15,8 @@ import { findPair } from "./steps/pair.ts";
 import { advanceReleases, unchanged, type PhaseChange } from "./steps/releases.ts";
 import type { Situation } from "./steps/situation.ts";
 import { readRollout } from "./steps/rollout.ts";
-import { targetOf, verificationOf } from "./steps/target.ts";
-import { readVerification } from "./steps/verification.ts";
+import { givesPlaceTo, targetOf, verificationOf } from "./steps/target.ts";
+import { readVerification, type VerificationState } from "./steps/verification.ts";
 import { decideWanted } from "./steps/wanted.ts";
 import { applyOwned, applySuspended } from "./steps/workloads.ts";
 
@@ -98,7 +98,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
       ...pair.polls,
       ...requestedPolls(observed, intents, now),
       ...releases.actions,
-      ...(mayWrite ? applyWorkloads(observed, ledger, puller) : []),
+      ...(mayWrite ? applyWorkloads(observed, ledger, verification, puller) : []),
       ...releases.prune,
     ],
     status,
@@ -113,11 +113,13 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
 function applyWorkloads(
   observed: Observed,
   ledger: Ledger,
+  verification: VerificationState | undefined,
   puller: PullerSettings,
 ): readonly Action[] {
   const workloads = {
     target: targetOf(ledger),
     verification: verificationOf(ledger),
+    givesPlaceTo: givesPlaceTo(observed.app, ledger, verification),
     isRollingOut: ledger.candidate !== undefined && phaseOf(ledger.candidate) === "RollingOut",
     puller,
   };

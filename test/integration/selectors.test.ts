@@ -59,6 +59,7 @@ beforeAll(async () => {
       target,
       verification: { record: target, attempt: 1 },
       replicas: 2,
+      givesPlaceTo: undefined,
       puller,
     });
     if (typeof object === "string") throw new Error(`${name} is not built`);

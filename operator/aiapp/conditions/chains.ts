@@ -13,6 +13,7 @@ import {
 } from "./facts.ts";
 import type { Ledger } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
+import { ours } from "../observed.ts";
 import { isFalse, isTrue, type Check, type Findings, type Verdict } from "./findings.ts";
 
 /**
@@ -69,6 +70,17 @@ export const scaledToZero =
     targetIsComplete(findings) && findings.rollout.replicas.wanted === 0
       ? verdict("NoReplicas", "spec.replicas is 0")
       : undefined;
+
+/** With one pod and no place beside it, nothing serves while the next release is verified (verify.placement InPlace). */
+export const gavePlace: Check = ({ observed: { owned }, rollout: { replicas } }) => {
+  const id = ours(owned.deployment)?.metadata?.annotations?.[annotations.givesPlaceTo];
+  return id === undefined || replicas.wanted > 0
+    ? undefined
+    : isFalse(
+        "Verifying",
+        `no pod serves: the only one gave its place to the verification of release ${id} (spec.verify.placement is InPlace)`,
+      );
+};
 
 export const stableServes: Check = ({ ledger: { stable }, rollout }) =>
   stable !== undefined && rollout.replicas.available > 0
@@ -190,6 +202,7 @@ export const chains = {
   Ready: [
     nameConflict,
     stableServes,
+    gavePlace,
     scaledToZero(isTrue),
     outage,
     podsFailing,
@@ -202,6 +215,7 @@ export const chains = {
   ],
   Available: [
     replicasServe,
+    gavePlace,
     scaledToZero(isFalse),
     () => isFalse("MinimumReplicasUnavailable", "no pod serves"),
   ],

@@ -38,6 +38,7 @@ function isSameContext(a: BuildContext, b: BuildContext): boolean {
   return (
     a.target === b.target &&
     a.replicas === b.replicas &&
+    a.givesPlaceTo === b.givesPlaceTo &&
     a.puller === b.puller &&
     a.verification?.record === b.verification?.record &&
     a.verification?.attempt === b.verification?.attempt

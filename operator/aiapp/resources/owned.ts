@@ -17,6 +17,8 @@ export interface BuildContext {
   readonly verification: Verification | undefined;
   /** Undefined where an autoscaler owns the number of pods. */
   readonly replicas: number | undefined;
+  /** The release whose verification takes the place of a pod of the stable set. */
+  readonly givesPlaceTo: string | undefined;
   readonly puller: PullerSettings;
 }
 
@@ -92,8 +94,8 @@ export const ownedObjects = {
     kind: kinds.deployment,
     nameOf: sameName,
     isNeeded: () => true,
-    build: ({ app, target, replicas }) =>
-      target === undefined ? "keep" : buildDeployment(app, target, replicas),
+    build: ({ app, target, replicas, givesPlaceTo }) =>
+      target === undefined ? "keep" : buildDeployment(app, target, replicas, givesPlaceTo),
   }),
   podDisruptionBudget: owned({
     kind: kinds.podDisruptionBudget,

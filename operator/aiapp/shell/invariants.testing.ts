@@ -78,7 +78,8 @@ export class Invariants {
     }
     this.#deployed = id;
     const replicas = deployment.spec?.replicas ?? 1;
-    const least = app.spec.replicas ?? app.spec.autoscaling?.minReplicas ?? 1;
+    const number = app.spec.replicas ?? app.spec.autoscaling?.minReplicas ?? 1;
+    const least = app.spec.verify?.placement === "InPlace" ? number - 1 : number;
     if (replicas < this.#replicas && replicas < least)
       fail(`the Deployment has ${replicas} replicas of ${least}`);
     this.#replicas = replicas;

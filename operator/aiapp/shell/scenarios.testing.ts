@@ -82,6 +82,25 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "a bump of the model, verified in the place of a pod",
+    spec: { replicas: 2, verify: { placement: "InPlace" } },
+    prepare: settle,
+    play: async (stage) => {
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.settle();
+    },
+  },
+  {
+    name: "a bad model, verified in the place of the only pod",
+    spec: { verify: { placement: "InPlace" } },
+    prepare: settle,
+    play: async (stage) => {
+      stage.judges.verify = failVersion("2");
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.settle();
+    },
+  },
+  {
     name: "a bump of the image",
     spec: { replicas: 2 },
     prepare: settle,

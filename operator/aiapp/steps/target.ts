@@ -1,7 +1,8 @@
+import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import { phaseOf, type Ledger } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import type { Verification } from "../resources/verification.ts";
-import { attemptOf } from "./verification.ts";
+import { attemptOf, type VerificationState } from "./verification.ts";
 
 /** The release that the stable set is to run: a candidate once its rollout has begun, else what is stable. */
 export function targetOf({ candidate, stable }: Ledger): ReleaseRecord | undefined {
@@ -12,5 +13,23 @@ export function targetOf({ candidate, stable }: Ledger): ReleaseRecord | undefin
 export function verificationOf({ candidate }: Ledger): Verification | undefined {
   return candidate !== undefined && phaseOf(candidate) === "Verifying"
     ? { record: candidate, attempt: attemptOf(candidate) }
+    : undefined;
+}
+
+/**
+ * The release that a pod of the stable set gives its place to, where there is none to spare (verify.placement InPlace).
+ * Between two attempts the stable set has its place back.
+ */
+export function givesPlaceTo(
+  { spec }: AIApp,
+  { candidate, stable }: Ledger,
+  verification: VerificationState | undefined,
+): string | undefined {
+  const isVerifying = candidate !== undefined && phaseOf(candidate) === "Verifying";
+  return isVerifying &&
+    stable !== undefined &&
+    spec.verify?.placement === "InPlace" &&
+    verification?.kind !== "failed"
+    ? candidate.id
     : undefined;
 }

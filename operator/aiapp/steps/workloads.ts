@@ -20,6 +20,8 @@ const HANDOVER = `${MANAGER}-handover`;
 export interface Workloads {
   readonly target: ReleaseRecord | undefined;
   readonly verification: Verification | undefined;
+  /** The release whose verification takes the place of a pod of the stable set. */
+  readonly givesPlaceTo: string | undefined;
   /** The target is a candidate whose rollout has begun. */
   readonly isRollingOut: boolean;
   readonly puller: PullerSettings;
@@ -27,14 +29,7 @@ export interface Workloads {
 
 /** Brings every owned object to what it should be; what is so already is not written. */
 export function applyOwned(observed: Observed, workloads: Workloads): readonly Action[] {
-  const { target, verification, puller } = workloads;
-  const context: BuildContext = {
-    app: observed.app,
-    replicas: replicasOf(observed),
-    target,
-    verification,
-    puller,
-  };
+  const context = contextOf(observed, workloads);
   return slotNames.flatMap((name) => {
     // Each slot holds what its entry of the table names.
     const { kind, isSame } = ownedObjects[name] as OwnedObject;
@@ -48,19 +43,29 @@ export function applyOwned(observed: Observed, workloads: Workloads): readonly A
   });
 }
 
+function contextOf(
+  observed: Observed,
+  { target, verification, givesPlaceTo, puller }: Workloads,
+): BuildContext {
+  const { app } = observed;
+  return { app, replicas: replicasOf(observed), target, verification, givesPlaceTo, puller };
+}
+
 /**
  * While spec.suspend is true what runs goes on running. A rollout that has begun is paused, and a verification that was
- * given up ends; nothing else is written.
+ * given up ends and gives its place back; nothing else is written.
  */
 export function applySuspended(observed: Observed, workloads: Workloads): readonly Action[] {
   const { target, isRollingOut } = workloads;
   const { verification, deployment } = observed.owned;
   const live = ours(deployment);
   const ends = remove(kinds.job, verification);
-  if (!isRollingOut || live === undefined || live.spec?.paused === true) return ends;
-  const { app } = observed;
-  const built = desiredOf("deployment", { app, replicas: replicasOf(observed), ...workloads });
+  const gavePlace = live?.metadata?.annotations?.[annotations.givesPlaceTo] !== undefined;
+  const isPaused = live?.spec?.paused === true;
+  if (live === undefined || (!gavePlace && (!isRollingOut || isPaused))) return ends;
+  const built = desiredOf("deployment", contextOf(observed, workloads));
   if (typeof built === "string" || target === undefined) return ends;
+  if (!isRollingOut) return [...ends, write(kinds.deployment, live, built)];
   // With another hash, so that resuming applies what there was before.
   const annotated = { ...built.metadata?.annotations, [annotations.applied]: "paused" };
   const object = {
