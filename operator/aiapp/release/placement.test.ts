@@ -99,6 +99,12 @@ describe("a verification without a place to spare", () => {
     expect(on.get(kinds.deployment)).toBeUndefined();
   });
 
+  it("takes no place where no pod is wanted", () => {
+    const on = bumped({ replicas: 0 });
+    expect(givesPlaceTo(on)).toBeUndefined();
+    expect(conditionsOf(on.plan())).toMatchObject({ Available: "False NoReplicas" });
+  });
+
   it("rolls out without a pod more than there are", () => {
     expect(released().get(kinds.deployment)?.spec?.strategy).toEqual({
       type: "RollingUpdate",

@@ -29,6 +29,7 @@ export function givesPlaceTo(
   return isVerifying &&
     stable !== undefined &&
     spec.verify?.placement === "InPlace" &&
+    (spec.replicas ?? 1) > 0 &&
     verification?.kind !== "failed"
     ? candidate.id
     : undefined;
