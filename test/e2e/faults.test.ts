@@ -1,6 +1,4 @@
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -29,6 +27,7 @@ import {
   tearDown,
   traffic,
 } from "./harness.ts";
+import { killAll, killLeader } from "./processes.ts";
 
 /**
  * Faults of the registry, the store, the cluster and the operator while an app serves. Each causes a condition and an
@@ -266,7 +265,7 @@ describe.runIf(isOurs)("operator and cluster faults", () => {
     ] as const) {
       await patch(platform, NAMESPACE, NAME, { modelVersion: version });
       await delay(afterMs);
-      expect(await killLeader()).toBe(1);
+      expect(await killLeader(platform)).toBe(1);
       await serving(
         platform,
         NAMESPACE,
@@ -410,29 +409,6 @@ describe.runIf(isOurs)("traffic during all faults", () => {
     expect(summary.requests).toBeGreaterThan(2000);
   });
 });
-
-/** Kills the leader; the other replica takes over, and the kubelet restarts the container. @returns how many it killed */
-async function killLeader(): Promise<number> {
-  // prettier-ignore
-  const holder = await platform.kubectl(["get", "lease", "aiapp-operator", "--namespace", "aiapp-system", "--output", "jsonpath={.spec.holderIdentity}"]);
-  const pids = matching("^node operator/main.ts").filter((pid) =>
-    readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(`POD_NAME=${holder}`),
-  );
-  for (const pid of pids) process.kill(pid, "SIGKILL");
-  return pids.length;
-}
-
-/** Kills the processes of the cluster with a matching command line; tests share its process namespace. @returns how many */
-function killAll(commandLine: string): number {
-  const pids = matching(commandLine);
-  for (const pid of pids) process.kill(pid, "SIGKILL");
-  return pids.length;
-}
-
-function matching(commandLine: string): number[] {
-  const { stdout } = spawnSync("pgrep", ["--full", commandLine], { encoding: "utf8" });
-  return stdout.split("\n").filter(Boolean).map(Number);
-}
 
 function flip(bytes: Buffer): Buffer {
   const turned = Buffer.from(bytes);

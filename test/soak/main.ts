@@ -1,60 +1,18 @@
-import { parseArgs } from "node:util";
-
-import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { untilInterrupted } from "../cluster/process.ts";
-import {
-  apply,
-  digits,
-  everyKind,
-  install,
-  patch,
-  serving,
-  setUp,
-  traffic,
-  uninstall,
-} from "../e2e/harness.ts";
+import { everyKind, install, setUp, traffic, uninstall } from "../e2e/harness.ts";
 import { explainLacks, platformLacks, withPlatform } from "../support/current.ts";
 import { runInside } from "../support/outside.ts";
 import { GIVEN } from "../support/platform.ts";
 import type { Summary } from "../traffic/tally.ts";
+import { killAtRandom } from "./kills.ts";
+import { readOptions, usage, type SoakOptions } from "./options.ts";
+import { badKinds, NAMESPACE, Story, type Kind } from "./steps.ts";
 
 /**
- * `npm run soak -- [--releases 50] [--replicas 1]`: rolls out release after release of one app, under every kind of request.
- * Exits with 0 if no request failed. This program restarts itself in the cluster's network.
+ * `npm run soak`: release after release of one app, good ones and bad ones, under every kind of request, while the operator
+ * is killed. Exits with 0 if no request failed, no response was wrong, and every release ended as it should.
+ * This program restarts itself in the cluster's network.
  */
-
-const NAMESPACE = "soak";
-const NAME = "digits";
-const MOST = 10_000;
-
-const usage = `usage: npm run soak -- [--releases N] [--replicas N]
-  --releases N  how many, one after the other (50; at most ${MOST})
-  --replicas N  of the app (1; at most 10)`;
-
-interface Options {
-  readonly releases: number;
-  readonly replicas: number;
-}
-
-function amount(name: string, text: string, most: number): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > most)
-    throw new Error(`--${name} must be a whole number from 1 to ${most}, not ${text}`);
-  return value;
-}
-
-function readOptions(): Options {
-  const { values } = parseArgs({
-    options: {
-      releases: { type: "string", default: "50" },
-      replicas: { type: "string", default: "1" },
-    },
-  });
-  return {
-    releases: amount("releases", values.releases, MOST),
-    replicas: amount("replicas", values.replicas, 10),
-  };
-}
 
 async function beside(): Promise<number> {
   const lacks = await platformLacks();
@@ -80,41 +38,74 @@ function printSummary({ requests, failed, dropped, kinds, failures }: Summary): 
   if (dropped > 0) console.log(`dropped, too many in flight: ${dropped}`);
 }
 
-async function soak({ releases, replicas }: Options): Promise<boolean> {
+/** Good releases, with the bad ones spread evenly among them: a good one is first, and after each bad one. */
+function stepsOf({ releases, bad }: SoakOptions): readonly Kind[] {
+  return Array.from({ length: releases }, (_, index): readonly Kind[] => {
+    const [from, to] = [spread(index, bad, releases), spread(index + 1, bad, releases)];
+    const after = Array.from(
+      { length: to - from },
+      (_, one) => badKinds[(from + one) % 4] ?? "model",
+    );
+    return ["good", ...after];
+  }).flat();
+}
+
+/** How many of `count` things are due after `done` of `all` steps. */
+function spread(done: number, count: number, all: number): number {
+  return Math.floor((done * count) / all);
+}
+
+/** A linear congruential generator: moments have to repeat, not to be unpredictable. */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+async function soak(options: SoakOptions): Promise<boolean> {
   const platform = await install();
-  await setUp(NAMESPACE, ["1", "2"]);
-  await apply(platform, digits(platform, NAMESPACE, NAME, { replicas }));
-  const isVersion =
-    (version: string) =>
-    ({ status }: AIApp): boolean =>
-      status?.current?.modelVersion === version;
-  const first = await serving(platform, NAMESPACE, NAME, "the first release", isVersion("1"));
-  const load = await traffic(first.status?.url, everyKind);
+  if (options.kills > 0 && platform.given.kind !== "local")
+    throw new Error("--kills needs the local cluster: unset AIAPP_CLUSTER");
+  await setUp(NAMESPACE, ["1"]);
+  const story = new Story(platform);
+  const load = await traffic(await story.begin(options.replicas), everyKind);
+  story.checkedBy(load);
+  const random = randomOf(options.seed);
+  const steps = stepsOf(options);
+  let kills = 0;
   try {
-    for (let done = 1; done <= releases; done += 1) {
-      const version = done % 2 === 1 ? "2" : "1";
+    for (const [index, kind] of steps.entries()) {
+      const due = spread(index + 1, options.kills, steps.length) - kills;
+      const ended = new AbortController();
       const began = performance.now();
-      await patch(platform, NAMESPACE, NAME, { modelVersion: version });
-      await serving(platform, NAMESPACE, NAME, `version ${version}`, isVersion(version));
+      const killing = killAtRandom(platform, due, random, ended.signal);
+      try {
+        await story.run(kind);
+      } finally {
+        ended.abort();
+        kills += await killing;
+      }
       const { requests, failed } = await load.snapshot();
       const seconds = ((performance.now() - began) / 1000).toFixed(1);
       console.log(
-        `release ${done} of ${releases}: version ${version} in ${seconds} s; ${requests} requests, ${failed} failed`,
+        `${index + 1} of ${steps.length}: ${kind === "good" ? "a good release" : `bad: ${kind}`} in ${seconds} s; ${requests} requests, ${failed} failed; ${kills} kills`,
       );
     }
   } finally {
     await load.stop();
   }
   const summary = await load.stop();
-  console.log(`releases: ${releases}`);
+  console.log(`releases: ${options.releases} good, ${options.bad} bad; operator killed: ${kills}`);
   printSummary(summary);
   await uninstall(platform);
   return summary.failed === 0 && summary.dropped === 0;
 }
 
-function optionsOrUsage(): Options | undefined {
+function optionsOrUsage(): SoakOptions | undefined {
   try {
-    return readOptions();
+    return readOptions(process.argv.slice(2));
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
     return undefined;
