@@ -4,18 +4,22 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 
-import { isReleased, waitFor } from "../test/support/aiapp.ts";
+import { JournalEntry, readEntries } from "../crds/journal.ts";
+import { annotations, labels } from "../crds/names.ts";
+import { isReleased, readApp, waitFor } from "../test/support/aiapp.ts";
 import { models } from "../test/demo/pictures.ts";
 import type { Platform } from "../test/support/platform.ts";
 import { atMost, median, reported, type Figure } from "./figures.ts";
 import { NAMESPACE, withTenant } from "./tenant.ts";
 
 /**
- * Bump to serving: from `kubectl patch` of modelVersion to the first answer of the new version, against `kubectl set
- * image` of a Deployment of the very same shape, in turns in the same run. Both images are on the node before.
+ * Bump to serving: from `kubectl patch` of modelVersion to the first answer of the new version, with verification and
+ * without, against `kubectl set image` of a Deployment of the very same shape, in turns in the same run. Each round bumps
+ * to a version that was never released: one that was is not verified again.
  */
 
-const APP = { namespace: NAMESPACE, name: "app" } as const;
+const VERIFIED = { namespace: NAMESPACE, name: "verified" } as const;
+const PLAIN = { namespace: NAMESPACE, name: "plain" } as const;
 const ROUNDS = 5;
 
 interface Version {
@@ -62,11 +66,19 @@ interface Deployment {
   readonly spec: { readonly template: { readonly metadata: object; readonly spec: object } };
 }
 
-/** The app's own Deployment and Service under another name, without an owner. */
+/** An app's own Deployment and Service under another name, without an owner. */
 async function copyBare(platform: Platform): Promise<string> {
   const read = async (kind: string): Promise<unknown> =>
     JSON.parse(
-      await platform.kubectl(["get", kind, APP.name, "--namespace", NAMESPACE, "--output", "json"]),
+      await platform.kubectl([
+        "get",
+        kind,
+        PLAIN.name,
+        "--namespace",
+        NAMESPACE,
+        "--output",
+        "json",
+      ]),
     );
   const { spec } = (await read("deployment")) as Deployment;
   const labels = { app: "bare" };
@@ -94,30 +106,53 @@ async function copyBare(platform: Platform): Promise<string> {
   return `http://${address}`;
 }
 
-async function setUp(
+/** Versions are copies of the example's two, in turn. */
+function publish(platform: Platform, version: number): Promise<string> {
+  return platform.publish(join(models, version % 2 === 1 ? "1" : "2"), "bench", String(version));
+}
+
+async function startApp(
   platform: Platform,
-): Promise<{ url: string; images: readonly [string, string] }> {
-  const repository = `${platform.registry}/bench`;
-  const next = await platform.push(platform.images.serverNext, `${repository}:2`);
-  const first = await platform.push(platform.images.server, `${repository}:1`);
-  for (const one of ["1", "2"]) await platform.publish(join(models, one), "bench", one);
+  where: typeof VERIFIED | typeof PLAIN,
+  spec: object,
+): Promise<string> {
   const app = {
     apiVersion: "aiapp.dev/v1alpha1",
     kind: "AIApp",
-    metadata: { name: APP.name, namespace: NAMESPACE },
+    metadata: where,
     spec: {
-      image: `${repository}:1`,
-      // Releases that serve again are not verified again: rounds would not be alike.
-      verify: { enabled: false },
+      image: `${platform.registry}/bench:1`,
       modelVersion: "1",
       model: { store: platform.store, name: "bench" },
       interval: "1m",
       credentials: platform.credentials,
+      ...spec,
     },
   };
   await platform.kubectl(["apply", "--filename", "-"], JSON.stringify(app));
-  const { status } = await waitFor(platform, APP, "the app", isReleased);
-  return { url: status?.url ?? "", images: [`${repository}@${first}`, `${repository}@${next}`] };
+  const { status } = await waitFor(platform, where, `app ${where.name}`, isReleased);
+  return status?.url ?? "";
+}
+
+/** How long the current release was in each phase, by its journal. Milliseconds. */
+async function phaseDurations(
+  platform: Platform,
+  { namespace, name }: typeof VERIFIED,
+): Promise<ReadonlyMap<string, number>> {
+  const { status } = await readApp(platform, namespace, name);
+  const selector = `${labels.app}=${name},${labels.release}=${status?.current?.id}`;
+  // prettier-ignore
+  const text = await platform.kubectl(["get", "controllerrevisions", "--namespace", namespace, "--selector", selector, "--output", "json"]);
+  const { items } = JSON.parse(text) as {
+    items: { metadata: { annotations: Record<string, string> } }[];
+  };
+  const journal = readEntries(items[0]?.metadata.annotations[annotations.journal], JournalEntry);
+  return new Map(
+    journal.map(({ phase, at }, index) => [
+      phase,
+      Date.parse(journal[index + 1]?.at ?? at) - Date.parse(at),
+    ]),
+  );
 }
 
 export function run(): Promise<readonly Figure[]> {
@@ -125,53 +160,72 @@ export function run(): Promise<readonly Figure[]> {
 }
 
 async function measureReleases(platform: Platform): Promise<readonly Figure[]> {
-  const { url, images } = await setUp(platform);
-  const bareUrl = await copyBare(platform);
-  const setImage = (image: string): Promise<string> =>
-    platform.kubectl([
-      "set",
-      "image",
-      "deployment/bare",
-      `server=${image}`,
-      "--namespace",
-      NAMESPACE,
-    ]);
+  const repository = `${platform.registry}/bench`;
+  const next = await platform.push(platform.images.serverNext, `${repository}:2`);
+  const first = await platform.push(platform.images.server, `${repository}:1`);
+  await publish(platform, 1);
+  const urls = {
+    verified: await startApp(platform, VERIFIED, {}),
+    plain: await startApp(platform, PLAIN, { verify: { enabled: false } }),
+    bare: await copyBare(platform),
+  };
   const settle = async (): Promise<void> => {
-    await waitFor(platform, APP, "the app", isReleased);
+    for (const where of [VERIFIED, PLAIN])
+      await waitFor(platform, where, `app ${where.name}`, isReleased);
     await platform.kubectl(["rollout", "status", "deployment/bare", "--namespace", NAMESPACE]);
     // Pods that terminate must not answer in the next round.
     // prettier-ignore
     await platform.kubectl(["wait", "pods", "--namespace", NAMESPACE, "--all", "--for=condition=Ready", "--timeout=120s"]).catch(() => {});
     await delay(8000);
   };
-
-  const bumps: number[] = [];
-  const bare: number[] = [];
-  // The first round pulls images that are not on the node yet, and does not count.
-  for (let round = 0; round <= ROUNDS; round += 1) {
-    const [modelVersion, build] = round % 2 === 0 ? ["2", "2"] : ["1", "1"];
+  const bump = async (
+    where: typeof VERIFIED | typeof PLAIN,
+    modelVersion: string,
+  ): Promise<number> => {
     await settle();
     const patch = JSON.stringify({ spec: { modelVersion } });
-    const bump = await measure(
+    return measure(
       // prettier-ignore
-      () => platform.kubectl(["patch", "aia", APP.name, "--namespace", NAMESPACE, "--type", "merge", "--patch", patch]),
-      url,
+      () => platform.kubectl(["patch", "aia", where.name, "--namespace", NAMESPACE, "--type", "merge", "--patch", patch]),
+      urls[where.name],
       ({ model }) => model.version === modelVersion,
     );
+  };
+  const setImage = async (build: "1" | "2"): Promise<number> => {
     await settle();
-    const image = images[build === "1" ? 0 : 1] ?? "";
-    const set = await measure(
-      () => setImage(image),
-      bareUrl,
+    const image = `server=${repository}@${build === "1" ? first : next}`;
+    return measure(
+      // prettier-ignore
+      () => platform.kubectl(["set", "image", "deployment/bare", image, "--namespace", NAMESPACE]),
+      urls.bare,
       (answer) => answer.build === build,
     );
+  };
+
+  const times = { verified: [] as number[], plain: [] as number[], bare: [] as number[] };
+  const phases = { Verifying: [] as number[], RollingOut: [] as number[] };
+  // The first round pulls images that are not on the node yet, and does not count.
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    await publish(platform, round + 2);
+    const verified = await bump(VERIFIED, String(round + 2));
+    const plain = await bump(PLAIN, String(round + 2));
+    const bare = await setImage(round % 2 === 0 ? "2" : "1");
     if (round === 0) continue;
-    bumps.push(bump);
-    bare.push(set);
+    times.verified.push(verified);
+    times.plain.push(plain);
+    times.bare.push(bare);
+    const durations = await phaseDurations(platform, VERIFIED);
+    phases.Verifying.push(durations.get("Verifying") ?? Number.NaN);
+    phases.RollingOut.push(durations.get("RollingOut") ?? Number.NaN);
   }
+  const [verified, plain, bare] = [median(times.verified), median(times.plain), median(times.bare)];
   return [
-    reported("bump of modelVersion to first answer", median(bumps) / 1000, "s"),
-    reported("kubectl set image to first answer, same shape", median(bare) / 1000, "s"),
-    atMost("bump to serving, against kubectl set image", median(bumps) / median(bare), "×", 1.3),
+    reported("bump of modelVersion to first answer, verified", verified / 1000, "s"),
+    reported("  of that, the verification", median(phases.Verifying) / 1000, "s"),
+    reported("  of that, the rollout", median(phases.RollingOut) / 1000, "s"),
+    reported("bump of modelVersion to first answer, unverified", plain / 1000, "s"),
+    reported("kubectl set image to first answer, same shape", bare / 1000, "s"),
+    atMost("verified, against kubectl set image", verified / bare, "×", 2),
+    atMost("unverified, against kubectl set image", plain / bare, "×", 1.05),
   ];
 }
