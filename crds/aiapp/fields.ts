@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+import { cel } from "../cel.ts";
+
 /** `x-kubernetes-list-type: map` with these keys. */
 export function listMap(...keys: readonly string[]): Record<string, unknown> {
   return { "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys };
@@ -36,3 +38,18 @@ export const EnvVar = z.object({
   value: z.string().max(32_768).optional(),
   valueFrom: z.looseObject({}).optional().meta(preserveUnknown),
 });
+
+const OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
+const IPV4_NETWORK = `(${OCTET}[.]){3}${OCTET}/(3[0-2]|[12]?[0-9])`;
+const IPV6_NETWORK = "[0-9A-Fa-f:]*:[0-9A-Fa-f:]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])";
+
+/** A range of addresses: `203.0.113.0/24`, `2001:db8::/32`. The API server checks IPv6 in full when a Service names it. */
+export const Network = z
+  .string()
+  .max(43)
+  .meta(
+    cel({
+      rule: `self.matches('^(${IPV4_NETWORK}|${IPV6_NETWORK})$')`,
+      message: "a range of addresses must be written as 203.0.113.0/24 or 2001:db8::/32",
+    }),
+  );

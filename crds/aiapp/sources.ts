@@ -112,7 +112,7 @@ export type ImagePolicy = z.infer<typeof ImagePolicy>;
 export const Credentials = z
   .object({
     storage: ObjectName.optional().describe(
-      "A Secret in this namespace with accountName and accountKey, or sasToken.",
+      "A Secret in this namespace with accountName and accountKey, or sasToken; and endpoint, the store's host, where that is not a host of Azure.",
     ),
     registry: ObjectName.optional().describe(
       "A Secret in this namespace of type kubernetes.io/dockerconfigjson; the pods pull with it too.",

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { cel } from "../cel.ts";
-import { Port } from "./fields.ts";
+import { Network, Port } from "./fields.ts";
 
 export const Autoscaling = z
   .object({
@@ -58,5 +58,21 @@ export const Service = z
       .regex(/^[a-z][-a-z0-9]*[a-z0-9]$/)
       .optional()
       .describe("On AKS: <label>.<region>.cloudapp.azure.com, with nothing else to install."),
+    loadBalancerSourceRanges: z
+      .array(Network)
+      .max(64)
+      .optional()
+      .meta({ "x-kubernetes-list-type": "set" })
+      .describe(
+        "The addresses that the load balancer accepts connections from. All, when it is not set or empty.",
+      ),
   })
+  .meta(
+    cel({
+      rule: "!has(self.loadBalancerSourceRanges) || size(self.loadBalancerSourceRanges) == 0 || !has(self.type) || self.type == 'LoadBalancer'",
+      message:
+        "loadBalancerSourceRanges needs type LoadBalancer: remove it, or use a NetworkPolicy to limit who reaches the pods",
+      fieldPath: ".loadBalancerSourceRanges",
+    }),
+  )
   .optional();

@@ -675,6 +675,15 @@ describe("what other actors do to owned objects", () => {
     expect(world.plan().actions).toEqual([]);
   });
 
+  it("limits who reaches the load balancer to the ranges of the spec, and takes that back with it", () => {
+    const loadBalancerSourceRanges = ["203.0.113.0/24", "2001:db8::/32"];
+    const world = released({ service: { loadBalancerSourceRanges } });
+    expect(world.get(kinds.service)?.spec).toMatchObject({ loadBalancerSourceRanges });
+    world.change({ service: {} });
+    world.converge();
+    expect(world.get(kinds.service)?.spec).not.toHaveProperty("loadBalancerSourceRanges");
+  });
+
   it("does not keep a field of ours from being taken out again", () => {
     const world = released({ service: { annotations: { "example.com/team": "cats" } } });
     world.change({ service: {} });

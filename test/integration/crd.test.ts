@@ -92,6 +92,10 @@ describe("the API server takes", () => {
       },
     ],
     ["a DNS label on AKS", { service: { azureDNSLabel: "cats", type: "LoadBalancer" } }],
+    [
+      "ranges of addresses that the load balancer accepts",
+      { service: { loadBalancerSourceRanges: ["203.0.113.0/24", "2001:db8::/32", "0.0.0.0/0"] } },
+    ],
   ])("%s", async (_, spec) => {
     await expect(dryRun(app(spec))).resolves.toMatchObject({ kind: "AIApp" });
   });
@@ -202,6 +206,21 @@ describe("the API server rejects, and says how to fix it", () => {
       "a window of zero length",
       { release: { schedule: "0 2 * * *", duration: "0s" } },
       /release\.duration must be between 1m and 168h/,
+    ],
+    [
+      "an address that is no range",
+      { service: { loadBalancerSourceRanges: ["203.0.113.7"] } },
+      /a range of addresses must be written as 203\.0\.113\.0\/24/,
+    ],
+    [
+      "a range of an address that does not exist",
+      { service: { loadBalancerSourceRanges: ["203.0.113.256/24"] } },
+      /a range of addresses must be written as 203\.0\.113\.0\/24/,
+    ],
+    [
+      "ranges of addresses without a load balancer",
+      { service: { type: "ClusterIP", loadBalancerSourceRanges: ["203.0.113.0/24"] } },
+      /loadBalancerSourceRanges needs type LoadBalancer: remove it, or use a NetworkPolicy/,
     ],
     ["a settling of days", { release: { settle: "48h" } }, /release\.settle must be at most 24h/],
     [

@@ -9,6 +9,7 @@ export function buildService(app: AIApp): V1Service {
     annotations,
     host,
     azureDNSLabel,
+    loadBalancerSourceRanges = [],
   } = app.spec.service ?? {};
   return {
     metadata: ownedMetadata(app, {
@@ -22,6 +23,9 @@ export function buildService(app: AIApp): V1Service {
       type,
       selector: trafficSelector(app),
       ports: [{ name: "http", port, targetPort: "http", protocol: "TCP" }],
+      ...(loadBalancerSourceRanges.length > 0 && {
+        loadBalancerSourceRanges: [...loadBalancerSourceRanges],
+      }),
     },
   };
 }
