@@ -24,9 +24,22 @@ export const Duration = z
 
 export const Port = z.int32().min(1).max(65_535);
 
-export const Quantity = z
-  .union([z.int32(), z.string().max(64)])
-  .meta({ "x-kubernetes-int-or-string": true });
+/**
+ * As in a Pod, where `cpu: 0.1` may be written without quotes. No type of a structural schema is number or string, and CEL
+ * does not see a field without a type: keywords that bear on one type each say what it may be.
+ */
+export const Quantity = z.union([z.number().min(0), z.string().max(64)]).meta({
+  ...preserveUnknown,
+  pattern: "^([0-9]+([.][0-9]*)?|[.][0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,3})?$",
+  maxLength: 64,
+  minimum: 0,
+  // Neither true nor false, no list, no object.
+  not: { enum: [true, false] },
+  minItems: 1,
+  maxItems: 0,
+  minProperties: 1,
+  maxProperties: 0,
+});
 
 /** An environment variable, as in a Pod. */
 export const EnvVar = z.object({

@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { cel } from "../cel.ts";
 import { Duration, EnvVar, listMap, ObjectName, preserveUnknown, Quantity } from "./fields.ts";
+import { Annotations, Labels } from "./metadata.ts";
 import { ReleasePolicy, Rollout, Verify } from "./release.ts";
 import { Credentials, ImagePolicy, Model } from "./sources.ts";
 import { Autoscaling, Server, Service } from "./workload.ts";
@@ -92,6 +93,8 @@ export const AIAppSpec = z
       .describe(
         "A partial PodTemplateSpec, merged strategically over the one that the operator makes. The server container is named server.",
       ),
+    labels: Labels,
+    annotations: Annotations,
     server: Server,
     service: Service,
   })

@@ -31,6 +31,8 @@ const Schema = z.object({
   default: z.unknown().optional(),
   required: z.array(z.string()).default([]),
   "x-kubernetes-int-or-string": z.boolean().default(false),
+  /** Of a quantity, which has no type. */
+  pattern: z.string().optional(),
   get properties() {
     return z.record(z.string(), Schema).default({});
   },
@@ -61,7 +63,7 @@ function typeOf(schema: Schema): string {
   if (schema.items !== undefined) return `list of ${typeOf(schema.items)}`;
   if (schema.additionalProperties !== undefined)
     return `map of ${typeOf(schema.additionalProperties)}`;
-  return schema.type ?? "unknown";
+  return schema.type ?? (schema.pattern === undefined ? "unknown" : "string or number");
 }
 
 function fallbackOf(schema: Schema, required: boolean): string {

@@ -67,6 +67,15 @@ describe("the API server takes", () => {
     ["a model in a folder of folders", model({ name: "team/cats" })],
     ["single files", model({ files: [{ name: "model.onnx", mountPath: "/app/model.onnx" }] })],
     ["quantities as numbers", { resources: { limits: { cpu: 2, memory: "1Gi" } } }],
+    ["a fraction without quotes", { resources: { requests: { cpu: 0.1, memory: 1.5e9 } } }],
+    [
+      "quantities in each form",
+      {
+        resources: {
+          limits: { a: "100m", b: ".5", c: "1.5Gi", d: "1e3", e: "12E", f: "7.", g: 0 },
+        },
+      },
+    ],
     [
       "environment from a Secret",
       { env: [{ name: "KEY", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }] },
@@ -89,6 +98,17 @@ describe("the API server takes", () => {
         verify: { timeout: "30m", job: { image: "tests:1", args: ["--all"] } },
         rollout: { progressDeadline: "20m" },
         server: { port: 88, scorePath: "/predict" },
+      },
+    ],
+    [
+      "labels and annotations for all that is owned",
+      {
+        labels: {
+          team: "vision",
+          "app.kubernetes.io/part-of": "shop",
+          "example.com/cost-centre": "",
+        },
+        annotations: { "example.com/runbook": "https://example.com/?a=1 b" },
       },
     ],
     ["a DNS label on AKS", { service: { azureDNSLabel: "cats", type: "LoadBalancer" } }],
@@ -237,6 +257,62 @@ describe("the API server rejects, and says how to fix it", () => {
     ["an approval of no kind", { release: { approval: "Maybe" } }, /supported values: "Automatic"/],
     ["a relative score path", { server: { scorePath: "score" } }, /spec\.server\.scorePath/],
     ["a port that is none", { server: { port: 70_000 } }, /less than or equal to 65535/],
+    [
+      "labels that the operator selects by",
+      { labels: { "aiapp.dev/role": "stable" } },
+      /labels must not have keys that the operator or Kubernetes sets/,
+    ],
+    [
+      "labels that name another owner",
+      { labels: { "app.kubernetes.io/managed-by": "me" } },
+      /labels must not have keys/,
+    ],
+    [
+      "labels by which a Deployment finds its pods",
+      { labels: { "pod-template-hash": "1" } },
+      /labels must not have keys/,
+    ],
+    [
+      "a label without a name",
+      { labels: { "example.com/": "x" } },
+      /the keys of labels must be names such as team or example\.com\/team/,
+    ],
+    ["a label value with a space", { labels: { team: "a b" } }, /spec\.labels\.team.*should match/],
+    [
+      "more labels than fit",
+      { labels: Object.fromEntries(Array.from({ length: 33 }, (_, at) => [`l${at}`, ""])) },
+      /spec\.labels.*must have at most 32 items/,
+    ],
+    [
+      "annotations that the operator reads",
+      { annotations: { "aiapp.dev/applied": "x" } },
+      /annotations must not have keys/,
+    ],
+    [
+      "a quantity that is none",
+      { resources: { limits: { cpu: "two" } } },
+      /spec\.resources\.limits\.cpu.*should match/,
+    ],
+    [
+      "a quantity below zero",
+      { resources: { limits: { cpu: -0.5 } } },
+      /spec\.resources\.limits\.cpu.*greater than or equal to 0/,
+    ],
+    [
+      "true as a quantity",
+      { resources: { limits: { cpu: true } } },
+      /spec\.resources\.limits\.cpu/,
+    ],
+    [
+      "a list as a quantity",
+      { resources: { limits: { cpu: [] } } },
+      /spec\.resources\.limits\.cpu/,
+    ],
+    [
+      "an object as a quantity",
+      { resources: { limits: { cpu: {} } } },
+      /spec\.resources\.limits\.cpu/,
+    ],
     ["a field that there is not", { modelversion: "7" }, /unknown field "spec\.modelversion"/],
     [
       "the same variable twice",

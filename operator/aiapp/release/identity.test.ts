@@ -47,6 +47,9 @@ describe("a release's id", () => {
     expect(id({ nodeSelector: { pool: "gpu", zone: "1" } })).toBe(
       id({ nodeSelector: { zone: "1", pool: "gpu" } }),
     );
+    expect(id({ resources: { requests: { cpu: 0.1 } } })).toBe(
+      id({ resources: { requests: { cpu: "0.1" } } }),
+    );
     expect(id({ resources: { requests: { cpu: 2 } } })).toBe(
       id({ resources: { requests: { cpu: "2" } } }),
     );

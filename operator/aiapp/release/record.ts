@@ -108,9 +108,12 @@ function notesOf({ image, journal, request }: ReleaseRecord): Record<string, str
   };
 }
 
-/** Named by content: two operators, or one with an old cache, cannot make two records of one rendering. */
-function recordName(app: string, { id, template }: ReleaseRecord): string {
-  return revisionName(app, id, hashOf(template).slice(0, 5));
+/**
+ * Named by content: two operators, or one with an old cache, cannot make two records of one rendering. Records that a deleted
+ * AIApp of the same name has left behind are not in the way.
+ */
+function recordName({ metadata: { name, uid } }: Owner, { id, template }: ReleaseRecord): string {
+  return revisionName(name, id, hashOf({ uid, template }).slice(0, 5));
 }
 
 export function newRevision(owner: Owner, record: ReleaseRecord): V1ControllerRevision {
@@ -118,13 +121,14 @@ export function newRevision(owner: Owner, record: ReleaseRecord): V1ControllerRe
   return {
     metadata: {
       namespace: owner.metadata.namespace,
-      name: recordName(owner.metadata.name, record),
+      name: recordName(owner, record),
       labels: {
+        ...owner.spec.labels,
         [labels.app]: owner.metadata.name,
         [labels.managedBy]: MANAGER,
         [labels.release]: id,
       },
-      annotations: notesOf(record),
+      annotations: { ...owner.spec.annotations, ...notesOf(record) },
       ownerReferences: [ownerReference(owner)],
     },
     revision,

@@ -1,12 +1,16 @@
 import { API_VERSION, KIND, labels, MANAGER } from "../../../crds/names.ts";
 import type { V1ObjectMeta, V1OwnerReference } from "../../kube/types.ts";
 
-/** The AIApp that an object belongs to: all that owned objects need of its metadata. */
+/** The AIApp that an object belongs to: all that the metadata of owned objects needs of it. */
 export interface Owner {
   readonly metadata: {
     readonly namespace: string;
     readonly name: string;
     readonly uid: string;
+  };
+  readonly spec: {
+    readonly labels?: Readonly<Record<string, string>> | undefined;
+    readonly annotations?: Readonly<Record<string, string>> | undefined;
   };
 }
 
@@ -25,21 +29,26 @@ export function ownerReference({ metadata: { name, uid } }: Owner): V1OwnerRefer
   };
 }
 
+/** @param own annotations of this object: they go before those of the spec */
 export function ownedMetadata(
   owner: Owner,
-  annotations: Readonly<Record<string, string>> = {},
+  own: Readonly<Record<string, string>> = {},
 ): V1ObjectMeta {
   const { namespace, name } = owner.metadata;
+  const annotations = { ...owner.spec.annotations, ...own };
   return {
     namespace,
     name,
-    labels: identityLabels(owner),
-    ...(Object.keys(annotations).length > 0 && { annotations: { ...annotations } }),
+    // What the operator finds its objects by cannot be changed.
+    labels: { ...owner.spec.labels, ...identityLabels(owner) },
+    ...(Object.keys(annotations).length > 0 && { annotations }),
     ownerReferences: [ownerReference(owner)],
   };
 }
 
-export function identityLabels({ metadata: { name } }: Owner): Record<string, string> {
+export function identityLabels({
+  metadata: { name },
+}: Pick<Owner, "metadata">): Record<string, string> {
   return {
     [labels.name]: name,
     [labels.managedBy]: MANAGER,
@@ -48,7 +57,10 @@ export function identityLabels({ metadata: { name } }: Owner): Record<string, st
 }
 
 /** What selects the pods of one role: Deployments, the PodDisruptionBudget, `status.selector`. */
-export function roleSelector({ metadata: { name } }: Owner, role: Role): Record<string, string> {
+export function roleSelector(
+  { metadata: { name } }: Pick<Owner, "metadata">,
+  role: Role,
+): Record<string, string> {
   return { [labels.app]: name, [labels.role]: role };
 }
 

@@ -55,7 +55,11 @@ export function renderTemplate(
   ]);
   const rendered: V1PodTemplateSpec = {
     metadata: {
-      annotations: { [annotations.modelVersion]: release.modelVersion },
+      ...(owner.spec.labels && { labels: { ...owner.spec.labels } }),
+      annotations: {
+        ...owner.spec.annotations,
+        [annotations.modelVersion]: release.modelVersion,
+      },
     },
     spec: {
       serviceAccountName: inputs.serviceAccountName ?? owner.metadata.name,
