@@ -39,6 +39,8 @@ export const annotations = {
   releaseNow: `${GROUP}/release-now`,
   /** On an AIApp: the names of the freezes that its releases need not wait for, separated by commas. */
   overrideFreeze: `${GROUP}/override-freeze`,
+  /** On an object that no other object controls: the name of the AIApp that may take it over. */
+  adopt: `${GROUP}/adopt`,
   /** On the Job that verifies a release: which attempt it is. */
   attempt: `${GROUP}/attempt`,
   /** On a Deployment that has one pod less, so that a verification has its place: the release that is verified. */

@@ -88,14 +88,24 @@ describe("what is observed around an app", () => {
   it("includes objects of others under its names, which no cache holds", async () => {
     await api.create(kinds.service, service([], false), signal);
     const { owned } = await look(await openCache());
-    expect(owned.service).toEqual({ state: "foreign", kind: "Service", isLeaving: false });
+    expect(owned.service).toEqual({
+      state: "foreign",
+      kind: "Service",
+      isLeaving: false,
+      isAdoptable: true,
+    });
   });
 
   it("distinguishes what a deleted AIApp of the same name left behind", async () => {
     const deleted = { ...ownerReference(app), uid: "uid-of-a-deleted-one" };
     await api.create(kinds.service, service([deleted], true), signal);
     const { owned } = await look(await openCache());
-    expect(owned.service).toEqual({ state: "foreign", kind: "Service", isLeaving: true });
+    expect(owned.service).toEqual({
+      state: "foreign",
+      kind: "Service",
+      isLeaving: true,
+      isAdoptable: true,
+    });
   });
 
   it("includes the records of this AIApp, and not those of a deleted one of its name", async () => {

@@ -1,6 +1,6 @@
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
-import { KIND } from "../../crds/names.ts";
-import type { Kind, KubernetesObject, V1Pod } from "../kube/types.ts";
+import { annotations, KIND } from "../../crds/names.ts";
+import { kinds, type Kind, type KubernetesObject, type V1Pod } from "../kube/types.ts";
 import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
 import type { ReleaseRecord } from "./release/record.ts";
 import type { Freezes } from "./release/timing.ts";
@@ -15,20 +15,35 @@ export type Slot<T> =
       readonly kind: string;
       /** Its owner is a deleted AIApp of the same name: the garbage collector is about to remove it. */
       readonly isLeaving: boolean;
+      /** An annotation on it would let the app take it over. */
+      readonly isAdoptable: boolean;
     };
 
 /** The objects of an AIApp, by the slots of the table of owned objects. */
 export type OwnedSlots = { readonly [Name in SlotName]: Slot<SlotObject<Name>> };
 
-/** Whose an object is that was found under the name of an owned object. */
+/**
+ * Whose an object is that was found under the name of an owned object. The app takes over an object of nobody only if an
+ * annotation on that object names the app: whoever can write it may as well delete the object.
+ */
 export function slotOf<T extends KubernetesObject>(
   { metadata: { uid, name } }: AIApp,
   { kind }: Kind<T>,
   object: T,
 ): Slot<T> {
-  const owner = object.metadata?.ownerReferences?.find(({ controller }) => controller === true);
+  const { ownerReferences = [], deletionTimestamp, annotations: notes } = object.metadata ?? {};
+  const owner = ownerReferences.find(({ controller }) => controller === true);
   if (owner?.uid === uid) return { state: "ours", object };
-  return { state: "foreign", kind, isLeaving: owner?.kind === KIND && owner.name === name };
+  // Names are unique: that AIApp is deleted.
+  const isLeaving = owner?.kind === KIND && owner.name === name;
+  // A Job cannot be changed, and its verdict is another's.
+  const isAdoptable =
+    (owner === undefined || isLeaving) &&
+    deletionTimestamp === undefined &&
+    kind !== kinds.job.kind;
+  return isAdoptable && notes?.[annotations.adopt] === name
+    ? { state: "ours", object }
+    : { state: "foreign", kind, isLeaving, isAdoptable };
 }
 
 export function ours<T>(slot: Slot<T>): T | undefined {

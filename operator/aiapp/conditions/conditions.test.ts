@@ -517,7 +517,7 @@ describe("conditions about what a user must change", () => {
     world.occupy(kinds.deployment);
     world.occupy(kinds.service);
     expect(read(world).Stalled).toBe(
-      "True NameConflict: a Service and Deployment named cats already exists and does not belong to this AIApp: rename the AIApp, or delete the Service and Deployment",
+      "True NameConflict: a Service and Deployment named cats already exists and does not belong to this AIApp: rename the AIApp, or delete the Service and Deployment; to let the AIApp take it over instead: kubectl annotate service/cats deployment/cats --namespace shop aiapp.dev/adopt=cats",
     );
   });
 

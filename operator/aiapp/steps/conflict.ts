@@ -1,8 +1,9 @@
+import { annotations } from "../../../crds/names.ts";
 import type { Observed } from "../observed.ts";
 import { isVerifying, type Ledger } from "../release/ledger.ts";
 import { ownedObjects, slotNames } from "../resources/owned.ts";
 
-/** An object that has the name of an owned object, but belongs to another owner. It is never adopted. */
+/** An object that has the name of an owned object, but belongs to another owner, and is not for this app to take over. */
 export interface Conflict {
   readonly message: string;
   /** The garbage collector is about to remove it. */
@@ -19,15 +20,19 @@ export function findConflict({ app, owned }: Observed, ledger: Ledger): Conflict
     });
   if (foreign.length === 0) return undefined;
   const what = foreign.map(({ kind }) => kind).join(" and ");
-  const { name } = app.metadata;
+  const { name, namespace } = app.metadata;
   if (foreign.every(({ isLeaving }) => isLeaving)) {
     return {
       isPassing: true,
       message: `waiting for the garbage collector to remove the ${what} of a deleted AIApp named ${name}`,
     };
   }
+  const names = foreign.map(({ kind }) => `${kind.toLowerCase()}/${name}`).join(" ");
+  const takeOver = foreign.every(({ isAdoptable }) => isAdoptable)
+    ? `; to let the AIApp take it over instead: kubectl annotate ${names} --namespace ${namespace} ${annotations.adopt}=${name}`
+    : "";
   return {
     isPassing: false,
-    message: `a ${what} named ${name} already exists and does not belong to this AIApp: rename the AIApp, or delete the ${what}`,
+    message: `a ${what} named ${name} already exists and does not belong to this AIApp: rename the AIApp, or delete the ${what}${takeOver}`,
   };
 }
