@@ -135,6 +135,14 @@ function rejectPods(on: World): void {
   });
 }
 
+/** The next release is verified, and the API server takes no pod of its Job. */
+function verificationRejected(on: World): AppObject {
+  on.publish({ version: "2", model: digestOf("model 2") });
+  on.poll().reconcile();
+  on.rejectedPods = QUOTA;
+  return objectOf(on);
+}
+
 function released(spec: SpecInput = {}): World {
   return new World({ verify: {}, ...spec }).poll().converge();
 }
@@ -222,6 +230,12 @@ export const otherStates = {
     return objectOf(on);
   },
   "scaled to zero": () => objectOf(released({ replicas: 0 })),
+  "pods of a verification rejected, after a change of the spec": () => {
+    const on = released({ modelVersion: "1" });
+    on.change({ modelVersion: "2" });
+    return verificationRejected(on);
+  },
+  "pods of a verification rejected, found by polling": () => verificationRejected(released()),
   "an object that the API server rejects": () => {
     const on = released();
     on.reconcile();

@@ -48,16 +48,17 @@ const holdStalls: Check = (findings) => {
   return verdict && isTrue(verdict.reason, verdict.message);
 };
 
-/** The cluster takes none of the pods of what the spec asks for: a person must change the spec or the cluster. */
-const podsRejected: Check = (findings) => {
-  const { trouble, verification, ledger } = findings;
+/** The cluster takes none of the candidate's pods: a person must change the spec or the cluster. */
+const candidateRejected: Check = ({ trouble, verification, ledger }) => {
   const found = verification?.kind === "running" ? verification.trouble : trouble;
-  return ledger.candidate !== undefined &&
-    isSpecChange(findings) &&
-    found?.reason === "PodsRejected"
+  return ledger.candidate !== undefined && found?.reason === "PodsRejected"
     ? isTrue(found.reason, found.message)
     : undefined;
 };
+
+/** Only of what the spec asks for. What polling found may wait while the spec is served as before. */
+const podsRejected: Check = (findings) =>
+  isSpecChange(findings) ? candidateRejected(findings) : undefined;
 
 /** These hold whether or not something serves: the user's change has not come out, and will not. */
 const changeStalled: readonly Check[] = [
@@ -108,6 +109,8 @@ const progressing: Check = (findings) =>
 const candidateProgresses: Check = (findings) => {
   const { trouble } = findings;
   const phase = candidatePhase(findings);
+  // Nothing moves: `Released` reports it.
+  if (candidateRejected(findings) !== undefined) return undefined;
   if (phase === "Verifying") return isTrue(phase, describeVerification(findings));
   // A fault of a node, the registry or the store: the release waits for it to pass.
   return phase === "RollingOut" && trouble?.isInfrastructure === true
