@@ -89,6 +89,7 @@ export const reasons = [
   ...verificationReasons,
   "ProgressDeadlineExceeded",
   // the cluster
+  "UnmanagedEntries",
   "NameConflict",
   "ApplyRefused",
   "InvalidSpec",

@@ -74,6 +74,12 @@ export const AIAppStatus = z.object({
     .meta(listMap("id")),
   history: z.array(ReleaseStatus).max(50).optional().meta(listMap("id")),
   sources: z.object({ image: SourceStatus.optional(), model: SourceStatus.optional() }).optional(),
+  /** What others have added to the pods of the Deployment, by path: the operator leaves it alone. */
+  unmanagedEntries: z
+    .array(z.string())
+    .max(20)
+    .optional()
+    .meta({ "x-kubernetes-list-type": "atomic" }),
   nextReleaseTime: z.string().optional(),
   lastHandledReconcileAt: z.string().optional(),
 });

@@ -1,5 +1,5 @@
 import type { AIAppStatus, Condition } from "../../crds/aiapp/status.ts";
-import type { ConditionType } from "../../crds/conditions.ts";
+import type { ConditionType, Reason } from "../../crds/conditions.ts";
 import type { EventNote } from "../runtime/recorder.ts";
 import type { PhaseChange } from "./steps/releases.ts";
 
@@ -24,9 +24,27 @@ export function eventsOf(
     ...turnedBad("Recoverable", before, after, ({ status }) => status === "False"),
     ...turnedBad("SourcesReady", before, after, ({ status }) => status === "False"),
   ];
+  events.push(...unmanagedEvent(before, after));
   for (const event of conditions)
     if (!events.some(({ reason }) => reason === event.reason)) events.push(event);
   return events;
+}
+
+/** Once for each entry that others add. */
+function unmanagedEvent(
+  before: AIAppStatus | undefined,
+  { unmanagedEntries = [] }: AIAppStatus,
+): readonly EventNote[] {
+  const known = new Set(before?.unmanagedEntries);
+  if (unmanagedEntries.every((entry) => known.has(entry))) return [];
+  const reason: Reason = "UnmanagedEntries";
+  return [
+    {
+      type: "Warning",
+      reason,
+      message: `others have added to the pods of the Deployment: ${unmanagedEntries.join(", ")}; the operator leaves that alone, and releases are verified without it: remove it, or write it into the spec`,
+    },
+  ];
 }
 
 function phaseEvent({ record, phase, before }: PhaseChange): EventNote {

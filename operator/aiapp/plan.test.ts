@@ -692,6 +692,57 @@ describe("what other actors do to owned objects", () => {
   });
 });
 
+describe("what others add to the pods of the Deployment", () => {
+  function withDebug(): World {
+    const world = released();
+    const { spec } = deploymentOf(world).spec.template;
+    spec?.containers[0]?.env?.push({ name: "DEBUG", value: "1" });
+    return world;
+  }
+
+  it("is reported once, and not written away", () => {
+    const world = withDebug();
+    const plan = world.reconcile();
+    expect(plan.actions).toEqual([]);
+    expect(plan.status.unmanagedEntries).toEqual(["containers[server].env[DEBUG]"]);
+    expect(plan.events).toMatchObject([{ type: "Warning", reason: "UnmanagedEntries" }]);
+    expect(plan.events[0]?.message).toContain("containers[server].env[DEBUG]");
+    const next = world.reconcile();
+    expect(next.events).toEqual([]);
+    expect(next.status).toEqual(plan.status);
+  });
+
+  it("is reported as before while a release is rolling out, without another event", () => {
+    const world = withDebug();
+    world.reconcile();
+    publishVersion(world, "2");
+    world.poll();
+    const plan = world.reconcile();
+    expect(plan.changes).not.toEqual([]);
+    expect(plan.status.unmanagedEntries).toEqual(["containers[server].env[DEBUG]"]);
+    expect(plan.events.map(({ reason }) => reason)).not.toContain("UnmanagedEntries");
+  });
+
+  it("is reported no more once it is gone, and again when something else is added", () => {
+    const world = withDebug();
+    world.reconcile();
+    const pod = deploymentOf(world).spec.template.spec;
+    pod?.containers[0]?.env?.pop();
+    expect(world.reconcile().status.unmanagedEntries).toBeUndefined();
+    pod?.containers.push({ name: "proxy", image: "proxy:1" });
+    expect(world.reconcile().events).toMatchObject([
+      { reason: "UnmanagedEntries", message: expect.stringContaining("containers[proxy]") },
+    ]);
+  });
+
+  it("is no more than status may hold", () => {
+    const world = released();
+    const { spec } = deploymentOf(world).spec.template;
+    for (let at = 0; at < 30; at += 1) spec?.containers[0]?.env?.push({ name: `V${at}` });
+    expect(world.reconcile().status.unmanagedEntries).toHaveLength(20);
+  });
+});
+
 describe("an upgrade of the operator", () => {
   const upgraded = { ...puller, image: "example.azurecr.io/operator:2", insecureHosts: ["a:1"] };
 

@@ -18,7 +18,7 @@ import { readRollout } from "./steps/rollout.ts";
 import { givesPlaceTo, targetOf, verificationOf } from "./steps/target.ts";
 import { readVerification, type VerificationState } from "./steps/verification.ts";
 import { decideWanted } from "./steps/wanted.ts";
-import { applyOwned, applySuspended } from "./steps/workloads.ts";
+import { applyOwned, applySuspended, findUnmanaged, type Workloads } from "./steps/workloads.ts";
 
 export interface Plan {
   readonly actions: readonly Action[];
@@ -74,6 +74,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
   const releases = mayWrite ? advanceReleases(before, situation) : unchanged(before, situation);
   const { ledger, changes, wakeAt } = releases;
   const target = targetOf(ledger);
+  const workloads = workloadsOf(observed, ledger, verification, puller);
   const status = buildStatus({
     observed,
     pair,
@@ -85,6 +86,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     rollout,
     trouble,
     verification,
+    unmanaged: findUnmanaged(observed, workloads),
     now,
   });
   // Objects of other owners, and the events of a Job without pods, are not watched.
@@ -98,7 +100,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
       ...pair.polls,
       ...requestedPolls(observed, intents, now),
       ...releases.actions,
-      ...(mayWrite ? applyWorkloads(observed, ledger, verification, puller) : []),
+      ...(mayWrite ? applyWorkloads(observed, workloads) : []),
       ...releases.prune,
     ],
     status,
@@ -110,19 +112,22 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
   };
 }
 
-function applyWorkloads(
-  observed: Observed,
+function workloadsOf(
+  { app }: Observed,
   ledger: Ledger,
   verification: VerificationState | undefined,
   puller: PullerSettings,
-): readonly Action[] {
-  const workloads = {
+): Workloads {
+  return {
     target: targetOf(ledger),
     verification: verificationOf(ledger),
-    givesPlaceTo: givesPlaceTo(observed.app, ledger, verification),
+    givesPlaceTo: givesPlaceTo(app, ledger, verification),
     isRollingOut: ledger.candidate !== undefined && phaseOf(ledger.candidate) === "RollingOut",
     puller,
   };
+}
+
+function applyWorkloads(observed: Observed, workloads: Workloads): readonly Action[] {
   return observed.app.spec.suspend
     ? applySuspended(observed, workloads)
     : applyOwned(observed, workloads);

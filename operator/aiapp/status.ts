@@ -28,6 +28,8 @@ export function buildStatus(findings: Findings): AIAppStatus {
   const { gates } = findings.releases;
   const opensAt = gates === undefined || gates.scheduled.isOpen ? undefined : gates.scheduled.until;
   const nextReleaseTime = opensAt === undefined ? undefined : timestamp(opensAt);
+  // While a rollout changes the Deployment, what was there before still counts.
+  const unmanaged = findings.unmanaged ?? app.status?.unmanagedEntries ?? [];
   const status: AIAppStatus = {
     observedGeneration: app.metadata.generation,
     conditions: buildConditions(findings),
@@ -42,6 +44,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
     ...(previous && { previous: released(previous) }),
     history: ledger.all.slice(0, app.spec.release?.historyLimit ?? 10).map(inPhase),
     ...(failed.length > 0 && { quarantined: failed }),
+    ...(unmanaged.length > 0 && { unmanagedEntries: [...unmanaged] }),
     ...(nextReleaseTime !== undefined && { nextReleaseTime }),
     sources: {
       image: sourceStatus(observed.image, tagOf(observed.image)),

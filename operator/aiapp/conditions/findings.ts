@@ -24,6 +24,8 @@ export interface Findings {
   readonly rollout: Rollout;
   readonly trouble: Trouble | undefined;
   readonly verification: VerificationState | undefined;
+  /** What others have added to the pods of the Deployment; undefined while that cannot be said. */
+  readonly unmanaged: readonly string[] | undefined;
   readonly now: number;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { covers } from "./drift.ts";
+import { covers, unmanagedEntries } from "./drift.ts";
 
 describe("an owned object covers what was applied", () => {
   it.each([
@@ -65,5 +65,49 @@ describe("an owned object covers what was applied", () => {
     ],
   ])("not with %s", (_, live, desired) => {
     expect(covers(live, desired)).toBe(false);
+  });
+});
+
+describe("entries that others have added to a pod", () => {
+  const applied = {
+    serviceAccountName: "cats",
+    containers: [{ name: "server", env: [{ name: "PORT", value: "8080" }] }],
+    volumes: [{ name: "model", emptyDir: {} }],
+  };
+  const server = { ...applied.containers[0], imagePullPolicy: "IfNotPresent" };
+
+  it.each<[string, object, readonly string[]]>([
+    ["none", applied, []],
+    [
+      "fields that the API server fills in",
+      { ...applied, containers: [server], restartPolicy: "Always", securityContext: {} },
+      [],
+    ],
+    [
+      "an environment variable",
+      { ...applied, containers: [{ ...server, env: [{ name: "A" }, ...(server.env ?? [])] }] },
+      ["containers[server].env[A]"],
+    ],
+    [
+      "a sidecar with its volume",
+      {
+        ...applied,
+        containers: [{ name: "proxy", env: [{ name: "B" }] }, server],
+        volumes: [...applied.volumes, { name: "tokens" }],
+      },
+      ["containers[proxy]", "volumes[tokens]"],
+    ],
+    [
+      "lists of which nothing was applied",
+      {
+        ...applied,
+        initContainers: [{ name: "init" }],
+        hostAliases: [],
+        containers: [{ ...server, envFrom: [{ secretRef: { name: "x" } }] }],
+      },
+      ["initContainers[init]", "containers[server].envFrom"],
+    ],
+  ])("%s", (_, live, entries) => {
+    expect([...unmanagedEntries(live, applied)].toSorted()).toEqual(entries.toSorted());
   });
 });

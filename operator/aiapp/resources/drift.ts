@@ -53,6 +53,35 @@ function coversList(live: readonly unknown[], desired: readonly unknown[], field
   });
 }
 
+/**
+ * The list elements of a pod template that others have added to what was applied, each by its path, such as
+ * `containers[server].env[DEBUG]`. The API server adds none by itself.
+ */
+export function unmanagedEntries(live: unknown, desired: unknown): readonly string[] {
+  return entriesIn(live, desired, "", "");
+}
+
+function entriesIn(live: unknown, desired: unknown, field: string, path: string): string[] {
+  if (Array.isArray(live)) {
+    const known: readonly unknown[] = Array.isArray(desired) ? desired : [];
+    const keys = LIST_KEYS[field];
+    // An atomic list is compared whole, and put back.
+    if (keys === undefined) return known.length === 0 && live.length > 0 ? [path] : [];
+    return live.flatMap((element: unknown) => {
+      const same = known.find((other) => keys.every((key) => sameKey(element, other, key)));
+      const at = `${path}[${String(Reflect.get(Object(element), keys[0] ?? ""))}]`;
+      return same === undefined ? [at] : entriesIn(element, same, "", at);
+    });
+  }
+  if (typeof live !== "object" || live === null) return [];
+  return Object.entries(live).flatMap(([name, member]) => {
+    const other: unknown = Reflect.get(Object(desired), name);
+    const at = path === "" ? name : `${path}.${name}`;
+    // Of what the operator says nothing of, others may fill in fields: only whole elements count.
+    return other === undefined && !Array.isArray(member) ? [] : entriesIn(member, other, name, at);
+  });
+}
+
 /** A member of the key that was not applied may have been filled in with its default. */
 function sameKey(live: unknown, desired: unknown, key: string): boolean {
   if (typeof live !== "object" || live === null) return false;

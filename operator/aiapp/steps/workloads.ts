@@ -4,7 +4,7 @@ import type { Action } from "../action.ts";
 import { ours, type Observed, type Slot } from "../observed.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import { desiredOf } from "../resources/desired.ts";
-import { covers } from "../resources/drift.ts";
+import { covers, unmanagedEntries } from "../resources/drift.ts";
 import type { PullerSettings } from "../resources/template.ts";
 import type { Verification } from "../resources/verification.ts";
 import {
@@ -49,6 +49,28 @@ function contextOf(
 ): BuildContext {
   const { app } = observed;
   return { app, replicas: replicasOf(observed), target, verification, givesPlaceTo, puller };
+}
+
+/**
+ * What others have added to the pods of the Deployment, and the operator leaves alone. Undefined while the Deployment is
+ * not what was applied: what is added to it shows only then.
+ */
+export function findUnmanaged(
+  observed: Observed,
+  workloads: Workloads,
+): readonly string[] | undefined {
+  const live = ours(observed.owned.deployment);
+  const desired = desiredOf("deployment", contextOf(observed, workloads));
+  if (typeof desired === "string" || live === undefined || !covers(live, desired)) return undefined;
+  return unmanagedEntries(podOf(live), podOf(desired)).slice(0, MAX_UNMANAGED);
+}
+
+/** As many as status may hold. */
+const MAX_UNMANAGED = 20;
+
+function podOf(deployment: KubernetesObject): unknown {
+  const { spec } = deployment as V1Deployment;
+  return spec?.template.spec;
 }
 
 /**
