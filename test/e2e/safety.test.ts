@@ -122,10 +122,11 @@ describe("a release", () => {
   it("that passes its verification and crashes in its rollout is undone", async () => {
     await platform.push(platform.images.server, image);
     const before = (await readApp(platform, NAMESPACE, NAME)).status?.current?.id;
+    // The image has no shell.
     const command = [
-      "sh",
-      "-c",
-      '[ "$ROLE" = verification ] || exit 3; exec node model-server/main.ts',
+      "node",
+      "--eval",
+      'if (process.env.ROLE !== "verification") process.exit(3); import("/app/model-server/main.ts")',
     ];
     const role = { fieldRef: { fieldPath: "metadata.labels['aiapp.dev/role']" } };
     await patch(platform, NAMESPACE, NAME, {
