@@ -55,6 +55,8 @@ const Environment = z
     /** After SIGTERM: how long no request may have come before it ends, and the longest that it stays. */
     DRAIN_QUIET_SECONDS: count(0, 600).default(5),
     DRAIN_MAX_SECONDS: count(0, 3600).default(50),
+    /** The page at `/ui`. */
+    UI: z.enum(["on", "off"]).default("on"),
     LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
     /** Set in an image to distinguish two builds of the same code apart. */
     SERVER_BUILD: z.string().default(""),
@@ -95,6 +97,8 @@ export interface Config {
   readonly requestTimeoutMs: number;
   readonly drainQuietMs: number;
   readonly drainMaxMs: number;
+  /** Whether `/ui` and browsers at `/` get the page. */
+  readonly hasPage: boolean;
   readonly logLevel: string;
 }
 
@@ -131,6 +135,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     requestTimeoutMs: data.REQUEST_TIMEOUT_SECONDS * 1000,
     drainQuietMs: data.DRAIN_QUIET_SECONDS * 1000,
     drainMaxMs: data.DRAIN_MAX_SECONDS * 1000,
+    hasPage: data.UI === "on",
     logLevel: data.LOG_LEVEL,
   };
 }

@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { execa } from "execa";
 
 import { ensureBinaries } from "./cluster/binaries.ts";
-import { ensurePackages } from "./cluster/packages.ts";
+import { ensurePackages, testPackages } from "./cluster/packages.ts";
 import { preflight, type Lack } from "./cluster/preflight.ts";
 import { untilInterrupted } from "./cluster/process.ts";
 import { noCounts, readReport, total, type Counts } from "./report.ts";
@@ -85,7 +85,7 @@ async function runHere(
 
 /** Runs one tier, with the programs and the network that it needs. */
 async function runOne(tier: Tier, files: readonly string[], folder: string): Promise<Counts> {
-  if (tier === "contract") await ensurePackages();
+  if (tier === "contract") await ensurePackages(undefined, testPackages);
   if (tier === "integration") {
     const { kube, helm } = await ensureBinaries();
     const binaries = { KUBE_BINARY: kube, HELM_BINARY: helm };

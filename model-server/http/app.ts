@@ -7,6 +7,7 @@ import { homeRoute } from "./routes/home.ts";
 import { inferRoutes } from "./routes/infer.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { scoreRoute } from "./routes/score.ts";
+import { pageRoutes } from "./routes/page.ts";
 import { versionRoute } from "./routes/version.ts";
 
 /** Longer than load balancers keep an idle connection (Azure's four minutes): they are the ones to close it. */
@@ -58,6 +59,7 @@ export function createApp(parts: RouteParts): FastifyInstance {
   app.register(inferRoutes, parts);
   app.register(modelRoutes, parts);
   app.register(homeRoute, parts);
+  if (config.hasPage) app.register(pageRoutes, parts);
   app.register(versionRoute, parts);
   app.register(healthRoutes, parts);
   return app;

@@ -15,7 +15,8 @@ export async function compress(
   reply: FastifyReply,
   body: Buffer,
 ): Promise<Buffer> {
-  reply.header("vary", "accept-encoding");
+  const vary = reply.getHeader("vary");
+  reply.header("vary", vary === undefined ? "accept-encoding" : `${String(vary)}, accept-encoding`);
   const encoding = acceptedEncoding(request.headers["accept-encoding"]);
   if (encoding === undefined || body.length < MIN_BYTES) return body;
   reply.header("content-encoding", encoding);

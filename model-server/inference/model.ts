@@ -25,6 +25,15 @@ export interface Model {
   /** What `POST /score` feeds. */
   readonly scorePorts: ScorePorts;
   readonly score: (input: ScoreInput, top: number, signal: AbortSignal) => Promise<Scores>;
+  /** What `POST /score` makes of a request, for those who show it. */
+  readonly scoring: {
+    /** Whether it answers classes. */
+    readonly hasLabels: boolean;
+    /** The pixels that the model sees; undefined where it takes no images. */
+    readonly image: { readonly width: number; readonly height: number } | undefined;
+    /** The request of the bundle's first sample. */
+    readonly sample: unknown;
+  };
   /** The names of an output's classes, where the bundle or the model has them. */
   readonly labelsOf: (output: string) => readonly string[] | undefined;
   /** Runs tensors as they are. @throws REQUEST_INVALID where they do not fit the model, and what the engine throws */
@@ -58,7 +67,7 @@ export function createModel(parts: ModelParts): Model {
 
 function modelOf(parts: ModelParts, scoring: Scoring): Model {
   const { signature } = parts.engine;
-  const { input, inputs, output, labels } = scoring;
+  const { input, inputs, output, labels, preprocessing } = scoring;
   return {
     signature,
     labelsOf: (name) => (name === output.name ? labels : parts.bundle.model.labels.get(name)),
@@ -73,6 +82,14 @@ function modelOf(parts: ModelParts, scoring: Scoring): Model {
     scorePorts: {
       datatype: input.datatype,
       inputs: new Map(inputs.map((port) => [port.name, port])),
+    },
+    scoring: {
+      hasLabels: labels !== undefined,
+      image:
+        inputs.length === 1 && preprocessing
+          ? { width: preprocessing.width, height: preprocessing.height }
+          : undefined,
+      sample: parts.bundle.samples[0]?.request,
     },
     score: async (wanted, top, signal) => {
       const rows = await scoreRows(parts, scoring, wanted, signal);

@@ -7,7 +7,10 @@ const packages = [
   "buildah", "skopeo", "docker-registry", "debootstrap", "ca-certificates", "procps",
 ] as const;
 
-async function missing(): Promise<string[]> {
+/** Debian packages that only the contract tests need. */
+export const testPackages = ["chromium-headless-shell"] as const;
+
+async function missing(packages: readonly string[]): Promise<string[]> {
   const { stdout } = await execa(
     "dpkg-query",
     ["--show", "--showformat=${Package} ${db:Status-Status}\n", ...packages],
@@ -23,8 +26,11 @@ async function missing(): Promise<string[]> {
 }
 
 /** Installs missing packages. Does not start their services: the cluster runs its own. */
-export async function ensurePackages(signal?: AbortSignal): Promise<readonly string[]> {
-  const wanted = await missing();
+export async function ensurePackages(
+  signal?: AbortSignal,
+  more: readonly string[] = [],
+): Promise<readonly string[]> {
+  const wanted = await missing([...packages, ...more]);
   if (wanted.length === 0) return [];
   const options = {
     env: { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" },
