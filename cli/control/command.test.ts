@@ -31,6 +31,7 @@ async function run(
   flags: Partial<ControlFlags> = {},
   named?: string,
   interactive = false,
+  colours = false,
 ): Promise<{ code: number; out: string; err: string }> {
   let [out, err] = ["", ""];
   const terminal = {
@@ -38,7 +39,7 @@ async function run(
     err: (text: string) => void (err += text),
     interactive,
     columns: 80,
-    style: styleFor(false),
+    style: styleFor(colours),
   };
   const all = { wait: false, timeout: 60_000, output: "text" as const, ...flags };
   const target = { ...all, kubeconfig: api.kubeconfig };
@@ -153,13 +154,16 @@ describe("--wait", () => {
   });
 });
 
-test("nothing that the API server returns can drive the terminal", async () => {
+test.each([true, false])("a reply cannot drive a terminal, with colours: %s", async (colours) => {
   const hostile = "\u001b[2J\u009b2J\u202e\r\nforged";
   const status = { ...two, previous: release("1", { image: hostile, imageTag: hostile }) };
   status.history = [release("2", { modelVersion: hostile }), status.previous];
   await using api = await startApi(serve(() => status));
   for (const output of ["text", "json"] as const) {
-    const { out } = await run(api, "rollback", { output, wait: true, timeout: 5 });
+    const flags = { output, wait: true, timeout: 5 };
+    const text = await run(api, "rollback", flags, undefined, false, colours);
+    // eslint-disable-next-line no-control-regex
+    const out = `${text.out}${text.err}`.replace(/\u001b\[(1|2|22|31|32|33|39)m/g, "");
     // eslint-disable-next-line no-control-regex
     expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]|\p{Bidi_Control}/u);
     expect(out).not.toMatch(/^forged/m);

@@ -48,6 +48,7 @@ async function history(
   api: TestApi,
   output: "text" | "json" = "text",
   named?: string,
+  colours = false,
 ): Promise<string> {
   let out = "";
   const terminal = {
@@ -55,7 +56,7 @@ async function history(
     err: () => {},
     interactive: false,
     columns: 80,
-    style: styleFor(false),
+    style: styleFor(colours),
   };
   const flags = { kubeconfig: api.kubeconfig, output };
   await historyCommand("digits", named, flags, terminal, () => now, idle);
@@ -145,19 +146,24 @@ describe("aiapp history", () => {
     expect(await history(api)).toBe("digits has no release yet\n");
   });
 
-  test("prints nothing that could drive the terminal", async () => {
-    const hostile = "\u001b[2J\u009b2J\u202e\r";
-    const status = {
-      ...two,
-      history: [release("2", { imageTag: hostile, reason: hostile, by: `${hostile}\nforged` })],
-    };
-    const entry = { phase: hostile, at: hostile, message: `${hostile}\nforged`, reason: hostile };
+  test.each([true, false])("cannot drive a terminal, with colours: %s", async (colours) => {
+    const hostile = "\u001b[2J\u001b[31m\u009b2J\u202e\r\nforged";
+    const fields = ["image", "imageTag", "imageDigest", "modelVersion", "modelDigest", "since"];
+    const poison = (names: readonly string[]): Record<string, string> =>
+      Object.fromEntries(names.map((name) => [name, hostile]));
+    const both = ["by", "reason", "message"];
+    const status = { ...two, history: [release("2", poison([...fields, ...both]))] };
+    const entry = poison(["phase", "at", "blame", ...both]);
     await using api = await apiOf({ status }, { "2222222222": [entry, entry] });
     for (const output of ["text", "json"] as const) {
-      const text = await history(api, output);
+      const text = await history(api, output, undefined, colours);
+      // Only our own styles are left, and they are not red.
       // eslint-disable-next-line no-control-regex
-      expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]|\p{Bidi_Control}/u);
-      expect(text).not.toMatch(/^forged/m);
+      const unstyled = text.replace(/\u001b\[(1|2|22|33|39)m/g, "");
+      expect(unstyled === text).toBe(output === "json" || !colours);
+      // eslint-disable-next-line no-control-regex
+      expect(unstyled).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]|\p{Bidi_Control}/u);
+      expect(unstyled).not.toMatch(/^forged/m);
     }
   });
 });
