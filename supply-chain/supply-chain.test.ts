@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { describe, expect, it } from "vitest";
@@ -85,5 +86,24 @@ describe("the notices", () => {
 
   it("name no folder of the machine that made them", () => {
     expect(text).not.toContain(join(root, "node_modules"));
+  });
+});
+
+describe("the base image", () => {
+  const lines = ["Dockerfile.operator", "Dockerfile.server"].map((name) => {
+    const text = readFileSync(join(root, name), "utf8");
+    return { base: /^ARG BASE=(.*)$/m.exec(text)?.[1], from: [...text.matchAll(/^FROM (\S+)/gm)] };
+  });
+
+  it("is pinned by digest, the same one in both Dockerfiles", () => {
+    const [operator, server] = lines.map(({ base }) => base);
+    expect(operator).toMatch(/^docker\.io\/library\/node:[\w.-]+@sha256:[0-9a-f]{64}$/);
+    expect(server).toBe(operator);
+  });
+
+  it("is no part of the images, which begin empty", () => {
+    for (const { from } of lines) {
+      expect(from.map(([, name]) => name)).toEqual(["${BASE}", "scratch"]);
+    }
   });
 });
