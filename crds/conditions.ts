@@ -11,6 +11,8 @@ export const conditionTypes = [
   "SourcesReady",
   /** A pod of the current or the previous release that restarts on another node would find its image and model. */
   "Recoverable",
+  /** Webhooks take their notifications. Only with spec.notifications; says nothing about what serves. */
+  "Notified",
   "Reconciling",
   "Stalled",
 ] as const;
@@ -88,6 +90,9 @@ export const reasons = [
   ...podReasons,
   ...verificationReasons,
   "ProgressDeadlineExceeded",
+  // notifications
+  "NotificationsDelivered",
+  "NotificationFailed",
   // the cluster
   "UnmanagedEntries",
   "NameConflict",

@@ -2,11 +2,16 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 import { stringify } from "yaml";
+import { z } from "zod";
 
 import { aiAppDefinition, freezeDefinition } from "./crd.ts";
 import { FREEZE_PLURAL, GROUP, PLURAL } from "./names.ts";
+import { ReleaseEvent } from "./notification.ts";
 
-/** `npm run generate`: writes the CRDs as YAML, for `kubectl apply` and for the chart. A test holds them to the schema. */
+/**
+ * `npm run generate`: writes the CRDs as YAML, for `kubectl apply` and for the chart, and the JSON Schema of what webhooks
+ * get. A test holds them to the schema.
+ */
 const root = join(import.meta.dirname, "..");
 
 const resources = [
@@ -18,11 +23,13 @@ const folders = ["crds/generated", "charts/aiapp-operator/files"] as const;
 
 /** Each generated file: its path from the root of the repository, and what it holds. */
 export function generatedFiles(): readonly { readonly path: string; readonly text: string }[] {
-  return resources.flatMap(({ source, plural, definition }) => {
+  const definitions = resources.flatMap(({ source, plural, definition }) => {
     const note = `# Generated from ${source} by \`npm run generate\`. Do not edit.\n`;
     const text = note + stringify(definition(), { lineWidth: 0, aliasDuplicateObjects: false });
     return folders.map((folder) => ({ path: `${folder}/${plural}.${GROUP}.yaml`, text }));
   });
+  const text = `${JSON.stringify(z.toJSONSchema(ReleaseEvent, { io: "input" }), undefined, 2)}\n`;
+  return [...definitions, { path: "crds/generated/release-event.schema.json", text }];
 }
 
 if (import.meta.main) {

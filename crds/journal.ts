@@ -24,6 +24,8 @@ export interface JournalEntry {
   /** The value of the annotation aiapp.dev/retry or aiapp.dev/abort that this entry answers: each is answered once. */
   readonly answers?: string | undefined;
   readonly blame?: Blame | undefined;
+  /** Names of `spec.notifications` that have still to be sent for this entry. Absent when none has. */
+  readonly notify?: readonly string[] | undefined;
 }
 export type Journal = readonly JournalEntry[];
 
@@ -37,6 +39,7 @@ export const JournalEntry = z.looseObject({
   by: z.string().optional(),
   answers: z.string().optional(),
   blame: z.enum(blames).optional(),
+  notify: z.array(z.string()).optional(),
 });
 
 const Entries = z.array(z.unknown()).max(1000);

@@ -154,6 +154,12 @@ export const errors = {
     reason: "VerificationTimedOut",
     summary: "the server does not respond in time",
   },
+  // Notifications
+  NOTIFICATION_FAILED: {
+    retry: "backoff",
+    reason: "NotificationFailed",
+    summary: "a webhook does not take a notification",
+  },
   // The process
   CONFIG_INVALID: { retry: "terminal", summary: "the operator's own configuration is invalid" },
   LEASE_LOST: { retry: "terminal", summary: "another replica is the leader" },

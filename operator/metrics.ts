@@ -28,6 +28,7 @@ export interface Metrics {
   readonly sourceLastCheck: Gauge<"source">;
   readonly releases: Counter<"outcome" | "reason">;
   readonly releasePhaseSeconds: Histogram<"phase">;
+  readonly notifications: Counter<"type" | "result">;
   readonly apps: Gauge;
   /** Seconds since the epoch: since when an app has a problem. Apps without one have no series. */
   readonly problems: Gauge<"app_namespace" | "app" | "problem" | "reason">;
@@ -205,6 +206,12 @@ function releaseMetrics(registry: Registry) {
       help: "How long a release was in a phase, observed when it leaves the phase.",
       labelNames: ["phase"],
       buckets: PHASE_SECONDS,
+      registers,
+    }),
+    notifications: new Counter({
+      name: "aiapp_notifications_total",
+      help: "Attempts to send notifications by type of webhook and result (delivered, failed), and notifications that were given up (dropped).",
+      labelNames: ["type", "result"],
       registers,
     }),
   } as const;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { cel } from "../cel.ts";
 import { Duration, EnvVar, listMap, ObjectName, preserveUnknown, Quantity } from "./fields.ts";
 import { Annotations, Labels } from "./metadata.ts";
+import { Notifications } from "./notifications.ts";
 import { ReleasePolicy, Rollout, Verify } from "./release.ts";
 import { Credentials, ImagePolicy, Model } from "./sources.ts";
 import { Autoscaling, Server, Service } from "./workload.ts";
@@ -51,6 +52,7 @@ export const AIAppSpec = z
     release: ReleasePolicy,
     verify: Verify,
     rollout: Rollout,
+    notifications: Notifications,
     credentials: Credentials,
     replicas: z
       .int32()

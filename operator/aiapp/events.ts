@@ -1,6 +1,7 @@
 import type { AIAppStatus, Condition } from "../../crds/aiapp/status.ts";
 import type { ConditionType, Reason } from "../../crds/conditions.ts";
 import type { EventNote } from "../runtime/recorder.ts";
+import type { DroppedNotice } from "./steps/notices.ts";
 import type { PhaseChange } from "./steps/releases.ts";
 
 /** What people should learn: one event for each phase that a release enters, and one for each condition that turns bad. */
@@ -23,6 +24,7 @@ export function eventsOf(
     ),
     ...turnedBad("Recoverable", before, after, ({ status }) => status === "False"),
     ...turnedBad("SourcesReady", before, after, ({ status }) => status === "False"),
+    ...turnedBad("Notified", before, after, ({ status }) => status === "False"),
   ];
   events.push(...unmanagedEvent(before, after));
   for (const event of conditions)
@@ -57,6 +59,11 @@ function phaseEvent({ record, phase, before }: PhaseChange): EventNote {
   const why = record.journal.at(-1)?.message;
   const message = `${what} is ${phase}${took}${why === undefined ? "" : `: ${why}`}`;
   return { type: phase === "Failed" ? "Warning" : "Normal", reason: phase, message };
+}
+
+/** A notification that is given up. */
+export function droppedEvent({ message }: DroppedNotice): EventNote {
+  return { type: "Warning", reason: "NotificationFailed", message };
 }
 
 function conditionOf(type: ConditionType, status: AIAppStatus | undefined): Condition | undefined {

@@ -64,7 +64,9 @@ async function look(cache: Cache, wanted: unknown[] = []): Promise<Observed> {
     cache.of(kinds.controllerRevision).indexed(key);
   const recorded = async () => ({ image: await unresolved(), model: await unresolved() });
   const resolver = { image: unresolved, model: unresolved, recorded };
-  return observe(app, { kube, cache, poller, resolver, revisions, freezes: noFreezes }, signal);
+  const notifier = { view: () => ({ isDelivered: () => false, failing: [] }) };
+  const tools = { kube, cache, poller, resolver, revisions, notifier, freezes: noFreezes };
+  return observe(app, tools, signal);
 }
 
 function service(ownerReferences: V1OwnerReference[], isLabelled: boolean): V1Service {

@@ -6,6 +6,7 @@ import {
   type V1ControllerRevision,
   type V1Pod,
 } from "../kube/types.ts";
+import type { Notifier } from "../notify/notifier.ts";
 import type { Poller, Subscription } from "../sources/poller.ts";
 import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
@@ -32,6 +33,7 @@ export interface ObserveTools {
   readonly poller: Poller;
   readonly resolver: ReturnType<typeof createSourceResolver>;
   readonly freezes: FreezeView;
+  readonly notifier: Pick<Notifier, "view">;
 }
 
 /** Reads the world around one app. */
@@ -76,6 +78,7 @@ export async function observe(
       model: viewOf(release.model, poller),
     })),
     freezes: tools.freezes.of(app.metadata.namespace),
+    deliveries: tools.notifier.view(key),
     rejectedPods: await readRejection(owned, pods, kube, signal),
     image: viewOf(image, poller),
     model: viewOf(model, poller),

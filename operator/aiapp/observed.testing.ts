@@ -14,6 +14,7 @@ import {
   type V1OwnerReference,
   type V1Pod,
 } from "../kube/types.ts";
+import type { DeliveryView } from "../notify/delivery.ts";
 import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
 import type { PullerSettings } from "./resources/template.ts";
 import { canonical } from "./canonical.ts";
@@ -170,6 +171,8 @@ export class World {
 
   /** What an administrator has frozen. */
   freezes: readonly Freeze[] = [];
+  /** What webhooks have taken, and which of them fail. */
+  deliveries: DeliveryView = { isDelivered: () => true, failing: [] };
   /** What the API server answers to the pods of the verification Job, when it rejects them. */
   rejectedPods: string | undefined;
 
@@ -319,6 +322,7 @@ export class World {
       rejectedPods: this.rejectedPods,
       recorded: this.#recorded(),
       freezes: { all: this.freezes, labels: { team: "cats" } },
+      deliveries: this.deliveries,
       image: view("image", this.#image),
       model: view("model", this.#model),
     };

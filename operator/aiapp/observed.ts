@@ -1,6 +1,7 @@
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { annotations, KIND } from "../../crds/names.ts";
 import { kinds, type Kind, type KubernetesObject, type V1Pod } from "../kube/types.ts";
+import type { DeliveryView } from "../notify/delivery.ts";
 import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
 import type { ReleaseRecord } from "./release/record.ts";
 import type { Freezes } from "./release/timing.ts";
@@ -73,6 +74,7 @@ export interface Observed {
   /** Whether the current and the previous release are still at their sources. */
   readonly recorded: readonly RecordedView[];
   readonly freezes: Freezes;
+  readonly deliveries: DeliveryView;
   /** What the API server says to the Job that verifies a release, while it has no pod: why it may not have one. */
   readonly rejectedPods: string | undefined;
   readonly image: SourceView<ImageSeen>;

@@ -4,13 +4,15 @@ import type { Config } from "../config.ts";
 import { kinds, type Kind, type KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import { createNotifier } from "../notify/notifier.ts";
+import { createWebhookSender } from "../notify/webhook.ts";
 import { OperatorFrame, type FrameParts, type ResourceChange } from "../runtime/frame.ts";
 import type { Change } from "../runtime/indexer.ts";
 import { keyOf } from "../runtime/key.ts";
 import { LEASE } from "../runtime/leader.ts";
 import type { Queue } from "../runtime/queue.ts";
 import { createRecorder } from "../runtime/recorder.ts";
-import { createAgents } from "../sources/hosts.ts";
+import { createAgents, type Agents, type HostPolicy } from "../sources/hosts.ts";
 import { createContainers } from "../sources/model/blob-container.ts";
 import { createBlobStore } from "../sources/model/blob-store.ts";
 import { createPoller, type Poller } from "../sources/poller.ts";
@@ -25,6 +27,9 @@ import { createSourceResolver } from "./resolve-sources.ts";
 import { aiappKind } from "./status-writer.ts";
 
 const NAME = "aiapp";
+const NOTIFICATIONS = "notifications";
+/** Webhooks that are called at once; namespaces take turns. */
+const WEBHOOKS = 8;
 const RECONCILE_TIMEOUT_MS = 120_000;
 
 /** The operator: once it leads, it watches AIApps and what they own, and reconciles them. */
@@ -48,15 +53,26 @@ export class AIAppOperator extends OperatorFrame {
       queue.add(key, isNew ? "release" : "default");
     const poller = createPoller({ clock, log, metrics, onChange });
     this.#poller = poller;
+    const policy = this.#hostPolicy();
+    const hosts = { policy, agents: createAgents(policy) };
+    const notifier = createNotifier({
+      kube,
+      clock,
+      metrics,
+      send: createWebhookSender(hosts.policy, hosts.agents),
+      start: (reconcile) => this.controller({ name: NOTIFICATIONS, workers: WEBHOOKS, reconcile }),
+      onChange: (key) => queue.add(key, "default"),
+    });
     const reconciler = new Reconciler({
       kube,
+      notifier,
       cache: {
         apps: viewOf(() => this.informersOf(aiappKind)),
         pods: viewOf(() => this.informersOf(kinds.pod)),
         of: (kind) => viewOf(() => this.informersOf(kind)),
       },
       poller,
-      resolver: this.#createSourceResolver(),
+      resolver: this.#createSourceResolver(hosts),
       freezes: config.watchFreezes
         ? freezeView(
             viewOf(() => this.informersOf(freezeKind)),
@@ -135,16 +151,20 @@ export class AIAppOperator extends OperatorFrame {
     this.watch(kinds.namespace, { transform: projectObject, onChange });
   }
 
-  #createSourceResolver(): ReturnType<typeof createSourceResolver> {
+  #hostPolicy(): HostPolicy {
+    const { insecureHosts, allowLoopback, deniedNetworks, caBundle } = this.#config;
+    return { insecureHosts: new Set(insecureHosts), allowLoopback, deniedNetworks, caBundle };
+  }
+
+  #createSourceResolver({
+    policy,
+    agents,
+  }: {
+    readonly policy: HostPolicy;
+    readonly agents: Agents;
+  }): ReturnType<typeof createSourceResolver> {
     const { kube, clock } = this;
     const config = this.#config;
-    const policy = {
-      insecureHosts: new Set(config.insecureHosts),
-      allowLoopback: config.allowLoopback,
-      deniedNetworks: config.deniedNetworks,
-      caBundle: config.caBundle,
-    };
-    const agents = createAgents(policy);
     const credentials = createTokenCredentials({
       createToken: kube.createToken,
       authorityHost: config.azureAuthorityHost,

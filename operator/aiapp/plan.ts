@@ -1,8 +1,9 @@
 import type { AIAppStatus } from "../../crds/aiapp/status.ts";
 import { milliseconds } from "../../crds/grammar/duration.ts";
+import type { Delivery } from "../notify/delivery.ts";
 import type { EventNote } from "../runtime/recorder.ts";
 import type { Action } from "./action.ts";
-import { eventsOf } from "./events.ts";
+import { droppedEvent, eventsOf } from "./events.ts";
 import { readIntents, type Intents } from "./intents.ts";
 import type { Observed } from "./observed.ts";
 import { makeLedger, phaseOf, type Ledger } from "./release/ledger.ts";
@@ -11,6 +12,7 @@ import type { PullerSettings } from "./resources/template.ts";
 import { buildStatus } from "./status.ts";
 import { findConflict } from "./steps/conflict.ts";
 import { diagnose } from "./steps/diagnose.ts";
+import { dueNotices, type DroppedNotice } from "./steps/notices.ts";
 import { findPair } from "./steps/pair.ts";
 import { advanceReleases, unchanged, type PhaseChange } from "./steps/releases.ts";
 import type { Situation } from "./steps/situation.ts";
@@ -27,6 +29,9 @@ export interface Plan {
   readonly isStatusDue: boolean;
   readonly changes: readonly PhaseChange[];
   readonly events: readonly EventNote[];
+  /** What is to be sent once the actions are done: the journals name it then. */
+  readonly deliveries: readonly Delivery[];
+  readonly dropped: readonly DroppedNotice[];
   /** When to reconcile again, if nothing happens. Milliseconds. */
   readonly requeueAfterMs: number;
   /** Something may be due then: a window opens, a release has settled. */
@@ -66,6 +71,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     rollout,
     trouble,
     verification,
+    deliveries: observed.deliveries,
     timing: () => timingOf(app.spec, observed.freezes, intents.overrideFreeze, now),
     puller,
     now,
@@ -106,7 +112,9 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     status,
     isStatusDue: !isPolling(observed, pair.polls),
     changes,
-    events: eventsOf(changes, app.status, status),
+    events: [...eventsOf(changes, app.status, status), ...releases.dropped.map(droppedEvent)],
+    deliveries: dueNotices(ledger, app),
+    dropped: releases.dropped,
     requeueAfterMs: Math.min(resyncAfter, wakeAfter),
     isWakeUp: wakeAfter < resyncAfter,
   };

@@ -57,6 +57,14 @@ describe("the problems of an app", () => {
     ]);
   });
 
+  it("name webhooks that fail", () => {
+    const on = released({ notifications: [{ name: "chat", type: "Slack", secret: "chat" }] });
+    expect(problems(on)).toEqual([]);
+    const failing = { name: "chat", code: "SECRET_NOT_FOUND", message: "create it" } as const;
+    on.deliveries = { isDelivered: () => false, failing: [failing] };
+    expect(problems(on)).toEqual(["NotificationsFailing SecretNotFound"]);
+  });
+
   it("name what only a user can change", () => {
     const on = released();
     on.change({ modelVersion: "7" });

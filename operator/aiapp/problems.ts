@@ -13,7 +13,8 @@ export type ProblemName =
   /** Only a user can help. */
   | "Stalled"
   | "AwaitingApproval"
-  | "SourcesFailing";
+  | "SourcesFailing"
+  | "NotificationsFailing";
 
 export interface Problem {
   readonly problem: ProblemName;
@@ -42,6 +43,8 @@ export function problemsOf(status: AIAppStatus): readonly Problem[] {
   if (status.candidate?.phase === "AwaitingApproval")
     problems.push(problemOf("AwaitingApproval", "AwaitingApproval", status.candidate.since));
   if (sources?.status === "False") problems.push(fromCondition("SourcesFailing", sources));
+  const notified = find(status, "Notified");
+  if (notified?.status === "False") problems.push(fromCondition("NotificationsFailing", notified));
   return problems;
 }
 

@@ -6,6 +6,7 @@ import type { Kube } from "../kube/client.ts";
 import { kinds, type KubernetesObject, type V1ControllerRevision } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import type { Notifier } from "../notify/notifier.ts";
 import type { EventNote, Recorder } from "../runtime/recorder.ts";
 import type { Outcome } from "../runtime/queue.ts";
 import type { Poller } from "../sources/poller.ts";
@@ -22,7 +23,6 @@ import type { createSourceResolver } from "./resolve-sources.ts";
 import type { PullerSettings } from "./resources/template.ts";
 import { SpecCache } from "./spec-cache.ts";
 import { StatusWriter } from "./status-writer.ts";
-import type { PhaseChange } from "./steps/releases.ts";
 import { WrittenRecords } from "./written-records.ts";
 
 /** When an object that the API server rejected is tried again. */
@@ -34,6 +34,7 @@ export interface ReconcilerParts {
   readonly poller: Poller;
   readonly resolver: ReturnType<typeof createSourceResolver>;
   readonly freezes: FreezeView;
+  readonly notifier: Notifier;
   readonly recorder: Recorder;
   readonly puller: PullerSettings;
   readonly clock: Clock;
@@ -56,11 +57,12 @@ export class Reconciler {
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
-    const { clock, poller } = this.#parts;
+    const { clock, poller, notifier } = this.#parts;
     const object = this.#writer.latest(key);
     if (object === undefined || object.metadata?.deletionTimestamp !== undefined) {
       // Owner references delete what it owns.
       poller.subscribe(key, []);
+      notifier.deliver(key, []);
       this.#writer.forget(key);
       this.#specs.forget(key);
       this.#problems.forget(key);
@@ -83,14 +85,15 @@ export class Reconciler {
     app: AIApp,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const { clock, puller, cache } = this.#parts;
+    const { clock, puller, cache, notifier } = this.#parts;
     const revisions = (): readonly V1ControllerRevision[] =>
       this.#written.latest(key, cache.of(kinds.controllerRevision).indexed(key), clock.now());
     const observed = await observe(app, { ...this.#parts, revisions }, signal);
     const made = plan(observed, puller, clock.now());
     const rejection = await this.#execute(key, made, signal);
     if (rejection === undefined) {
-      this.#count(made.changes);
+      this.#count(made);
+      notifier.deliver(key, made.deliveries);
       if (made.isStatusDue) await this.#report(key, object, app, made.status, signal);
       await this.#record(key, object, made.events, signal);
       const priority = made.isWakeUp ? "release" : "background";
@@ -135,8 +138,9 @@ export class Reconciler {
     return true;
   }
 
-  #count(changes: readonly PhaseChange[]): void {
-    const { releases, releasePhaseSeconds } = this.#parts.metrics;
+  #count({ changes, dropped }: Plan): void {
+    const { releases, releasePhaseSeconds, notifications } = this.#parts.metrics;
+    for (const { type } of dropped) notifications.inc({ type, result: "dropped" });
     for (const { phase, before, record } of changes) {
       if (before !== undefined)
         releasePhaseSeconds.observe({ phase: before.phase }, before.ms / 1000);

@@ -220,6 +220,9 @@ describe("the alerts", () => {
       problem(metrics, "cats", "Outage", "PodNotReady", 30);
       problem(metrics, "dogs", "NotReady", "Verifying", 10 * 60);
       problem(metrics, "dogs", "SourcesFailing", "RegistryThrottled", 60);
+      problem(metrics, "dogs", "NotificationsFailing", "NotificationFailed", 60);
+      // Webhooks that hang delay no AIApp.
+      metrics.queueOldestSeconds.set({ name: "notifications", priority: "default" }, HOUR);
       problem(metrics, "birds", "AwaitingApproval", "AwaitingApproval", 2 * HOUR);
     });
     expect(young).toEqual([]);
@@ -234,6 +237,7 @@ describe("the alerts", () => {
       problem(metrics, "dogs", "Stalled", "VerificationFailed", HOUR);
       problem(metrics, "birds", "Stalled", "HoldInvalid", HOUR);
       problem(metrics, "birds", "SourcesFailing", "StorageAuthFailed", HOUR);
+      problem(metrics, "birds", "NotificationsFailing", "NotificationFailed", HOUR);
       problem(metrics, "fish", "NotReady", "ModelNotFound", HOUR);
       problem(metrics, "mice", "AwaitingApproval", "AwaitingApproval", 25 * HOUR);
     });
@@ -244,6 +248,7 @@ describe("the alerts", () => {
       // Of an app that has another alert, Stalled says nothing new.
       "AIAppStalled birds HoldInvalid",
       "AIAppSourcesFailing birds StorageAuthFailed",
+      "AIAppNotificationsFailing birds NotificationFailed",
       "AIAppAwaitingApproval mice",
     ]);
   });

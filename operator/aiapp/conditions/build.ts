@@ -18,6 +18,7 @@ export function buildConditions(findings: Findings): Condition[] {
     ["Released", decide(chains.Released, findings)],
     ["SourcesReady", decide(chains.SourcesReady, findings)],
     ["Recoverable", findings.ledger.stable && decide(chains.Recoverable, findings)],
+    ["Notified", app.spec.notifications && decide(chains.Notified, findings)],
     ["Reconciling", reconciling],
     ["Stalled", stalled],
   ];

@@ -198,6 +198,19 @@ export const recoverable: Check = () =>
     "image and model of the current and the previous release are at their sources",
   );
 
+/** Webhooks fail by themselves: nothing else depends on them. */
+export const notificationFails: Check = ({ observed: { deliveries } }) => {
+  const [first] = deliveries.failing;
+  if (first === undefined) return undefined;
+  const message = deliveries.failing
+    .map(({ name, message }) => `notification ${name}: ${message}`)
+    .join("; ");
+  return isFalse(reasonOf(first.code) ?? "NotificationFailed", message);
+};
+
+export const notificationsDelivered: Check = () =>
+  isTrue("NotificationsDelivered", "no webhook of spec.notifications fails");
+
 export const chains = {
   Ready: [
     nameConflict,
@@ -236,6 +249,7 @@ export const chains = {
   ],
   SourcesReady: [sourceFails, sourcesPolled],
   Recoverable: [recordedImageGone, recordedModelGone, recoverable],
+  Notified: [notificationFails, notificationsDelivered],
 } as const satisfies Readonly<Record<string, readonly Check[]>>;
 
 /** The verdict of a chain; every chain ends in a check that always gives one. */

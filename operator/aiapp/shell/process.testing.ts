@@ -9,6 +9,8 @@ import { openStaleView, type StaleView } from "../../kube/stale-view.testing.ts"
 import { kinds, type Kind, type KubernetesObject, type V1Pod } from "../../kube/types.ts";
 import type { Logger } from "../../log.ts";
 import type { Metrics } from "../../metrics.ts";
+import { createNotifier } from "../../notify/notifier.ts";
+import { startController } from "../../runtime/controller.ts";
 import { BACKOFF } from "../../runtime/queue.ts";
 import { createRecorder } from "../../runtime/recorder.ts";
 import { createPoller, type Poller } from "../../sources/poller.ts";
@@ -20,6 +22,7 @@ import { createSourceResolver } from "../resolve-sources.ts";
 import type { PullerSettings } from "../resources/template.ts";
 import { aiappKind } from "../status-writer.ts";
 import type { Sources } from "./sources.testing.ts";
+import type { Webhooks } from "./webhooks.testing.ts";
 
 /** How far the caches of a process are behind. */
 export interface Staleness {
@@ -44,6 +47,7 @@ export interface ProcessParts {
   readonly kube: Kube;
   readonly clock: ManualClock;
   readonly sources: Sources;
+  readonly webhooks: Webhooks;
   readonly puller: PullerSettings;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -94,7 +98,7 @@ export class OperatorProcess {
     pods: StaleView<V1Pod>,
     owned: ReadonlyMap<string, StaleView<KubernetesObject>>,
   ) {
-    const { clock, log, metrics, sources, puller } = parts;
+    const { clock, log, metrics, sources, webhooks, puller } = parts;
     this.#parts = parts;
     this.#apps = apps;
     this.#views = [apps, pods, ...owned.values()];
@@ -113,16 +117,26 @@ export class OperatorProcess {
         throw error;
       }
     });
-    this.#poller = createPoller({
+    const onChange = (): void => {
+      this.#isDue = true;
+    };
+    this.#poller = createPoller({ clock, log, metrics, onChange });
+    const notifier = createNotifier({
+      kube,
       clock,
-      log,
       metrics,
-      onChange: () => {
-        this.#isDue = true;
-      },
+      send: webhooks.send,
+      start: (reconcile) =>
+        startController(
+          { name: "notifications", workers: 2, reconcile },
+          { clock, log, metrics, ready: async () => undefined },
+          this.#stop.signal,
+        ),
+      onChange,
     });
     this.#reconciler = new Reconciler({
       kube,
+      notifier,
       cache: {
         apps,
         pods,

@@ -1,7 +1,7 @@
 import { annotations } from "../../../crds/names.ts";
 import { digestOf, puller, type SpecInput } from "../observed.testing.ts";
 import type { ReleaseRecord } from "../release/record.ts";
-import type { Stage } from "./stage.testing.ts";
+import { notifications, type Stage } from "./stage.testing.ts";
 
 /** A story about one app. Whatever goes wrong while it is played, it ends the same. */
 export interface Scenario {
@@ -308,6 +308,32 @@ export const scenarios: readonly Scenario[] = [
       });
       await stage.settle();
       await stage.publish({ versions: ["1", "2"] });
+      await stage.settle();
+    },
+  },
+  {
+    name: "a webhook is notified of a good release and of a bad one",
+    spec: { notifications },
+    prepare: settle,
+    play: async (stage) => {
+      stage.judges.verify = failVersion("3");
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.settle();
+      await stage.publish({ versions: ["1", "2", "3"] });
+      await stage.settle();
+    },
+  },
+  {
+    name: "a webhook fails while releases are made, and responds again",
+    spec: { notifications },
+    prepare: async (stage) => {
+      await stage.settle();
+      stage.failWebhook(true);
+    },
+    play: async (stage) => {
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.settle();
+      stage.failWebhook(false);
       await stage.settle();
     },
   },

@@ -26,10 +26,13 @@ import { Invariants } from "./invariants.testing.ts";
 import { FRESH, OperatorProcess, type Staleness } from "./process.testing.ts";
 import { takeSnapshot, type Snapshot } from "./snapshot.testing.ts";
 import { Sources, type Published } from "./sources.testing.ts";
+import { WEBHOOK_URL, Webhooks } from "./webhooks.testing.ts";
 
 /** What a scenario is played on: one app, its sources, and the operator. */
 export interface Stage {
   readonly judges: Judges;
+  /** Whether the webhook responds with errors. */
+  readonly failWebhook: (isFailing: boolean) => void;
   readonly publish: (change: Partial<Published>) => Promise<void>;
   readonly change: (spec: SpecInput) => Promise<void>;
   readonly annotate: (name: string, value: string | undefined) => Promise<void>;
@@ -57,6 +60,16 @@ export interface Faults {
 
 const NAMESPACE = "shop";
 const SECRET = "store-key";
+const WEBHOOK_SECRET = "webhook";
+/** Notifies of every phase that a release stays in. */
+export const notifications: SpecInput["notifications"] = [
+  {
+    name: "events",
+    type: "Generic",
+    secret: WEBHOOK_SECRET,
+    on: ["Verifying", "AwaitingApproval", "RollingOut", "Released", "Failed", "Superseded"],
+  },
+];
 /** What is tested runs with verification, and reads a Secret. */
 export const defaultSpec: SpecInput = {
   verify: {},
@@ -74,6 +87,7 @@ let shared: { readonly log: Logger; readonly metrics: Metrics } | undefined;
 export class ShellStage implements Stage {
   readonly clock = new ManualClock();
   readonly sources = new Sources();
+  readonly webhooks = new Webhooks();
   readonly judges: Judges = { verify: () => undefined, serve: () => undefined };
   readonly api: FakeKube;
   readonly invariants: Invariants;
@@ -102,9 +116,14 @@ export class ShellStage implements Stage {
 
   static async open(spec: SpecInput = {}): Promise<ShellStage> {
     const stage = new ShellStage(spec);
-    const data = { sasToken: Buffer.from("sv=1").toString("base64") };
-    const secret = { metadata: { namespace: NAMESPACE, name: SECRET }, data };
-    await stage.#user.create(kinds.secret, secret, stage.#signal);
+    const secrets = { [SECRET]: { sasToken: "sv=1" }, [WEBHOOK_SECRET]: { url: WEBHOOK_URL } };
+    for (const [name, stringData] of Object.entries(secrets)) {
+      const values = Object.entries(stringData).map(
+        ([key, value]) => [key, Buffer.from(value).toString("base64")] as const,
+      );
+      const secret = { metadata: { namespace: NAMESPACE, name }, data: Object.fromEntries(values) };
+      await stage.#user.create(kinds.secret, secret, stage.#signal);
+    }
     await stage.change({});
     return stage;
   }
@@ -142,6 +161,7 @@ export class ShellStage implements Stage {
       kube,
       clock: this.clock,
       sources: this.sources,
+      webhooks: this.webhooks,
       puller: this.#puller,
       namespace: NAMESPACE,
       app: `${NAMESPACE}/cats`,
@@ -149,6 +169,10 @@ export class ShellStage implements Stage {
     });
     this.#processes.push(process);
     return process;
+  }
+
+  failWebhook(isFailing: boolean): void {
+    this.webhooks.isFailing = isFailing;
   }
 
   async publish(change: Partial<Published>): Promise<void> {
@@ -184,7 +208,7 @@ export class ShellStage implements Stage {
     for (let rests = 0; rests < MAX_RESTS; rests += 1) {
       const before = this.#writes();
       await this.run(REST_MS);
-      if (this.#writes() === before) return;
+      if (this.#writes() === before && !(await this.#hasNotices())) return;
     }
     throw new Error(`does not come to rest: ${this.invariants.writes.slice(-20).join(", ")}`);
   }
@@ -216,8 +240,9 @@ export class ShellStage implements Stage {
     return (await this.api.list(kind, { namespace: NAMESPACE }, this.#signal)).items;
   }
 
-  snapshot(): Promise<Snapshot> {
-    return takeSnapshot(this.api, NAMESPACE, this.#signal);
+  async snapshot(): Promise<Snapshot> {
+    const objects = await takeSnapshot(this.api, NAMESPACE, this.#signal);
+    return { ...objects, notified: this.webhooks.summarize() };
   }
 
   async close(): Promise<void> {
@@ -284,6 +309,13 @@ export class ShellStage implements Stage {
       paused.kube.resume(pause.after);
       void paused.process.finish().then(() => paused.process.end());
     });
+  }
+
+  /** A webhook that responds will get these: its back-off may be longer than a rest. */
+  async #hasNotices(): Promise<boolean> {
+    if (this.webhooks.isFailing) return false;
+    const { all } = await this.ledger();
+    return all.some(({ journal }) => journal.some(({ notify }) => notify !== undefined));
   }
 
   #writes(): number {

@@ -24,6 +24,10 @@ export class WorldStage implements Stage {
     this.#poll();
   }
 
+  failWebhook(isFailing: boolean): void {
+    this.world.deliveries = { isDelivered: () => !isFailing, failing: [] };
+  }
+
   async publish(change: Partial<Published>): Promise<void> {
     this.#published = { ...this.#published, ...change };
     this.#poll();

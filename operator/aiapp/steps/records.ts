@@ -7,6 +7,7 @@ import type { JournalEntry } from "../../../crds/journal.ts";
 import { enter, nextRevision, phaseOf, withRecord, type Ledger } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import { renderTemplate } from "../resources/template.ts";
+import { notifyOf, withoutLastNotice } from "./notices.ts";
 import { choiceOf, type Situation } from "./situation.ts";
 
 /** What the journal says of a step, and who asked for it. */
@@ -15,7 +16,7 @@ export function entryOf(
   { candidate, all }: Ledger,
   subject: Release,
   choice: Choice,
-  { intents, now }: Situation,
+  { app, intents, now }: Situation,
 ): Omit<JournalEntry, "at"> {
   const { hold, approve, releaseNow, retry } = intents;
   const isBegun = candidate !== undefined;
@@ -32,9 +33,12 @@ export function entryOf(
     !isBegun &&
     retry?.id === subject.id &&
     all.some((record) => record.id === subject.id && phaseOf(record) === "Failed");
+  // Another attempt at the same phase is no news.
+  const isEntered = candidate === undefined || phaseOf(candidate) !== next;
   const settles = next === "Settling" ? { step: chainOf(all, now) } : {};
   return {
     phase: next,
+    ...(isEntered && notifyOf(app, next)),
     ...settles,
     ...(asker !== undefined && { by: asker.by }),
     ...(isRetry && { by: retry.by, answers: retry.token }),
@@ -89,5 +93,6 @@ export function withBlame(ledger: Ledger, situation: Situation): Ledger {
   if (blame === undefined || record === undefined || last?.phase !== "Failed") return ledger;
   if (last.blame !== undefined) return ledger;
   const { at: _, ...entry } = last;
-  return withRecord(ledger, enter(ledger, record, { ...entry, blame }, situation.now));
+  const blamed = { ...entry, ...notifyOf(situation.app, "Failed"), blame };
+  return withRecord(ledger, enter(ledger, withoutLastNotice(record), blamed, situation.now));
 }

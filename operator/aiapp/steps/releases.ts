@@ -5,6 +5,7 @@ import type { Choice } from "../release/choose.ts";
 import type { Gates } from "../release/gates.ts";
 import { enter, phaseOf, phaseSince, withRecord, type Ledger } from "../release/ledger.ts";
 import { forgetRecord, keepRecord, type ReleaseRecord } from "../release/record.ts";
+import { settleNotices, type DroppedNotice } from "./notices.ts";
 import { beginRecord, entryOf, withBlame, withNames } from "./records.ts";
 import { choiceOf, factsOf, gatesFor, retryAt, stateOf, type Situation } from "./situation.ts";
 
@@ -23,6 +24,8 @@ export interface Releases {
   /** What the candidate waits for; undefined without one. */
   readonly gates: Gates | undefined;
   readonly changes: readonly PhaseChange[];
+  /** Notifications that are given up. */
+  readonly dropped: readonly DroppedNotice[];
   /** A record is written before anything that rests on it. */
   readonly actions: readonly Action[];
   /** Done last: a record is deleted only once nothing rests on it. */
@@ -45,12 +48,16 @@ export function advanceReleases(before: Ledger, situation: Situation): Releases 
     changes.push(taken);
   }
   ledger = withBlame(withNames(ledger, situation), situation);
+  const { app, deliveries, now } = situation;
+  const notices = settleNotices(ledger, app, deliveries, now);
+  ledger = notices.ledger;
   const surplus = surplusOf(ledger, situation);
   const kept = without(ledger, surplus);
   return {
     ...outlook(kept, situation),
     ledger: kept,
     changes,
+    dropped: notices.dropped,
     actions: kept.all
       .filter((record) => !before.all.includes(record))
       // What ends is written before what begins.
@@ -68,6 +75,7 @@ export function unchanged(ledger: Ledger, situation: Situation): Releases {
     ...outlook(ledger, situation),
     ledger,
     changes: [],
+    dropped: [],
     actions: [],
     prune: [],
     wakeAt: undefined,

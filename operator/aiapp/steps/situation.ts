@@ -1,5 +1,6 @@
 import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import { backoffMs } from "../backoff.ts";
+import type { DeliveryView } from "../../notify/delivery.ts";
 import type { Intents } from "../intents.ts";
 import type { Facts, State } from "../release/advance.ts";
 import { choose, type Choice } from "../release/choose.ts";
@@ -21,6 +22,7 @@ export interface Situation {
   readonly rollout: Rollout;
   readonly trouble: Trouble | undefined;
   readonly verification: VerificationState | undefined;
+  readonly deliveries: DeliveryView;
   /** Computed when a release is about to begin: at rest it is not needed. */
   readonly timing: () => Timing;
   readonly puller: PullerSettings;

@@ -1,0 +1,26 @@
+import { ReleaseEvent } from "../../../crds/notification.ts";
+import { OperatorError } from "../../errors.ts";
+import type { SendWebhook } from "../../notify/webhook.ts";
+
+/** The URL of the Secret that names the webhook of scenarios. */
+export const WEBHOOK_URL = "https://hooks.example.com/secret-path";
+
+/** A webhook in memory, of type Generic. */
+export class Webhooks {
+  isFailing = false;
+  /** Every event that it took, in their order; repetitions among them. */
+  readonly received: ReleaseEvent[] = [];
+
+  readonly send: SendWebhook = async ({ url, body }) => {
+    if (url.href !== WEBHOOK_URL) throw new TypeError(`unexpected webhook ${url.href}`);
+    if (this.isFailing)
+      throw new OperatorError("NOTIFICATION_FAILED", "the webhook responds with status 500");
+    this.received.push(ReleaseEvent.parse(JSON.parse(body)));
+  };
+
+  /** Which releases it was notified of, and of which phases; each once. */
+  summarize(): readonly string[] {
+    const events = this.received.map(({ subject, data }) => `${subject} ${data.phase}`);
+    return [...new Set(events)].toSorted();
+  }
+}
