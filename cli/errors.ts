@@ -2,6 +2,8 @@
 export const errorCodes = [
   "Usage",
   "BundleInvalid",
+  "BundleRefused",
+  "CheckFailed",
   "FileChanged",
   "CredentialsMissing",
   "CredentialsInvalid",

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { Command, InvalidArgumentError, Option } from "commander";
 
+import type { BundleFlags } from "./bundle/command.ts";
 import type { ControlFlags } from "./control/command.ts";
 import { verbs, type Verb } from "./control/verbs.ts";
 import { formatDuration, parseDuration } from "./format.ts";
@@ -11,7 +12,7 @@ import type { Terminal } from "./terminal.ts";
 export function program(name: string, terminal: Terminal, signal: AbortSignal): Command {
   const root = new Command(name)
     .description(
-      "Publishes model versions, shows the status of AIApps, and controls their releases.",
+      "Makes, checks and publishes model versions, shows the status of AIApps, and controls their releases.",
     )
     .version(version())
     .option("--verbose", "show the stack trace of an error")
@@ -30,11 +31,62 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 the app is not ready (status), 4
 answer in time (--wait), 130 interrupted.`,
     );
 
+  addBundle(root, name, terminal, signal);
+  addVerify(root, terminal, signal);
   addPublish(root, name, terminal, signal);
   addStatus(root, terminal, signal);
   addHistory(root, terminal, signal);
   for (const verb of Object.keys(verbs) as Verb[]) addControl(root, verb, terminal, signal);
   return root;
+}
+
+function addBundle(root: Command, name: string, terminal: Terminal, signal: AbortSignal): void {
+  root
+    .command("bundle")
+    .summary("make a bundle of a model.onnx")
+    .description(
+      "Makes the folder of a bundle: the model with its weights, what is given, and samples whose answers it records by\nrunning the model. Sizes, channels and classes that the model declares need not be given.",
+    )
+    .argument("<model.onnx>", "the model, with its external data beside it")
+    .option("--out <folder>", "the bundle (default: the model's name)")
+    .option("--labels <file>", "the classes, one a line")
+    .option("--preprocessing <how>", "of images: imagenet, unit (values from 0 to 1), or a file")
+    .option("--postprocessing <file>", "which output is scored, and how")
+    .option(
+      "--sample <file>",
+      "a picture, or the JSON of a request; may be repeated",
+      (file: string, before: readonly string[]) => [...before, file],
+      [] as readonly string[],
+    )
+    .addOption(outputOption())
+    .option("--verbose", "show the stack trace of an error")
+    .addHelpText(
+      "after",
+      `
+Without --sample it records one that it makes from the model's inputs, where they say enough.
+Example:
+  ${name} bundle resnet50.onnx --labels synset.txt --preprocessing imagenet --sample cat.jpg`,
+    )
+    .action(async (model: string, flags: BundleFlags) => {
+      const { bundleCommand } = await import("./bundle/command.ts");
+      await bundleCommand(model, flags, terminal, signal);
+    });
+}
+
+function addVerify(root: Command, terminal: Terminal, signal: AbortSignal): void {
+  root
+    .command("verify")
+    .summary("check a bundle as a pod would")
+    .description(
+      "Checks a folder before it is published: names and checksums, and with the model server the model, its files and its\nsamples, as a pod does before it is ready. The variables of the model server, such as BATCHING, apply.",
+    )
+    .argument("<folder>", "the folder that holds model.onnx, labels.txt, …")
+    .addOption(outputOption())
+    .option("--verbose", "show the stack trace of an error")
+    .action(async (folder: string, flags: { readonly output: "text" | "json" }) => {
+      const { verifyCommand } = await import("./verify/verify.ts");
+      await verifyCommand(folder, flags, terminal, signal);
+    });
 }
 
 function addPublish(root: Command, name: string, terminal: Terminal, signal: AbortSignal): void {
@@ -52,6 +104,7 @@ function addPublish(root: Command, name: string, terminal: Terminal, signal: Abo
     .option("--parallel <n>", "concurrent requests", parallelism, 4)
     .option("--allow-http", "allow plain http to another machine", false)
     .option("--any-version", "allow a version that latest and ranges cannot sort", false)
+    .option("--no-verify", "publish without loading the model and scoring its samples first")
     .addOption(outputOption())
     .option("--verbose", "show the stack trace of an error")
     .addHelpText(

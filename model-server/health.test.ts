@@ -9,7 +9,7 @@ const model: Model = {
   signature: { inputs: [], outputs: [], batch: { kind: "none" } },
   scorePorts: { datatype: "FP32", inputs: new Map() },
   score: async () => [],
-  scoring: { hasLabels: false, image: undefined, sample: undefined },
+  scoring: { labels: undefined, image: undefined, sample: undefined },
   labelsOf: () => undefined,
   infer: async () => ({ outputs: new Map(), rows: 0 }),
 };

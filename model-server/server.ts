@@ -5,7 +5,8 @@ import { createBudget } from "./budget.ts";
 import type { Config } from "./config.ts";
 import { cores } from "./cores.ts";
 import { createDrain } from "./drain.ts";
-import { createEngine, type Engine } from "./engine/engine.ts";
+import type { Engine } from "./engine/engine.ts";
+import { engineOf } from "./engine/from-config.ts";
 import { ServerError } from "./errors.ts";
 import type { GrpcParts } from "./grpc/call.ts";
 import type { GrpcServer } from "./grpc/server.ts";
@@ -114,16 +115,7 @@ export async function startServer(
     const began = performance.now();
     const bundle = await readBundle(config.model.folder);
     if (closing) return;
-    engine = await createEngine({
-      modelFile: bundle.model.file,
-      patches: bundle.model.patches,
-      provider: config.provider,
-      workers: config.workers,
-      threads: Math.max(1, Math.floor(cores() / config.workers)),
-      queue: config.queue,
-      batch: config.batch,
-      batching: config.batching,
-      requestTimeoutMs: config.requestTimeoutMs,
+    engine = await engineOf(config, bundle, {
       onRun: metrics.addRun,
       onWorkerLost: (error) => log.error({ error }, "a worker died"),
     });

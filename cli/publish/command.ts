@@ -1,7 +1,9 @@
 import { formatBytes, formatCount, formatDuration } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 import { safeJson } from "../terminal.ts";
+import { verifyFolder } from "../verify/verify.ts";
 import { credentialFromEnvironment } from "./credential.ts";
+import { parseDestination } from "./destination.ts";
 import { publishProgress } from "./progress.ts";
 import type { Published } from "./publish.ts";
 import { publish } from "./publish.ts";
@@ -12,6 +14,8 @@ export interface PublishFlags {
   readonly parallel: number;
   readonly allowHttp: boolean;
   readonly anyVersion: boolean;
+  /** Whether the model server checks the folder first. */
+  readonly verify: boolean;
 }
 
 export async function publishCommand(
@@ -22,6 +26,9 @@ export async function publishCommand(
   now: () => number,
   signal: AbortSignal,
 ): Promise<void> {
+  // What is wrong with the command itself is said before a large model is loaded.
+  parseDestination(flags.to, flags);
+  if (flags.verify) await verifyFolder(folder, terminal, signal);
   const began = now();
   const progress = publishProgress(terminal, now);
   try {

@@ -65,7 +65,7 @@ async function serve(youngMs = 0): Promise<Held> {
         await new Promise<void>((resolve) => held.set(id, resolve));
         return [[id]];
       },
-      scoring: { hasLabels: false, image: undefined, sample: undefined },
+      scoring: { labels: undefined, image: undefined, sample: undefined },
       labelsOf: () => undefined,
       infer: async () => ({ outputs: new Map(), rows: 0 }),
     }),

@@ -27,8 +27,8 @@ export interface Model {
   readonly score: (input: ScoreInput, top: number, signal: AbortSignal) => Promise<Scores>;
   /** What `POST /score` makes of a request, for those who show it. */
   readonly scoring: {
-    /** Whether it answers classes. */
-    readonly hasLabels: boolean;
+    /** How many classes it answers; undefined where it answers values. */
+    readonly labels: number | undefined;
     /** The pixels that the model sees; undefined where it takes no images. */
     readonly image: { readonly width: number; readonly height: number } | undefined;
     /** The request of the bundle's first sample. */
@@ -84,7 +84,7 @@ function modelOf(parts: ModelParts, scoring: Scoring): Model {
       inputs: new Map(inputs.map((port) => [port.name, port])),
     },
     scoring: {
-      hasLabels: labels !== undefined,
+      labels: labels?.length,
       image:
         inputs.length === 1 && preprocessing
           ? { width: preprocessing.width, height: preprocessing.height }

@@ -9,19 +9,27 @@ export async function checkSamples(
   samples: readonly Sample[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (const sample of samples) {
-    const { name, expected, tolerance } = sample;
-    const answer = await scoreSample(model, sample, signal);
-    const difference = findDifference(answer, expected, tolerance);
-    if (difference !== undefined)
-      throw new ServerError(
-        "SAMPLE_MISMATCH",
-        `the answer to ${name} differs from what the bundle expects: ${difference}`,
-      );
-  }
+  for (const sample of samples) await checkSample(model, sample, signal);
 }
 
-async function scoreSample(
+/** @throws SAMPLE_MISMATCH, BUNDLE_INVALID when its request is not valid */
+export async function checkSample(
+  model: Model,
+  sample: Sample,
+  signal: AbortSignal,
+): Promise<void> {
+  const { name, expected, tolerance } = sample;
+  const answer = await scoreSample(model, sample, signal);
+  const difference = findDifference(answer, expected, tolerance);
+  if (difference !== undefined)
+    throw new ServerError(
+      "SAMPLE_MISMATCH",
+      `the answer to ${name} differs from what the bundle expects: ${difference}`,
+    );
+}
+
+/** @throws BUNDLE_INVALID when its request is not valid */
+export async function scoreSample(
   model: Model,
   { name, request }: Sample,
   signal: AbortSignal,

@@ -117,7 +117,7 @@ export function connectPlatform(environment: NodeJS.ProcessEnv): Platform {
       }),
     aiapp,
     publish: (folder, model, version) =>
-      aiapp(["publish", folder, "--to", `${given.publishTo}/${model}/${version}`]),
+      aiapp(["publish", folder, "--no-verify", "--to", `${given.publishTo}/${model}/${version}`]),
     store: given.store,
     registry: given.registry,
     credentials: {

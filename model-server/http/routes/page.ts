@@ -86,11 +86,11 @@ function describeServer({ config, health, versions }: RouteParts): object {
 }
 
 function describeModel({ config }: RouteParts, model: Model): object {
-  const { image, hasLabels, sample } = model.scoring;
+  const { image, labels, sample } = model.scoring;
   const isShown = sample !== undefined && JSON.stringify(sample).length <= MAX_SAMPLE_CHARACTERS;
   return {
     inputs: metadataOf(config.model, model.signature).inputs,
-    hasLabels,
+    hasLabels: labels !== undefined,
     ...(image && { image }),
     ...(isShown && { sample }),
   };

@@ -1,0 +1,56 @@
+import sharp from "sharp";
+
+import type { Model } from "../inference/model.ts";
+import { elementsOf } from "../tensor/tensor.ts";
+
+/** Values that are neither all the same nor beyond what a model was trained on. */
+const STEPS = 11;
+/** A larger request is no file to keep in a bundle. */
+const MAX_ELEMENTS = 10_000;
+
+/**
+ * A request of `POST /score` that the model's own declaration makes, the same at each call.
+ * @returns undefined where the model takes text, sizes that are free, or too many values
+ */
+export async function exampleOf({ signature, scoring }: Model): Promise<unknown> {
+  if (scoring.image !== undefined) return { input: [await gradient(scoring.image)] };
+  const rows = new Map<string, unknown>();
+  for (const { name, datatype, dims } of signature.inputs) {
+    const [, ...rest] = dims;
+    const known = rest.filter((dim) => dim !== undefined);
+    const count = elementsOf(known);
+    if (datatype === "BYTES" || known.length < rest.length || count > MAX_ELEMENTS)
+      return undefined;
+    // Whole numbers are often indices, which have to exist.
+    const values = Array.from({ length: count }, (_, at) =>
+      datatype.startsWith("FP") ? (at % STEPS) / (STEPS - 1) : 0,
+    );
+    const row = nested(values, known);
+    rows.set(name, dims.length === 0 ? row : [row]);
+  }
+  const [only, ...others] = rows.values();
+  return { input: others.length === 0 && Array.isArray(only) ? only : Object.fromEntries(rows) };
+}
+
+function nested(values: readonly unknown[], [size, ...rest]: readonly number[]): unknown {
+  if (size === undefined) return values[0];
+  const step = values.length / size;
+  return Array.from({ length: size }, (_, at) =>
+    nested(values.slice(at * step, (at + 1) * step), rest),
+  );
+}
+
+/** A picture as base64, of three channels that differ. */
+async function gradient({ width, height }: { width: number; height: number }): Promise<string> {
+  const pixels = Buffer.alloc(width * height * 3);
+  for (let at = 0; at < pixels.length; at += 1) {
+    const pixel = Math.floor(at / 3);
+    const x = (pixel % width) / width;
+    const y = Math.floor(pixel / width) / height;
+    pixels[at] = Math.round(255 * ([x, y, (x + y) / 2][at % 3] ?? 0));
+  }
+  const png = await sharp(pixels, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+  return png.toString("base64");
+}
