@@ -7,6 +7,7 @@ import { homeRoute } from "./routes/home.ts";
 import { inferRoutes } from "./routes/infer.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { scoreRoute } from "./routes/score.ts";
+import { openApiRoute } from "./routes/openapi.ts";
 import { pageRoutes } from "./routes/page.ts";
 import { versionRoute } from "./routes/version.ts";
 
@@ -61,6 +62,7 @@ export function createApp(parts: RouteParts): FastifyInstance {
   app.register(homeRoute, parts);
   if (config.hasPage) app.register(pageRoutes, parts);
   app.register(versionRoute, parts);
+  app.register(openApiRoute, parts);
   app.register(healthRoutes, parts);
   return app;
 }

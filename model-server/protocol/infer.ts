@@ -43,7 +43,8 @@ const OutputParameters = z.object({
   classification: z.int().min(0).max(MAX_CLASSES).optional(),
   shared_memory_region: z.unknown().optional(),
 });
-const Body = z.object({
+/** The JSON of a request. */
+export const InferBody = z.object({
   id: z.string().optional(),
   parameters: z
     .object({ binary_data_output: z.boolean().optional(), sequence_id: z.unknown().optional() })
@@ -64,7 +65,7 @@ const Body = z.object({
     .max(MAX_PORTS)
     .optional(),
 });
-type Input = z.infer<typeof Body>["inputs"][number];
+type Input = z.infer<typeof InferBody>["inputs"][number];
 
 export function invalidRequest(message: string): ServerError {
   return new ServerError("REQUEST_INVALID", message);
@@ -75,7 +76,7 @@ export function invalidRequest(message: string): ServerError {
  * @throws REQUEST_INVALID, UNSUPPORTED for sequences and shared memory
  */
 export function readInferRequest(json: unknown, raw: Buffer): InferRequest {
-  const parsed = Body.safeParse(json);
+  const parsed = InferBody.safeParse(json);
   if (!parsed.success) throw invalidRequest(describeIssue(parsed.error));
   const { id, parameters, inputs, outputs } = parsed.data;
   if (parameters?.sequence_id !== undefined) throw unsupported("sequences");
@@ -165,7 +166,7 @@ function tensorOfData(data: unknown, { datatype, dims, count }: RawShape, what: 
 }
 
 function readOutputs(
-  outputs: NonNullable<z.infer<typeof Body>["outputs"]>,
+  outputs: NonNullable<z.infer<typeof InferBody>["outputs"]>,
   isBinary: boolean,
 ): readonly RequestedOutput[] {
   return outputs.map(({ name, parameters }) => {

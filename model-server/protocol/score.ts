@@ -28,7 +28,7 @@ const MAX_TOP = 1000;
 export const DEFAULT_TOP = 5;
 
 /** The tutorial's form wraps the array in a string; a plain array is the same. */
-const Body = z.union([
+export const ScoreBody = z.union([
   z
     .object({
       input: z.union([z.string(), z.array(z.unknown()), z.record(z.string(), z.unknown())]),
@@ -37,7 +37,7 @@ const Body = z.union([
   z.array(z.unknown()),
 ]);
 
-const Query = z.object({
+export const ScoreQuery = z.object({
   top: z.coerce.number().int().min(1).max(MAX_TOP).default(DEFAULT_TOP),
 });
 
@@ -48,8 +48,8 @@ function invalid(message: string): ServerError {
 }
 
 /** Reads the query of `POST /score`. @throws REQUEST_INVALID */
-export function readQuery(query: unknown): z.infer<typeof Query> {
-  const parsed = Query.safeParse(query);
+export function readQuery(query: unknown): z.infer<typeof ScoreQuery> {
+  const parsed = ScoreQuery.safeParse(query);
   if (!parsed.success) throw invalid(`top must be a number from 1 to ${MAX_TOP}`);
   return parsed.data;
 }
@@ -61,7 +61,7 @@ const ANY_NUMBERS: ScorePorts = { datatype: "FP32", inputs: new Map() };
 
 /** Reads the JSON body of `POST /score`. @throws REQUEST_INVALID saying what form is right */
 export function readScoreInput(body: unknown, ports: ScorePorts = ANY_NUMBERS): ScoreInput {
-  const parsed = Body.safeParse(body);
+  const parsed = ScoreBody.safeParse(body);
   if (!parsed.success) throw invalid(`the body is not a valid request: ${FORM}`);
   const { data } = parsed;
   if (typeof data === "object" && !Array.isArray(data))

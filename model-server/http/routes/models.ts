@@ -60,7 +60,7 @@ export function modelRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
   done();
 }
 
-const IndexRequest = z.object({ ready: z.boolean().default(false) });
+export const IndexRequest = z.object({ ready: z.boolean().default(false) });
 
 /** Whether only models that are ready are asked for. An empty body asks for all. @throws REQUEST_INVALID */
 function readIndexRequest(body: Buffer): boolean {
