@@ -13,6 +13,8 @@ export const conditionTypes = [
   "Recoverable",
   /** Webhooks take their notifications. Only with spec.notifications; says nothing about what serves. */
   "Notified",
+  /** The autoscaler can compute the number of pods. Present only with spec.autoscaling. */
+  "Autoscaling",
   "Reconciling",
   "Stalled",
 ] as const;
@@ -93,7 +95,11 @@ export const reasons = [
   // notifications
   "NotificationsDelivered",
   "NotificationFailed",
+  // the autoscaler
+  "ScalingActive",
+  "ScalingInactive",
   // the cluster
+  "PodsDisrupted",
   "UnmanagedEntries",
   "NameConflict",
   "ApplyRefused",

@@ -69,6 +69,8 @@ export function hintFor({ reason }: Condition, app: AIApp): string | undefined {
     case "PodOutOfMemory":
     case "MinimumReplicasUnavailable":
       return `kubectl describe pods ${pods}`;
+    case "ScalingInactive":
+      return `kubectl describe horizontalpodautoscaler ${name} --namespace ${namespace}`;
     case "Settling":
     case "Scheduled":
       return commandOf(app, "release", "--now");

@@ -22,6 +22,10 @@ export function renderStatus(untrusted: AIApp, now: number, style: Style): strin
       ...(status?.replicas === undefined
         ? []
         : [field("replicas", `${status.readyReplicas ?? 0} of ${status.replicas} ready`)]),
+      ...(status?.disruptions ? [field("pods", style.notice(status.disruptions.message))] : []),
+      ...(status?.unmanagedEntries
+        ? [field("added", style.notice(`${status.unmanagedEntries.join(", ")} (not by the spec)`))]
+        : []),
     ],
     [
       style.strong("Serving"),

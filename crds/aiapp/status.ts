@@ -74,6 +74,10 @@ export const AIAppStatus = z.object({
     .meta(listMap("id")),
   history: z.array(ReleaseStatus).max(50).optional().meta(listMap("id")),
   sources: z.object({ image: SourceStatus.optional(), model: SourceStatus.optional() }).optional(),
+  /** Restarts and evictions of the pods that run now, also if they serve again. */
+  disruptions: z
+    .object({ restarts: z.int32(), evictions: z.int32(), message: z.string() })
+    .optional(),
   /** What others have added to the pods of the Deployment, by path: the operator leaves it alone. */
   unmanagedEntries: z
     .array(z.string())

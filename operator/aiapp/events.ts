@@ -23,10 +23,11 @@ export function eventsOf(
         status === "False" && reason !== "RollingOut" && reason !== "WaitingForSources",
     ),
     ...turnedBad("Recoverable", before, after, ({ status }) => status === "False"),
+    ...turnedBad("Autoscaling", before, after, ({ status }) => status === "False"),
     ...turnedBad("SourcesReady", before, after, ({ status }) => status === "False"),
     ...turnedBad("Notified", before, after, ({ status }) => status === "False"),
   ];
-  events.push(...unmanagedEvent(before, after));
+  events.push(...unmanagedEvent(before, after), ...disruptionEvent(before, after));
   for (const event of conditions)
     if (!events.some(({ reason }) => reason === event.reason)) events.push(event);
   return events;
@@ -47,6 +48,22 @@ function unmanagedEvent(
       message: `others have added to the pods of the Deployment: ${unmanagedEntries.join(", ")}; the operator leaves that alone, and releases are verified without it: remove it, or write it into the spec`,
     },
   ];
+}
+
+/** One restart or eviction is life in a cluster. */
+const MANY_RESTARTS = 3;
+const MANY_EVICTIONS = 2;
+
+/** Once, when they become many. */
+function disruptionEvent(
+  before: AIAppStatus | undefined,
+  { disruptions }: AIAppStatus,
+): readonly EventNote[] {
+  const isMany = (found: AIAppStatus["disruptions"]): boolean =>
+    (found?.restarts ?? 0) >= MANY_RESTARTS || (found?.evictions ?? 0) >= MANY_EVICTIONS;
+  if (disruptions === undefined || !isMany(disruptions) || isMany(before?.disruptions)) return [];
+  const reason: Reason = "PodsDisrupted";
+  return [{ type: "Warning", reason, message: disruptions.message }];
 }
 
 function phaseEvent({ record, phase, before }: PhaseChange): EventNote {

@@ -24,8 +24,8 @@ export type Slot<T> =
 export type OwnedSlots = { readonly [Name in SlotName]: Slot<SlotObject<Name>> };
 
 /**
- * Whose an object is that was found under the name of an owned object. The app takes over an object of nobody only if an
- * annotation on that object names the app: whoever can write it may as well delete the object.
+ * Whose an object is that was found under the name of an owned object. The app takes over an object without a controller
+ * only if an annotation on that object names the app: a user who can write it can delete the object as well.
  */
 export function slotOf<T extends KubernetesObject>(
   { metadata: { uid, name } }: AIApp,

@@ -10,6 +10,7 @@ import { makeLedger, phaseOf, type Ledger } from "./release/ledger.ts";
 import { timingOf } from "./release/timing.ts";
 import type { PullerSettings } from "./resources/template.ts";
 import { buildStatus } from "./status.ts";
+import { readAutoscaler } from "./steps/autoscaler.ts";
 import { findConflict } from "./steps/conflict.ts";
 import { diagnose } from "./steps/diagnose.ts";
 import { dueNotices, type DroppedNotice } from "./steps/notices.ts";
@@ -81,6 +82,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
   const { ledger, changes, wakeAt } = releases;
   const target = targetOf(ledger);
   const workloads = workloadsOf(observed, ledger, verification, puller);
+  const autoscaler = readAutoscaler(observed, now);
   const status = buildStatus({
     observed,
     pair,
@@ -92,6 +94,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     rollout,
     trouble,
     verification,
+    autoscaler,
     unmanaged: findUnmanaged(observed, workloads),
     now,
   });
@@ -100,6 +103,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     observed,
     conflict !== undefined || verification?.kind === "running",
   );
+  const graceAfter = (autoscaler?.graceUntil ?? Number.POSITIVE_INFINITY) - now;
   const wakeAfter = wakeAt === undefined ? RESYNC_MS : Math.max(0, wakeAt - now);
   return {
     actions: [
@@ -115,7 +119,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     events: [...eventsOf(changes, app.status, status), ...releases.dropped.map(droppedEvent)],
     deliveries: dueNotices(ledger, app),
     dropped: releases.dropped,
-    requeueAfterMs: Math.min(resyncAfter, wakeAfter),
+    requeueAfterMs: Math.min(resyncAfter, wakeAfter, graceAfter),
     isWakeUp: wakeAfter < resyncAfter,
   };
 }

@@ -12,6 +12,7 @@ import type { Release } from "./release/identity.ts";
 import { phaseOf, phaseSince, releasedAt, type Ledger } from "./release/ledger.ts";
 import type { ReleaseRecord } from "./release/record.ts";
 import { roleSelector } from "./resources/owner.ts";
+import { findDisruptions } from "./steps/disruptions.ts";
 import { urlOf } from "./resources/service.ts";
 
 /**
@@ -30,6 +31,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
   const nextReleaseTime = opensAt === undefined ? undefined : timestamp(opensAt);
   // While a rollout changes the Deployment, what was there before still counts.
   const unmanaged = findings.unmanaged ?? app.status?.unmanagedEntries ?? [];
+  const disruptions = findDisruptions(observed, rollout);
   const status: AIAppStatus = {
     observedGeneration: app.metadata.generation,
     conditions: buildConditions(findings),
@@ -44,6 +46,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
     ...(previous && { previous: released(previous) }),
     history: ledger.all.slice(0, app.spec.release?.historyLimit ?? 10).map(inPhase),
     ...(failed.length > 0 && { quarantined: failed }),
+    ...(disruptions && { disruptions }),
     ...(unmanaged.length > 0 && { unmanagedEntries: [...unmanaged] }),
     ...(nextReleaseTime !== undefined && { nextReleaseTime }),
     sources: {

@@ -1,6 +1,6 @@
 import type { AIAppStatus, Condition } from "../../../crds/aiapp/status.ts";
 import type { ConditionType } from "../../../crds/conditions.ts";
-import { chains, decide } from "./chains.ts";
+import { chains, decide, scaling } from "./chains.ts";
 import type { Findings, Verdict } from "./findings.ts";
 import { findReconciling, findStalled } from "./kstatus.ts";
 
@@ -19,6 +19,7 @@ export function buildConditions(findings: Findings): Condition[] {
     ["SourcesReady", decide(chains.SourcesReady, findings)],
     ["Recoverable", findings.ledger.stable && decide(chains.Recoverable, findings)],
     ["Notified", app.spec.notifications && decide(chains.Notified, findings)],
+    ["Autoscaling", scaling(findings)],
     ["Reconciling", reconciling],
     ["Stalled", stalled],
   ];

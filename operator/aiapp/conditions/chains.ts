@@ -211,6 +211,17 @@ export const notificationFails: Check = ({ observed: { deliveries } }) => {
 export const notificationsDelivered: Check = () =>
   isTrue("NotificationsDelivered", "no webhook of spec.notifications fails");
 
+/** Without metrics the number of pods stays as it is, whatever the load. */
+export const scaling: Check = ({ autoscaler }) => {
+  if (autoscaler === undefined || autoscaler.graceUntil !== undefined) return undefined;
+  return autoscaler.isActive
+    ? isTrue("ScalingActive", autoscaler.message)
+    : isFalse(
+        "ScalingInactive",
+        `the HorizontalPodAutoscaler does not scale: ${autoscaler.message}`,
+      );
+};
+
 export const chains = {
   Ready: [
     nameConflict,

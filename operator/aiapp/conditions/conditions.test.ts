@@ -432,6 +432,24 @@ describe("conditions about what the cluster rejects", () => {
     expect(read(world).Stalled).toBeUndefined();
   });
 
+  it.each([
+    ["exceeded quota: q, requested: limits.cpu=1, used: limits.cpu=4", "raise the quota"],
+    ["failed quota: q: must specify limits.cpu for: server", "set what the quota asks for"],
+    ["minimum cpu usage per Container is 200m, but request is 100m", "within the LimitRange"],
+    ['violates PodSecurity "restricted:latest": privileged', "the Pod Security level"],
+    [
+      'error looking up service account shop/cats: serviceaccount "cats" not found',
+      "create the ServiceAccount",
+    ],
+    ['failed calling webhook "pods.example.com": connection refused', "why the webhook does not"],
+    ["something new", "correct what it names"],
+  ])("say what to do: %s", (message, remedy) => {
+    const world = rollingOut();
+    reject(world, `pods "cats-1" is forbidden: ${message}`);
+    expect(read(world).Released).toMatch(/^False PodsRejected: the API server rejects the pods: /);
+    expect(read(world).Released).toContain(remedy);
+  });
+
   it("are never held against a release", () => {
     const world = rollingOut();
     reject(world, quota);

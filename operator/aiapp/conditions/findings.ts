@@ -2,6 +2,7 @@ import type { Reason } from "../../../crds/conditions.ts";
 import type { Observed } from "../observed.ts";
 import type { Ledger } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
+import type { Autoscaler } from "../steps/autoscaler.ts";
 import type { Conflict } from "../steps/conflict.ts";
 import type { Trouble } from "../steps/diagnose.ts";
 import type { PairFound } from "../steps/pair.ts";
@@ -24,6 +25,8 @@ export interface Findings {
   readonly rollout: Rollout;
   readonly trouble: Trouble | undefined;
   readonly verification: VerificationState | undefined;
+  /** Undefined without one, and until it has reported. */
+  readonly autoscaler: Autoscaler | undefined;
   /** What others have added to the pods of the Deployment; undefined while that cannot be said. */
   readonly unmanaged: readonly string[] | undefined;
   readonly now: number;

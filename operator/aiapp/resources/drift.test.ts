@@ -69,9 +69,10 @@ describe("an owned object covers what was applied", () => {
 });
 
 describe("entries that others have added to a pod", () => {
+  const port = { name: "PORT", value: "8080" };
   const applied = {
     serviceAccountName: "cats",
-    containers: [{ name: "server", env: [{ name: "PORT", value: "8080" }] }],
+    containers: [{ name: "server", env: [port] }],
     volumes: [{ name: "model", emptyDir: {} }],
   };
   const server = { ...applied.containers[0], imagePullPolicy: "IfNotPresent" };
@@ -85,7 +86,7 @@ describe("entries that others have added to a pod", () => {
     ],
     [
       "an environment variable",
-      { ...applied, containers: [{ ...server, env: [{ name: "A" }, ...(server.env ?? [])] }] },
+      { ...applied, containers: [{ ...server, env: [{ name: "A" }, port] }] },
       ["containers[server].env[A]"],
     ],
     [

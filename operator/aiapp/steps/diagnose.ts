@@ -44,6 +44,8 @@ export function rejected(message: string): Trouble {
 }
 
 function remedyOf(message: string): string {
+  if (/failed quota/.test(message))
+    return "set what the quota asks for in spec.resources, or defaults in a LimitRange";
   if (/exceeded quota/.test(message)) return "raise the quota, or lower spec.resources";
   if (/PodSecurity/.test(message))
     return "correct spec.podTemplate, or the Pod Security level of the namespace";
