@@ -1,3 +1,5 @@
+import { parseTime } from "../crds/grammar/rfc3339.ts";
+
 const units = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
 
 export function formatBytes(bytes: number): string {
@@ -47,6 +49,6 @@ export function shortDigest(digest: string): string {
 
 /** How long ago a time was, or the text itself if it is none. */
 export function ageOf(since: string, now: number): string {
-  const time = Date.parse(since);
-  return Number.isNaN(time) ? since : formatDuration(now - time);
+  const time = parseTime(since);
+  return time === undefined ? since : formatDuration(now - time);
 }

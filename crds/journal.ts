@@ -1,6 +1,7 @@
 import { z } from "zod";
 
 import { phases, type Phase } from "./aiapp/status.ts";
+import { parseTime } from "./grammar/rfc3339.ts";
 
 /** What made a release fail: one half, both, only both together, or what the spec says about the pods. */
 export const blames = ["image", "model", "both", "combination", "template"] as const;
@@ -29,10 +30,10 @@ export interface JournalEntry {
 }
 export type Journal = readonly JournalEntry[];
 
-/** As written by this version or a newer one, whose members are kept. */
+/** As written by this version or a newer one, whose members are kept. Users can edit annotations: `at` may be no time. */
 export const JournalEntry = z.looseObject({
   phase: z.enum(phases),
-  at: z.string(),
+  at: z.string().refine((at) => parseTime(at) !== undefined),
   reason: z.string().optional(),
   message: z.string().optional(),
   step: z.string().optional(),

@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { JournalEntry as Written, readEntries } from "../../crds/journal.ts";
 import { annotations, labels } from "../../crds/names.ts";
+import { parseTime } from "../../crds/grammar/rfc3339.ts";
 
 /** A phase that a release entered, as its record keeps it, and how long it lasted. */
 export interface JournalEntry {
@@ -68,7 +69,9 @@ function parseJournal(text: string): Journal {
   const known = readEntries(text, Entry);
   return known.map((entry, index) => {
     const next = known[index + 1];
-    const ms = next === undefined ? Number.NaN : Date.parse(next.at) - Date.parse(entry.at);
-    return Number.isNaN(ms) ? entry : { ...entry, durationMs: Math.max(0, ms) };
+    const [from, to] = [parseTime(entry.at), parseTime(next?.at ?? "")];
+    return from === undefined || to === undefined
+      ? entry
+      : { ...entry, durationMs: Math.max(0, to - from) };
   });
 }

@@ -1,5 +1,6 @@
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import type { Condition, ReleaseStatus, SourceStatus } from "../../crds/aiapp/status.ts";
+import { parseTime } from "../../crds/grammar/rfc3339.ts";
 import { sanitizeStrings } from "../app.ts";
 import { commandOf, heldRelease } from "../control/releases.ts";
 import { ageOf, formatDuration, shortDigest } from "../format.ts";
@@ -78,7 +79,7 @@ function conditionFor({ phase }: ReleaseStatus, { status }: AIApp): Condition | 
 }
 
 function scheduledAt(time: string, now: number): string {
-  const ms = Date.parse(time) - now;
+  const ms = (parseTime(time) ?? Number.NaN) - now;
   return ms > 0 ? `at ${time}, in ${formatDuration(ms)}` : `at ${time}`;
 }
 
@@ -148,7 +149,7 @@ function source(
   now: number,
   style: Style,
 ): readonly string[] {
-  const next = seen?.nextCheckAt === undefined ? Number.NaN : Date.parse(seen.nextCheckAt) - now;
+  const next = (parseTime(seen?.nextCheckAt ?? "") ?? Number.NaN) - now;
   const details = [
     seen?.seen && `newest ${seen.seen}`,
     seen?.digest && shortDigest(seen.digest),

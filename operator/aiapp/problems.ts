@@ -1,5 +1,6 @@
 import type { AIAppStatus, Condition } from "../../crds/aiapp/status.ts";
 import type { ConditionType } from "../../crds/conditions.ts";
+import { parseTime } from "../../crds/grammar/rfc3339.ts";
 import type { Metrics } from "../metrics.ts";
 
 /** What alerts are about, in the words of the label `problem`. */
@@ -57,7 +58,7 @@ function fromCondition(problem: ProblemName, { reason, lastTransitionTime }: Con
 }
 
 function problemOf(problem: ProblemName, reason: string, since: string): Problem {
-  return { problem, reason, since: (Date.parse(since) || 0) / 1000 };
+  return { problem, reason, since: (parseTime(since) ?? 0) / 1000 };
 }
 
 /** So many apps get series of their own: more at once are one fault of something that they share. */

@@ -2,8 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 
 import type { AIAppStatus, Phase, ReleaseStatus, SourceStatus } from "../../crds/aiapp/status.ts";
 import { parseReference } from "../../crds/grammar/image-reference.ts";
+import { formatTime } from "../../crds/grammar/rfc3339.ts";
 import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
-import { buildConditions, timestamp } from "./conditions/build.ts";
+import { buildConditions } from "./conditions/build.ts";
 import { describeBlame } from "./conditions/facts.ts";
 import type { Findings } from "./conditions/findings.ts";
 import { readIntents } from "./intents.ts";
@@ -28,7 +29,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
   const failed = quarantined(ledger);
   const { gates } = findings.releases;
   const opensAt = gates === undefined || gates.scheduled.isOpen ? undefined : gates.scheduled.until;
-  const nextReleaseTime = opensAt === undefined ? undefined : timestamp(opensAt);
+  const nextReleaseTime = opensAt === undefined ? undefined : formatTime(opensAt);
   // While a rollout changes the Deployment, what was there before still counts.
   const unmanaged = findings.unmanaged ?? app.status?.unmanagedEntries ?? [];
   const disruptions = findDisruptions(observed, rollout);
@@ -120,8 +121,8 @@ function sourceStatus(view: SourceView<Seen>, seen: string | undefined): SourceS
     reference,
     ...(seen !== undefined && { seen }),
     ...(value !== undefined && { digest: value.digest }),
-    ...(checkedAt !== undefined && { lastCheckedAt: timestamp(checkedAt) }),
-    ...(nextCheckAt !== undefined && { nextCheckAt: timestamp(nextCheckAt) }),
+    ...(checkedAt !== undefined && { lastCheckedAt: formatTime(checkedAt) }),
+    ...(nextCheckAt !== undefined && { nextCheckAt: formatTime(nextCheckAt) }),
     ...(error !== undefined && { lastError: error.message.slice(0, 4096) }),
   };
 }

@@ -1,3 +1,4 @@
+import { formatTime } from "../../crds/grammar/rfc3339.ts";
 import type { Clock } from "../clock.ts";
 import { isOperatorError } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
@@ -61,7 +62,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     const before = written.get(key);
     if (before !== undefined && before.until > clock.now()) {
       const count = before.count + 1;
-      const patch = { count, lastTimestamp: secondsOf(clock.now()) };
+      const patch = { count, lastTimestamp: formatTime(clock.now()) };
       try {
         await kube.patch(kinds.event, namespace, before.name, patch, {}, signal);
         before.count = count;
@@ -104,10 +105,6 @@ function bound(map: Map<string, unknown>): void {
   }
 }
 
-function secondsOf(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
-}
-
 /** A v1 Event as JSON: the client's type has Date objects for its own serialiser. */
 function eventOf(
   { component, instance, clock }: RecorderOptions,
@@ -132,8 +129,8 @@ function eventOf(
     reason: note.reason,
     message: note.message,
     count: 1,
-    firstTimestamp: secondsOf(now),
-    lastTimestamp: secondsOf(now),
+    firstTimestamp: formatTime(now),
+    lastTimestamp: formatTime(now),
     source: { component },
     reportingComponent: component,
     reportingInstance: instance,

@@ -1,5 +1,6 @@
 import type { AIAppStatus, Condition } from "../../../crds/aiapp/status.ts";
 import type { ConditionType } from "../../../crds/conditions.ts";
+import { formatTime } from "../../../crds/grammar/rfc3339.ts";
 import { chains, decide, scaling } from "./chains.ts";
 import type { Findings, Verdict } from "./findings.ts";
 import { findReconciling, findStalled } from "./kstatus.ts";
@@ -44,11 +45,6 @@ export function conditionOf(
     reason,
     message: message.slice(0, MAX_MESSAGE),
     observedGeneration,
-    lastTransitionTime: old?.status === status ? old.lastTransitionTime : timestamp(now),
+    lastTransitionTime: old?.status === status ? old.lastTransitionTime : formatTime(now),
   };
-}
-
-/** RFC 3339 in whole seconds, as Kubernetes writes times. */
-export function timestamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }

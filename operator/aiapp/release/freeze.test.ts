@@ -103,6 +103,7 @@ describe("a freeze whose time cannot be read", () => {
       { from: "2026-02-30T99:00:00Z" },
       /^spec\.from "2026-02-30T99:00:00Z" is not a point in time: write one such as/,
     ],
+    ["a day that no month has", { until: "2026-02-30T00:00:00Z" }, /^spec\.until "2026-02-30T/],
     ["another date", { until: "soon" }, /^spec\.until "soon" is not a point in time/],
   ])("because of %s holds, and says what to write", (_, spec, error) => {
     const broken = freeze("broken", spec);

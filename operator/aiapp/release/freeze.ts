@@ -1,5 +1,6 @@
 import type { AIAppReleaseFreeze, LabelSelector } from "../../../crds/freeze.ts";
 import { milliseconds } from "../../../crds/grammar/duration.ts";
+import { parseTime } from "../../../crds/grammar/rfc3339.ts";
 import {
   closesAt,
   isOpen,
@@ -46,11 +47,11 @@ export function parseFreeze({ metadata, spec }: AIAppReleaseFreeze): Freeze {
     name: metadata.name,
     reason: spec.reason,
     selector: spec.namespaceSelector ?? {},
-    time: parseTime(spec),
+    time: freezeTimeOf(spec),
   };
 }
 
-function parseTime(spec: AIAppReleaseFreeze["spec"]): FreezeTime {
+function freezeTimeOf(spec: AIAppReleaseFreeze["spec"]): FreezeTime {
   const { from, until, schedule, timeZone, duration } = spec;
   if (schedule !== undefined) {
     const durationMs = duration === undefined ? undefined : milliseconds(duration);
@@ -60,8 +61,8 @@ function parseTime(spec: AIAppReleaseFreeze["spec"]): FreezeTime {
   }
   const time = {
     type: "Once",
-    from: from === undefined ? -Infinity : Date.parse(from),
-    until: until === undefined ? Infinity : Date.parse(until),
+    from: from === undefined ? -Infinity : (parseTime(from) ?? Number.NaN),
+    until: until === undefined ? Infinity : (parseTime(until) ?? Number.NaN),
   } as const;
   for (const field of ["from", "until"] as const) {
     if (!Number.isNaN(time[field])) continue;

@@ -3,6 +3,7 @@ import { annotations } from "../../../crds/names.ts";
 import { milliseconds } from "../../../crds/grammar/duration.ts";
 import type { Intents } from "../intents.ts";
 import type { JournalEntry } from "../../../crds/journal.ts";
+import { parseTime } from "../../../crds/grammar/rfc3339.ts";
 import { lastOf } from "./journal.ts";
 import { isVerified, type Ledger } from "./ledger.ts";
 import type { Timing } from "./timing.ts";
@@ -125,6 +126,5 @@ function settled(spec: AIAppSpec, record: ReleaseRecord | undefined, now: number
 
 /** When the first of several changes in a row was found: the journal's first entry carries it on. */
 export function chainStart(first: JournalEntry | undefined, found: number): number {
-  const at = Date.parse(first?.step ?? "");
-  return Number.isNaN(at) ? found : at;
+  return parseTime(first?.step ?? "") ?? found;
 }

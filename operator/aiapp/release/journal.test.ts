@@ -24,6 +24,18 @@ describe("a journal", () => {
     expect(readJournal(writeJournal(made))).toEqual(made);
   });
 
+  it("is read without entries whose time is none: users can edit annotations", () => {
+    const times = [
+      "",
+      "now",
+      "2026-02-30T08:00:00Z",
+      "+275760-09-13T00:00:00Z",
+      "8640000000000001",
+    ];
+    const made = times.map((at) => ({ phase: "Released", at }) as const);
+    expect(readJournal(writeJournal([...made, entry("Failed", 9)]))).toEqual([entry("Failed", 9)]);
+  });
+
   it("is bounded, and never loses its last release", () => {
     fc.assert(
       fc.property(

@@ -1,4 +1,5 @@
 import { parseHttpDate } from "../../../crds/grammar/http-date.ts";
+import { parseTime } from "../../../crds/grammar/rfc3339.ts";
 import type { Identity } from "../identity.ts";
 
 /** Why Blob Storage refused a request, as far as its error code and the identity show, and what to do about it. */
@@ -69,6 +70,5 @@ function timeOf(text: string | null): number | undefined {
   const match = /^(\d{4}-\d{2}-\d{2})(?:T(\d{2}:\d{2})(?::(\d{2})(?:\.\d+)?)?Z)?$/.exec(text ?? "");
   if (match === null) return undefined;
   const [, day = "", minute = "00:00", second = "00"] = match;
-  const time = Date.parse(`${day}T${minute}:${second}Z`);
-  return Number.isNaN(time) ? undefined : time;
+  return parseTime(`${day}T${minute}:${second}Z`);
 }
