@@ -233,6 +233,21 @@ describe("labels", () => {
     expect((await readBundle(folder)).labels).toEqual(["tabby cat", "über, dog"]);
   });
 
+  test("are read without the byte order mark that Windows' editors write", async () => {
+    await put("labels.txt", "\ufefftabby\ntiger\n");
+    expect((await readBundle(folder)).labels).toEqual(["tabby", "tiger"]);
+  });
+
+  test("that are not UTF-8 are refused by line and byte", async () => {
+    await writeFile(join(folder, "labels.txt"), Buffer.from("Hund\nKätzchen\n", "latin1"));
+    expect(await refusal()).toEqual(
+      refused(
+        "BUNDLE_INVALID",
+        /^labels\.txt of the bundle is not UTF-8: line 2 has the byte 0xe4; save the file as UTF-8$/,
+      ),
+    );
+  });
+
   test("may be empty in the middle: a class without a name keeps its place", async () => {
     await put("labels.txt", "\ncat\n\ndog");
     expect((await readBundle(folder)).labels).toEqual(["", "cat", "", "dog"]);
@@ -362,6 +377,19 @@ describe("samples", () => {
     expect(await refusal()).toEqual(
       refused("BUNDLE_INVALID", /^samples\/1\.json of the bundle: .*"tolerence"/s),
     );
+  });
+
+  test("are none without a folder; a file of its name is refused", async () => {
+    expect((await readBundle(folder)).samples).toEqual([]);
+    await put("samples", "not a folder");
+    expect(await refusal()).toEqual(
+      refused("BUNDLE_UNREADABLE", /^samples of the bundle is no folder$/),
+    );
+  });
+
+  test("that cannot be read are refused: a folder that leads to itself, which root cannot read either", async () => {
+    await symlink(join(folder, "samples"), join(folder, "samples"));
+    expect(await refusal()).toEqual(refused("BUNDLE_UNREADABLE", /^samples/));
   });
 
   test("beyond sixteen are ignored: a start must not last long", async () => {
