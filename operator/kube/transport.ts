@@ -73,7 +73,7 @@ function createSender(config: KubeConfig): Send {
         accept: "application/json",
         ...(body && { "content-type": body.type }),
       },
-      ...(body && { body: JSON.stringify(body.value) }),
+      ...(body && { body: toJson(body.value) }),
       ...(connections.dispatcher && { dispatcher: connections.dispatcher }),
       // Credentials go to the API server and nowhere else.
       redirect: "error",
@@ -148,4 +148,15 @@ async function translateErrors<T>(
 
 function isTimeout(reason: unknown): boolean {
   return reason instanceof Error && reason.name === "TimeoutError";
+}
+
+/**
+ * JSON as Go writes it. The API server keeps some members as text, such as the data of a ControllerRevision: it must read the
+ * same after the API server has parsed and written it, or it counts as changed.
+ */
+function toJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

@@ -4,7 +4,7 @@ import { annotations, containers, labels, MANAGER, revisionName } from "../../..
 import type { V1ControllerRevision, V1PodTemplateSpec } from "../../kube/types.ts";
 import { isReference } from "../../../crds/grammar/image-reference.ts";
 import type { Action } from "../action.ts";
-import { hashOf } from "../canonical.ts";
+import { canonical, hashOf } from "../canonical.ts";
 import { kinds } from "../../kube/types.ts";
 import { ownerReference, type Owner } from "../resources/owner.ts";
 import type { Journal } from "../../../crds/journal.ts";
@@ -132,7 +132,8 @@ export function newRevision(owner: Owner, record: ReleaseRecord): V1ControllerRe
       ownerReferences: [ownerReference(owner)],
     },
     revision,
-    data: { schema: SCHEMA, ...contentOf(record) },
+    // With sorted keys: the garbage collector's patch of the owner writes them so, and any other order is a change.
+    data: JSON.parse(canonical({ schema: SCHEMA, ...contentOf(record) })),
   };
 }
 
