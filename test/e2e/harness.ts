@@ -17,7 +17,14 @@ import { startTraffic, type Traffic, type TrafficOptions } from "../traffic/star
 
 /** The setup of every e2e file and the soak: the operator, installed by its chart, and a namespace for each file. */
 
-const NAMESPACES = ["e2e-release", "e2e-disruption", "e2e-faults", "e2e-safety", "soak"] as const;
+const NAMESPACES = [
+  "e2e-release",
+  "e2e-disruption",
+  "e2e-faults",
+  "e2e-safety",
+  "e2e-cluster",
+  "soak",
+] as const;
 export type Namespace = (typeof NAMESPACES)[number];
 
 /** The code image of a namespace's apps. */

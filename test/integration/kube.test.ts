@@ -4,6 +4,8 @@ import { KubeConfig } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { createKube } from "../../operator/kube/client.ts";
+import { World } from "../../operator/aiapp/observed.testing.ts";
+import { kinds, type V1ControllerRevision } from "../../operator/kube/types.ts";
 import { describeKube } from "../../operator/kube/contract/contract.testing.ts";
 import { startApiServer, type ApiServer } from "../support/apiserver.ts";
 import { documents, reduceOpenApi } from "../support/kube-schema.ts";
@@ -40,6 +42,44 @@ describeKube("the API server", async () => {
     },
     close: async () => {},
   };
+});
+
+describe("the record of a release", () => {
+  it("can lose its owner: the garbage collector orphans it if an AIApp is deleted with --cascade=orphan", async () => {
+    const world = new World({
+      env: [{ name: "QUERY", value: "a&b<c>\u2028ü" }],
+      resources: { limits: { memory: "1Gi", cpu: 0.5 } },
+      podTemplate: { spec: { terminationGracePeriodSeconds: 90, priorityClassName: "high" } },
+    });
+    world.poll().reconcile();
+    const revision: V1ControllerRevision | undefined = [...world.objects.values()].find(
+      (object): object is V1ControllerRevision => "data" in object,
+    );
+    if (revision === undefined) throw new Error("the release has no record");
+    const { name = "", ownerReferences = [] } = revision.metadata ?? {};
+    const { uid: _, resourceVersion: __, ...metadata } = revision.metadata ?? {};
+    const config = new KubeConfig();
+    config.loadFromFile(server.kubeconfig);
+    const kube = createKube({ config, requestTimeoutMs: 10_000 });
+    const signal = AbortSignal.timeout(10_000);
+    const created = await kube.create(
+      kinds.controllerRevision,
+      { ...revision, metadata: { ...metadata, namespace: "default" } },
+      signal,
+    );
+    // As the garbage collector does it.
+    const owners = ownerReferences.map(({ uid }) => ({ $patch: "delete", uid }));
+    await server.kubectl([
+      "patch",
+      "controllerrevision",
+      name,
+      "--type=strategic",
+      `--patch=${JSON.stringify({ metadata: { ownerReferences: owners } })}`,
+    ]);
+    const orphan = await kube.get(kinds.controllerRevision, "default", name, signal);
+    expect(orphan?.metadata?.ownerReferences).toBeUndefined();
+    expect(orphan?.data).toEqual(created.data);
+  });
 });
 
 describe("the fake's schema", () => {
