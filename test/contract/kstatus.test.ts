@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 
+import { phases } from "../../crds/aiapp/status.ts";
 import { ask, BUILD_TIMEOUT_MS } from "../judges/judges.ts";
 import { judgeCandidates, judgeOthers, type ExpectedOf } from "../judges/judge-states.ts";
 import {
@@ -98,6 +99,13 @@ describe("docs/reference/aiapp.md", () => {
         [...names.matchAll(/`(\w+)`/g)].map(([, name = ""]) => [name, { spec, polling }] as const),
     );
   }
+
+  it("has a row for each phase that a candidate can be in", () => {
+    const rows = new Set(documented().map(([state]) => state));
+    // Nothing composes images yet, and what is superseded is no candidate any more.
+    const none = ["Composing", "Superseded"];
+    expect(phases.filter((phase) => !rows.has(phase))).toEqual(none);
+  });
 
   it("has what kstatus reports in each state of a candidate", () => {
     const rows = Object.entries(expected).map(
