@@ -23,6 +23,14 @@ const headerText = z
     message: "must be printable ASCII without spaces around it: it is sent as a header",
   });
 
+const Origin = z.string().refine((text) => text === "*" || URL.parse(text)?.origin === text, {
+  message: "must be origins such as https://shop.example, separated by commas, or *",
+});
+
+function listOf(text: string): string[] {
+  return text.split(",").flatMap((part) => (part.trim() === "" ? [] : [part.trim()]));
+}
+
 const Environment = z
   .object({
     MODEL_DIR: z.string().min(1).default("/models"),
@@ -57,6 +65,12 @@ const Environment = z
     DRAIN_MAX_SECONDS: count(0, 3600).default(50),
     /** The page at `/ui`. */
     UI: z.enum(["on", "off"]).default("on"),
+    /** A file of keys that may call; without it all may. */
+    API_KEYS_FILE: z.string().min(1).optional(),
+    /** Origins whose pages may call, or `*`. */
+    CORS_ORIGINS: z.string().default("").transform(listOf).pipe(z.array(Origin).max(100)),
+    /** One line of log a request. */
+    ACCESS_LOG: z.enum(["on", "off"]).default("off"),
     LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
     /** Set in an image to distinguish two builds of the same code apart. */
     SERVER_BUILD: z.string().default(""),
@@ -99,6 +113,9 @@ export interface Config {
   readonly drainMaxMs: number;
   /** Whether `/ui` and browsers at `/` get the page. */
   readonly hasPage: boolean;
+  readonly apiKeysFile: string | undefined;
+  readonly corsOrigins: readonly string[];
+  readonly hasAccessLog: boolean;
   readonly logLevel: string;
 }
 
@@ -136,6 +153,9 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     drainQuietMs: data.DRAIN_QUIET_SECONDS * 1000,
     drainMaxMs: data.DRAIN_MAX_SECONDS * 1000,
     hasPage: data.UI === "on",
+    apiKeysFile: data.API_KEYS_FILE,
+    corsOrigins: data.CORS_ORIGINS,
+    hasAccessLog: data.ACCESS_LOG === "on",
     logLevel: data.LOG_LEVEL,
   };
 }

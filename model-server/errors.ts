@@ -8,6 +8,7 @@ const grpc = {
   unimplemented: 12,
   internal: 13,
   unavailable: 14,
+  unauthenticated: 16,
 } as const;
 
 /** Every error that the server throws, with the status of its answer in HTTP and in gRPC. */
@@ -31,6 +32,11 @@ export const errors = {
   // These answer a request.
   REQUEST_INVALID: { http: 400, grpc: grpc.invalidArgument, summary: "the request is not valid" },
   IMAGE_INVALID: { http: 400, grpc: grpc.invalidArgument, summary: "the image cannot be decoded" },
+  UNAUTHENTICATED: {
+    http: 401,
+    grpc: grpc.unauthenticated,
+    summary: "the request has no valid API key",
+  },
   NOT_FOUND: { http: 404, grpc: grpc.notFound, summary: "there is no such path, model or version" },
   BODY_TOO_LARGE: { http: 413, grpc: grpc.resourceExhausted, summary: "the body is too large" },
   UNSUPPORTED_TYPE: {

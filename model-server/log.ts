@@ -1,14 +1,15 @@
-import { pino, type Logger } from "pino";
+import { pino, type DestinationStream, type Logger, type LoggerOptions } from "pino";
 
 export type { Logger } from "pino";
 
-/** JSON lines on standard output: a static message and its fields. */
-export function createLogger(level: string): Logger {
-  return pino({
+/** JSON lines: a static message and its fields. @param to standard output unless given */
+export function createLogger(level: string, to?: DestinationStream): Logger {
+  const options: LoggerOptions = {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
     errorKey: "error",
-  });
+  };
+  return to === undefined ? pino(options) : pino(options, to);
 }

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 
 import { readConfig } from "./config.ts";
-import { createLogger } from "./log.ts";
+import { createLogger, type Logger } from "./log.ts";
 import { startServer, type Server } from "./server.ts";
 
 export const fixtures = join(import.meta.dirname, "fixtures");
@@ -35,6 +35,7 @@ export async function serve(
 export async function startOn(
   files: BundleFiles,
   environment: NodeJS.ProcessEnv = {},
+  log: Logger = createLogger("silent"),
 ): Promise<{ readonly server: Server; readonly close: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "aiapp-serve-"));
   for (const [path, content] of Object.entries(files)) await put(join(folder, path), content);
@@ -46,7 +47,7 @@ export async function startOn(
     WORKERS: "1",
     ...environment,
   });
-  const server = await startServer(config, { log: createLogger("silent"), versions: {} });
+  const server = await startServer(config, { log, versions: {} });
   return {
     server,
     close: async () => {

@@ -16,6 +16,7 @@ import { healthOf } from "./health.ts";
 import { createDecoder, type Decoder } from "./images/decoder.ts";
 import { warmModel, type Model } from "./inference/model.ts";
 import { checkSamples } from "./inference/samples.ts";
+import { openKeys } from "./keys.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics, serveMetrics, type Metrics } from "./metrics.ts";
 
@@ -82,8 +83,10 @@ export async function startServer(
     pending: () => (engine?.waiting() ?? 0) + decoder.waiting(),
     epoch: () => Date.now(),
   });
+  const keys = await openKeys(config.apiKeysFile, log);
   const parts = {
     config,
+    keys,
     drain,
     connections: createConnections(drain, now),
     budget: createBudget(config.maxBodyBytesInFlight),
@@ -134,6 +137,7 @@ export async function startServer(
 
   async function close(): Promise<void> {
     closing = true;
+    keys.close();
     await app.close();
     await measured.close();
     await grpc?.close();

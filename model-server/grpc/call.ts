@@ -8,6 +8,7 @@ import {
 
 import type { Config } from "../config.ts";
 import { errors, ServerError } from "../errors.ts";
+import type { Keys } from "../keys.ts";
 import type { RouteParts } from "../http/parts.ts";
 
 /** What the service needs of the server. */
@@ -36,6 +37,12 @@ export function tolerant(service: ServiceDefinition): ServiceDefinition {
 export function checkMessage(message: object): void {
   if (MALFORMED in message)
     throw new ServerError("REQUEST_INVALID", "the message is not of the type of its method");
+}
+
+/** @throws UNAUTHENTICATED */
+export function checkKey(keys: Keys, metadata: Metadata): void {
+  const [authorization] = metadata.get("authorization");
+  keys.check(authorization === undefined ? undefined : String(authorization));
 }
 
 /** Headers, or trailers of an error, that name the release that answers. */

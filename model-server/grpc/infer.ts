@@ -3,7 +3,7 @@ import type { ServerDuplexStream, ServerUnaryCall } from "@grpc/grpc-js";
 import { ServerError } from "../errors.ts";
 import { inferRequested } from "../inference/requested.ts";
 import { checkModel } from "../protocol/model-name.ts";
-import { checkMessage, signalOfCall, statusOf, type GrpcParts } from "./call.ts";
+import { checkKey, checkMessage, signalOfCall, statusOf, type GrpcParts } from "./call.ts";
 import type { InferAnswerMessage, InferMessage } from "./messages.ts";
 import { encodeAnswerMessage, readInferMessage } from "./tensors.ts";
 
@@ -74,6 +74,12 @@ export function inferStream(
   parts: GrpcParts,
   call: ServerDuplexStream<InferMessage, StreamAnswer>,
 ): void {
+  try {
+    checkKey(parts.keys, call.metadata);
+  } catch (error) {
+    call.emit("error", statusOf(error, parts));
+    return;
+  }
   let isBusy = false;
   let hasEnded = false;
   const answer = async (message: InferMessage): Promise<void> => {

@@ -1,4 +1,8 @@
-import type { ServerDuplexStream, UntypedServiceImplementation } from "@grpc/grpc-js";
+import type {
+  ServerDuplexStream,
+  ServerUnaryCall,
+  UntypedServiceImplementation,
+} from "@grpc/grpc-js";
 
 import { ServerError } from "../errors.ts";
 import type { Model } from "../inference/model.ts";
@@ -10,7 +14,7 @@ import {
   statisticsOf,
 } from "../protocol/description.ts";
 import { checkModel } from "../protocol/model-name.ts";
-import { unary, type GrpcParts } from "./call.ts";
+import { checkKey, unary, type GrpcParts } from "./call.ts";
 import { inferMessage, inferStream, type StreamAnswer } from "./infer.ts";
 import type { InferMessage, ModelMessage } from "./messages.ts";
 
@@ -26,6 +30,16 @@ export function inferenceService(parts: GrpcParts): UntypedServiceImplementation
     throw new ServerError("NOT_READY", "the model is being loaded: try again soon");
   }
 
+  /** For those who have a key: probes need none. */
+  function guarded<Request extends object, Answer>(
+    answer: (request: Request, call: ServerUnaryCall<Request, Answer>) => Answer | Promise<Answer>,
+  ): ReturnType<typeof unary<Request, Answer>> {
+    return unary(parts, (request: Request, call: ServerUnaryCall<Request, Answer>) => {
+      checkKey(parts.keys, call.metadata);
+      return answer(request, call);
+    });
+  }
+
   return {
     ServerLive: unary(parts, () => ({ live: parts.health().live })),
     ServerReady: unary(parts, () => ({ ready: parts.health().ready })),
@@ -33,28 +47,26 @@ export function inferenceService(parts: GrpcParts): UntypedServiceImplementation
       checkModel(own, request);
       return { ready: parts.health().ready };
     }),
-    ServerMetadata: unary(parts, () => ({
+    ServerMetadata: guarded(() => ({
       name: SERVER_NAME,
       version: versions["server"] ?? "",
       extensions,
     })),
-    ModelMetadata: unary(parts, (request: ModelMessage) =>
-      metadataOf(own, loaded(request).signature),
-    ),
-    ModelConfig: unary(parts, (request: ModelMessage) => ({
+    ModelMetadata: guarded((request: ModelMessage) => metadataOf(own, loaded(request).signature)),
+    ModelConfig: guarded((request: ModelMessage) => ({
       config: modelConfigOf(own, loaded(request).signature, config.batch.rows),
     })),
-    ModelStatistics: unary(parts, (request: ModelMessage) => {
+    ModelStatistics: guarded((request: ModelMessage) => {
       // No name: of all models.
       if (request.name !== "") checkModel(own, request);
       return { model_stats: [statisticsOf(own, metrics.statistics)] };
     }),
-    RepositoryIndex: unary(parts, (request: { readonly ready: boolean }) => {
+    RepositoryIndex: guarded((request: { readonly ready: boolean }) => {
       const { ready, reason = "" } = parts.health();
       const model = { ...own, state: ready ? "READY" : "UNAVAILABLE", reason };
       return { models: request.ready && !ready ? [] : [model] };
     }),
-    ModelInfer: unary(parts, (request: InferMessage, call) => inferMessage(parts, request, call)),
+    ModelInfer: guarded((request: InferMessage, call) => inferMessage(parts, request, call)),
     ModelStreamInfer: (call: ServerDuplexStream<InferMessage, StreamAnswer>) =>
       inferStream(parts, call),
   };

@@ -1,7 +1,9 @@
 import fastify, { type FastifyInstance } from "fastify";
 
+import { allowOrigins } from "./cors.ts";
 import { answerClientError, answerError, answerFrameworkError } from "./errors.ts";
 import type { RouteParts } from "./parts.ts";
+import { REQUEST_ID, requestIdOf } from "./request-id.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { homeRoute } from "./routes/home.ts";
 import { inferRoutes } from "./routes/infer.ts";
@@ -18,7 +20,7 @@ const CHECK_CONNECTIONS_MS = 1000;
 
 /** The HTTP interface. */
 export function createApp(parts: RouteParts): FastifyInstance {
-  const { config, drain, connections } = parts;
+  const { config, drain, connections, log } = parts;
   const app = fastify({
     logger: false,
     bodyLimit: config.maxBodyBytes,
@@ -29,6 +31,8 @@ export function createApp(parts: RouteParts): FastifyInstance {
       headersTimeout: Math.min(HEADERS_MS, config.requestTimeoutMs),
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
     },
+    requestIdHeader: false,
+    genReqId: requestIdOf,
     // The drain decides when to stop: until then every request is served.
     return503OnClosing: false,
     forceCloseConnections: true,
@@ -43,8 +47,25 @@ export function createApp(parts: RouteParts): FastifyInstance {
   app.addHook("onRequest", (request, reply, done) => {
     const counts = request.routeOptions.config.isProbe !== true;
     connections.arrived(request.raw, reply.raw, counts);
+    reply.header(REQUEST_ID, request.id);
     done();
   });
+  allowOrigins(app, config.corsOrigins);
+  // After the onRequest hooks, where browsers ask without a key whether they may call.
+  app.addHook("preHandler", (request, _, next) => {
+    const { isOpen = false, isProbe = false } = request.routeOptions.config;
+    if (!isOpen && !isProbe) parts.keys.check(request.headers.authorization);
+    next();
+  });
+  if (config.hasAccessLog)
+    app.addHook("onResponse", (request, reply, done) => {
+      const { id, method, routeOptions } = request;
+      const { statusCode: status, elapsedTime } = reply;
+      const ms = Math.round(elapsedTime * 10) / 10;
+      // The route and not the URL, which may hold what is no business of a log.
+      log.info({ id, method, route: routeOptions.url, status, ms }, "request");
+      done();
+    });
   app.addHook("onSend", async (request, reply) => {
     if (drain.isDraining() && (await connections.closes(request.raw, reply.raw)))
       reply.header("connection", "close");

@@ -39,7 +39,8 @@ export function answerError(
   if (request.routeOptions.config.scores === true)
     metrics.addFailure(error.code, reply.elapsedTime);
   if (error.status === 500)
-    log.error({ error: error.cause ?? error, url: request.url }, "request failed");
+    log.error({ id: request.id, error: error.cause ?? error, url: request.url }, "request failed");
+  if (error.status === 401) reply.header("www-authenticate", "Bearer");
   if (error.status === 503) reply.header("retry-after", "1");
   // What was not read of a body would be taken for the next request.
   if (!request.raw.complete) reply.header("connection", "close");

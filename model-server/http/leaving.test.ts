@@ -52,6 +52,7 @@ async function serve(youngMs = 0): Promise<Held> {
     config: readConfig({}),
     drain,
     connections: createConnections(drain, now, youngMs),
+    keys: { check: () => {}, close: () => {} },
     budget: createBudget(2 ** 20),
     log,
     metrics: createMetrics({ model: "model", version: "", pending: () => 0, epoch: () => 0 }),

@@ -42,6 +42,7 @@ function errorResponses(codes: readonly ErrorCode[]): Readonly<Record<string, ob
 /** Of everything that runs the model. */
 const scoring = [
   "REQUEST_INVALID",
+  "UNAUTHENTICATED",
   "IMAGE_INVALID",
   "NOT_FOUND",
   "BODY_TOO_LARGE",

@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import type { Drain } from "../drain.ts";
 import type { Health } from "../health.ts";
 import type { Model } from "../inference/model.ts";
+import type { Keys } from "../keys.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Connections } from "./connections.ts";
@@ -13,6 +14,7 @@ export interface RouteParts {
   readonly drain: Drain;
   readonly connections: Connections;
   readonly budget: Budget;
+  readonly keys: Keys;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** Undefined until the model is loaded and has answered its samples. */
@@ -30,6 +32,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** Failures count as failed inferences. */
     readonly scores?: boolean;
+    /** Needs no API key, as probes need none. */
+    readonly isOpen?: boolean;
     /** The drain does not wait for probes to stop. */
     readonly isProbe?: boolean;
   }

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -187,6 +187,23 @@ describe("a model of numbers", () => {
       '0, "9007199254740993"',
     );
   });
+});
+
+test("a server with API keys asks for one, and shows a request that has none in it", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "aiapp-page-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const keys = join(folder, "keys");
+  await writeFile(keys, "key-of-the-test-123\n");
+  const server = await serve(iris, { API_KEYS_FILE: keys });
+  await server.loaded;
+  const page = await browser.newPage();
+  onTestFinished(() => page.close());
+  await page.goto(`http://127.0.0.1:${server.port}/`);
+  await page.getByLabel("API key").fill("key-of-the-test-123");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Score" }).click();
+  expect((await classes(page))[0]).toBe("versicolor");
+  expect(await page.locator("#snippet").textContent()).toContain("Bearer $API_KEY");
 });
 
 describe("the request to copy", () => {

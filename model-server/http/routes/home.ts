@@ -6,7 +6,7 @@ import { sendPage } from "./page.ts";
 /** `GET /`: whether it serves, and what; the page for browsers. */
 export function homeRoute(app: FastifyInstance, parts: RouteParts, done: () => void): void {
   const { hasPage, model } = parts.config;
-  app.get("/", (request, reply) => {
+  app.get("/", { config: { isOpen: true } }, (request, reply) => {
     reply.header("vary", "accept");
     // Browsers name HTML in so many words; others take anything.
     if (hasPage && /\btext\/html\b/i.test(request.headers.accept ?? ""))

@@ -59,11 +59,12 @@ export async function sendPage(
 
 /** `GET /ui`: a page to try the model in a browser, and `/ui/model.json`: what it shows. */
 export function pageRoutes(app: FastifyInstance, parts: RouteParts, done: () => void): void {
-  app.get("/ui", (request, reply) => sendPage(request, reply));
+  const open = { config: { isOpen: true } };
+  app.get("/ui", open, (request, reply) => sendPage(request, reply));
   // The page names its files from the folder that it is in.
-  app.get("/ui/", (_, reply) => reply.redirect("../ui"));
+  app.get("/ui/", open, (_, reply) => reply.redirect("../ui"));
   for (const name of files)
-    app.get(`/ui/${name}`, (request, reply) => sendPage(request, reply, name));
+    app.get(`/ui/${name}`, open, (request, reply) => sendPage(request, reply, name));
   app.get("/ui/model.json", (_, reply) => {
     reply.header("cache-control", "no-store");
     const model = parts.model();
