@@ -41,7 +41,9 @@ export async function openKeys(
     }
   };
   let reading = Promise.resolve();
-  const timer = setInterval(() => (reading = reading.then(reload)), reloadMs);
+  const timer = setInterval(() => {
+    reading = reading.then(reload);
+  }, reloadMs);
   timer.unref();
   return {
     check: (authorization) => {

@@ -103,18 +103,28 @@ const score: Operation = {
       description: "how many classes a row gets",
       schema: schemaOf(ScoreQuery.shape.top),
     },
+    {
+      name: "format",
+      in: "query",
+      description:
+        "of the answer: the tutorial's nested arrays, or objects whose fields have names",
+      schema: schemaOf(ScoreQuery.shape.format),
+    },
   ],
   requestBody: {
     required: true,
     content: {
       "application/json": { schema: ref("ScoreRequest") },
+      "multipart/form-data": {
+        schema: { type: "object", additionalProperties: { type: "string", format: "binary" } },
+      },
       ...Object.fromEntries(imageTypes.map((type) => [type, { schema: BYTES }])),
     },
   },
   responses: {
     "200": json(
-      "classes with percentages, or values, of each row",
-      ref("ScoreResponse"),
+      "classes or values of each row",
+      { anyOf: [ref("ScoreResponse"), ref("PlainScoreResponse")] },
       answeredBy,
     ),
     ...errorResponses(scoring),
@@ -227,6 +237,22 @@ function schemas(): Readonly<Record<string, object>> {
             { ...text, description: "the time that it took" },
           ],
         },
+      },
+    },
+    PlainScoreResponse: {
+      type: "object",
+      required: ["model", "version", "predictions", "milliseconds"],
+      properties: {
+        model: text,
+        version: text,
+        predictions: {
+          type: "array",
+          items: {
+            type: "array",
+            description: "of a row: {label, probability} objects, or values",
+          },
+        },
+        milliseconds: { type: "number" },
       },
     },
     InferRequest: schemaOf(InferBody),

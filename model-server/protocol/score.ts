@@ -39,6 +39,8 @@ export const ScoreBody = z.union([
 
 export const ScoreQuery = z.object({
   top: z.coerce.number().int().min(1).max(MAX_TOP).default(DEFAULT_TOP),
+  /** Of the answer: the tutorial's nested arrays, or objects whose fields have names. */
+  format: z.enum(["tutorial", "plain"]).default("tutorial"),
 });
 
 const FORM = `send {"input": ["<base64 of an image>", …]}, {"input": [[1.5, 2.5, …], …]}, or an image as the body`;
@@ -50,8 +52,11 @@ function invalid(message: string): ServerError {
 /** Reads the query of `POST /score`. @throws REQUEST_INVALID */
 export function readQuery(query: unknown): z.infer<typeof ScoreQuery> {
   const parsed = ScoreQuery.safeParse(query);
-  if (!parsed.success) throw invalid(`top must be a number from 1 to ${MAX_TOP}`);
-  return parsed.data;
+  if (parsed.success) return parsed.data;
+  const isTop = parsed.error.issues.some(({ path }) => path[0] === "top");
+  throw invalid(
+    isTop ? `top must be a number from 1 to ${MAX_TOP}` : "format must be tutorial or plain",
+  );
 }
 
 /** Models of these take no images: text is text, or the digits of a large integer. */
@@ -121,7 +126,8 @@ function unwrap(text: string): readonly unknown[] {
   return value;
 }
 
-const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
+/** Also in the alphabet for URLs. */
+const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 
 function imageOf(value: unknown, index: number): Uint8Array {
   if (typeof value !== "string")
@@ -129,6 +135,25 @@ function imageOf(value: unknown, index: number): Uint8Array {
   const text = value.replace(/^data:[^,]{0,100},/, "").replace(/\s/g, "");
   if (!BASE64.test(text)) throw invalid(`input[${index}] is not base64 of an image`);
   return Buffer.from(text, "base64");
+}
+
+/** Of a row: classes with their percentages, or the values themselves. */
+type Row = readonly (readonly [string, number])[] | readonly (number | string)[];
+
+/** The answer in objects whose fields have names; probabilities from 0 to 1. */
+export function plainAnswer(
+  scores: readonly Row[],
+  { name, version }: { readonly name: string; readonly version: string },
+  ms: number,
+): object {
+  const predictions = scores.map((row) =>
+    row.map((one) =>
+      typeof one === "object"
+        ? { label: one[0], probability: Number((one[1] / 100).toFixed(6)) }
+        : one,
+    ),
+  );
+  return { model: name, version, predictions, milliseconds: Number(ms.toFixed(1)) };
 }
 
 /** The answer in the tutorial's form. */

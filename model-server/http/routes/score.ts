@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import { ServerError } from "../../errors.ts";
+import { readFiles } from "../../protocol/multipart.ts";
 import {
+  plainAnswer,
   readQuery,
   readScoreInput,
   scoreAnswer,
@@ -20,17 +22,24 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
   const limits = { maxBytes: config.maxBodyBytes, budget };
   const parseJson = createJsonParser(app);
 
-  function readInput(request: FastifyRequest, body: Buffer, ports: ScorePorts): ScoreInput {
-    const type = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
+  async function readInput(
+    request: FastifyRequest,
+    body: Buffer,
+    ports: ScorePorts,
+  ): Promise<ScoreInput> {
+    const header = request.headers["content-type"];
+    const type = header?.split(";")[0]?.trim().toLowerCase();
     if (type === "application/json") return readScoreInput(parseJson(request, body), ports);
     if (type === undefined && body.length === 0) return readScoreInput(undefined, ports);
     if (type === "application/octet-stream" || type?.startsWith("image/")) {
       if (body.length > 0) return { kind: "images", images: [body] };
       throw new ServerError("IMAGE_INVALID", "the body is empty: send an image");
     }
+    if (header !== undefined && type === "multipart/form-data")
+      return { kind: "images", images: await readFiles(body, header) };
     throw new ServerError(
       "UNSUPPORTED_TYPE",
-      "this content type is not supported: send application/json or image/png, image/jpeg, image/webp",
+      "this content type is not supported: send application/json, image/png, image/jpeg, image/webp or multipart/form-data",
     );
   }
 
@@ -41,13 +50,15 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
       throw new ServerError("NOT_READY", "the model is being loaded: try again soon");
     const signal = signalOf(reply.raw, config.requestTimeoutMs);
     const body = await readBody(request.raw, reply.raw, limits);
-    const input = readInput(request, body, served.scorePorts);
-    const { top } = readQuery(request.query);
+    const input = await readInput(request, body, served.scorePorts);
+    const { top, format } = readQuery(request.query);
     const read = performance.now();
     const scores = await served.score(input, top, signal);
     const total = performance.now() - began;
     metrics.addRequest({ rows: scores.length, total, input: read - began, output: 0 });
-    return scoreAnswer(scores, total);
+    return format === "plain"
+      ? plainAnswer(scores, config.model, total)
+      : scoreAnswer(scores, total);
   }
 
   app.addHook("onRequest", nameRelease(config));
