@@ -192,9 +192,20 @@ describe("the queue", () => {
 });
 
 describe("requests that wait together", () => {
-  test("share a run where the model names its batch, and each gets its own rows", async () => {
+  test("share a run where the model names its batch and rows get cheaper together", async () => {
     const runs: number[] = [];
-    const engine = await start({ batching: "auto", onRun: ({ rows }) => runs.push(rows) });
+    const engine = await start({
+      batching: "auto",
+      maxQueue: 1000,
+      onRun: ({ rows }) => runs.push(rows),
+    });
+    await Promise.all(Array.from({ length: 1000 }, async () => ask(engine)));
+    expect(Math.max(...runs)).toBeGreaterThan(2);
+  });
+
+  test("share a run where that is asked for, and each gets its own rows", async () => {
+    const runs: number[] = [];
+    const engine = await start({ batching: "on", onRun: ({ rows }) => runs.push(rows) });
     const sizes = [1, 2, 3, 4];
     const answers = await Promise.all(sizes.map(async (rows) => ask(engine, flowers(rows))));
     expect(answers.map(({ dims }) => dims)).toEqual(sizes.map((rows) => [rows, 3]));

@@ -1,5 +1,6 @@
 import { cancellationOf, ServerError } from "../errors.ts";
 import { bytesOf, type Tensors } from "../tensor/tensor.ts";
+import { createBatchSize } from "./batch-size.ts";
 import {
   keyOf,
   mergeInputs,
@@ -39,7 +40,7 @@ export interface EngineOptions extends WorkerOptions {
   readonly queue: QueueLimits;
   /** How many rows and bytes of several requests share a run. */
   readonly batch: BatchLimits;
-  /** `auto`: where the model itself names its first dimension a batch. */
+  /** `auto`: where the model itself names its first dimension a batch, and so many as get cheaper together. */
   readonly batching: "auto" | "on" | "off";
   /** The longest that a request may take. */
   readonly requestTimeoutMs: number;
@@ -71,6 +72,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   // The runtime sends usage data otherwise. Native code sees the main thread's environment, not a worker's copy.
   process.env["ORT_DISABLE_TELEMETRY"] = "1";
   const queue = createQueue<Request>(options.queue);
+  const size = createBatchSize(options.batch.rows);
   /** Requests of a batch that failed: each is run alone, since one of them may be to blame. */
   const retries: Request[] = [];
   let closing = false;
@@ -79,10 +81,14 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   function pump(): void {
     for (let worker = pool.idle(); worker !== undefined; worker = pool.idle()) {
       const retry = retries.shift();
-      const batch = retry === undefined ? takeBatch(queue, options.batch) : [retry];
+      const batch = retry === undefined ? takeBatch(queue, batchLimits()) : [retry];
       if (batch.length === 0) return;
       void runBatch(worker, batch);
     }
+  }
+
+  function batchLimits(): BatchLimits {
+    return options.batching === "on" ? options.batch : { ...options.batch, rows: size.rows() };
   }
 
   async function runBatch(worker: WorkerHandle, batch: readonly Request[]): Promise<void> {
@@ -92,8 +98,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       const result = await worker.run(mergeInputs(batch), outputs);
       for (const [index, part] of splitOutputs(result.outputs, batch).entries())
         batch[index]?.resolve(part);
+      const rows = batch.reduce((sum, request) => sum + request.rows, 0);
+      size.observe(rows, result.ms);
       options.onRun?.({
-        rows: batch.reduce((sum, { rows }) => sum + rows, 0),
+        rows,
         queued: batch.map(({ since }) => began - since),
         computed: result.ms,
         total: performance.now() - began,
