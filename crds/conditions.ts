@@ -9,7 +9,7 @@ export const conditionTypes = [
   "Released",
   /** Both polls work. */
   "SourcesReady",
-  /** A pod of the current or the previous release that restarts on another node would find its image and model. */
+  /** A pod of the current or the previous release that restarts on another node would find its image, its model and its pull image. */
   "Recoverable",
   /** Webhooks take their notifications. Only with spec.notifications; says nothing about what serves. */
   "Notified",
@@ -82,8 +82,10 @@ export const reasons = [
   "Aborted",
   // a recorded release
   "Recoverable",
+  "Kept",
   "ImageGone",
   "ModelGone",
+  "PullImageGone",
   // either
   "SecretNotFound",
   "SecretInvalid",

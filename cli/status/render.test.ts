@@ -90,6 +90,34 @@ describe("the status of a ready app", () => {
     expect(isReady(app({}))).toBe(true);
   });
 
+  test("shows what outlives a deletion at its source, and what does not and why", () => {
+    const kept = {
+      image: {
+        state: "Refused",
+        message: "the identity may not push to contoso.azurecr.io/digits",
+      },
+      model: {
+        state: "Kept",
+        message: "https://contoso.blob.core.windows.net/models/.aiapp/kept/0",
+      },
+    } as const;
+    const text = shown({ current: { ...current, kept } });
+    expect(text).toContain("  not kept  image: the identity may not push to");
+    expect(text).toContain(
+      "  kept      model: https://contoso.blob.core.windows.net/models/.aiapp",
+    );
+    expect(shown({})).not.toContain("kept");
+  });
+
+  test("shows that only the copy is left", () => {
+    const message = "the model store no longer has 1: pods that start pull the copy";
+    const recoverable = { ...condition, type: "Recoverable", status: "True", message } as const;
+    const conditions = [...serving.conditions, { ...recoverable, reason: "Kept" }];
+    expect(shown({ conditions })).toContain(`    ${message}`);
+    const whole = [...serving.conditions, { ...recoverable, reason: "Recoverable" }];
+    expect(shown({ conditions: whole })).not.toContain(message);
+  });
+
   test("shows the candidate and its phase, but not the current release twice", () => {
     const candidate = {
       ...current,

@@ -1,5 +1,11 @@
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
-import type { Condition, ReleaseStatus, SourceStatus } from "../../crds/aiapp/status.ts";
+import type {
+  Condition,
+  KeptStatus,
+  ReleaseStatus,
+  ServedStatus,
+  SourceStatus,
+} from "../../crds/aiapp/status.ts";
 import { parseTime } from "../../crds/grammar/rfc3339.ts";
 import { sanitizeStrings } from "../app.ts";
 import { commandOf, heldRelease } from "../control/releases.ts";
@@ -31,6 +37,7 @@ export function renderStatus(untrusted: AIApp, now: number, style: Style): strin
     [
       style.strong("Serving"),
       ...(status?.current ? release(status.current, now, style) : ["  nothing yet"]),
+      ...keptAlone(app),
     ],
     candidate && [
       `${style.strong("Candidate")} ${style.notice(candidate.phase)}`,
@@ -120,12 +127,36 @@ function indented(text: string, indent: string): readonly string[] {
   return text.split("\n").map((line) => indent + line);
 }
 
-function release(shown: ReleaseStatus, now: number, style: Style): readonly string[] {
+function release(shown: ServedStatus, now: number, style: Style): readonly string[] {
   return [
     field("release", `${shown.id} ${style.faint(`for ${ageOf(shown.since, now)}`)}`),
     field("image", `${shown.image} ${style.faint(shortDigest(shown.imageDigest))}`),
     field("model", `${shown.modelVersion} ${style.faint(shortDigest(shown.modelDigest))}`),
+    ...kept("image", shown.kept?.image, style),
+    ...kept("model", shown.kept?.model, style),
   ];
+}
+
+/** No problem, but worth a line: the copy is the last one. */
+function keptAlone(app: AIApp): readonly string[] {
+  const recoverable = conditionOf(app, "Recoverable");
+  return recoverable?.reason === "Kept" ? indented(recoverable.message, "    ") : [];
+}
+
+/** Whether what the release needs outlives a deletion at its source. */
+function kept(what: string, status: KeptStatus | undefined, style: Style): readonly string[] {
+  if (status === undefined) return [];
+  const { state, message } = status;
+  switch (state) {
+    case "Kept":
+      return [field("kept", `${what}: ${message}`)];
+    case "Copying":
+      return [field("kept", `${what}: not yet, ${message}`)];
+    case "Refused":
+    case "Impossible":
+    case "Lost":
+      return [field("not kept", `${style.notice(what)}: ${message}`)];
+  }
 }
 
 function sources(app: AIApp, now: number, style: Style): readonly string[] {

@@ -34,6 +34,12 @@ export const ReleasePolicy = z
     minAge: Duration.default("0s").describe(
       "A pair must have been there so long before it is released.",
     ),
+    keep: z
+      .enum(["Auto", "Off"])
+      .default("Auto")
+      .describe(
+        "Auto: where the app's identities may write, the operator keeps what the current and the previous release need: a tag aiapp-kept-<digest> beside the image, and a copy of the model under .aiapp/kept/ in its container. Off: it writes nothing there.",
+      ),
     historyLimit: z
       .int32()
       .min(1)

@@ -27,6 +27,14 @@ export const phases = [
 ] as const;
 export type Phase = (typeof phases)[number];
 
+/** What became of the copy that is to survive a deletion at the source. */
+export const KeptStatus = z.object({
+  state: z.enum(["Kept", "Copying", "Refused", "Impossible", "Lost"]),
+  /** Where the copy is, or why there is none and what to do. */
+  message: z.string().max(2048),
+});
+export type KeptStatus = z.infer<typeof KeptStatus>;
+
 export const ReleaseStatus = z.object({
   id: z.string().max(10),
   image: z.string(),
@@ -46,6 +54,13 @@ export const ReleaseStatus = z.object({
 });
 export type ReleaseStatus = z.infer<typeof ReleaseStatus>;
 
+/** The current or the previous release. */
+export const ServedStatus = ReleaseStatus.extend({
+  /** With release.keep: Auto, after the first look. */
+  kept: z.object({ image: KeptStatus.optional(), model: KeptStatus.optional() }).optional(),
+});
+export type ServedStatus = z.infer<typeof ServedStatus>;
+
 export const SourceStatus = z.object({
   reference: z.string(),
   /** What was seen last: a tag or a version, and the digest. */
@@ -64,9 +79,9 @@ export const AIAppStatus = z.object({
   replicas: z.number().int().optional(),
   readyReplicas: z.number().int().optional(),
   selector: z.string().optional(),
-  current: ReleaseStatus.optional(),
+  current: ServedStatus.optional(),
   candidate: ReleaseStatus.optional(),
-  previous: ReleaseStatus.optional(),
+  previous: ServedStatus.optional(),
   quarantined: z
     .array(z.object({ id: z.string(), reason: z.string(), message: z.string(), since: z.string() }))
     .max(50)

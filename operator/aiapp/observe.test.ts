@@ -62,7 +62,12 @@ async function look(cache: Cache, wanted: unknown[] = []): Promise<Observed> {
   const unresolved = async () => ({ error, reference: "reference" });
   const revisions = (key: string): readonly V1ControllerRevision[] =>
     cache.of(kinds.controllerRevision).indexed(key);
-  const recorded = async () => ({ image: await unresolved(), model: await unresolved() });
+  const recorded = async () => ({
+    image: await unresolved(),
+    model: await unresolved(),
+    puller: undefined,
+    kept: undefined,
+  });
   const resolver = { image: unresolved, model: unresolved, recorded };
   const notifier = { view: () => ({ isDelivered: () => false, failing: [] }) };
   const tools = { kube, cache, poller, resolver, revisions, notifier, freezes: noFreezes };

@@ -8,8 +8,9 @@ import {
 } from "../kube/types.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import type { Poller, Subscription } from "../sources/poller.ts";
-import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
+import type { Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
+import { containers } from "../../crds/names.ts";
 import { milliseconds } from "../../crds/grammar/duration.ts";
 import type { FreezeView } from "./freeze-view.ts";
 import {
@@ -20,9 +21,15 @@ import {
   type Slot,
   type SourceView,
 } from "./observed.ts";
-import { isVerifying, makeLedger } from "./release/ledger.ts";
+import { lastOf } from "./release/journal.ts";
+import { isVerifying, makeLedger, releasedAt } from "./release/ledger.ts";
 import { readRecord, type ReleaseRecord } from "./release/record.ts";
-import type { createSourceResolver, ResolvedSource } from "./resolve-sources.ts";
+import type {
+  createSourceResolver,
+  RecordedRelease,
+  RecordedSources,
+  ResolvedSource,
+} from "./resolve-sources.ts";
 import { ownedObjects, slotNames, type Needs, type OwnedObject } from "./resources/owned.ts";
 
 export interface ObserveTools {
@@ -55,7 +62,11 @@ export async function observe(
       [ledger.stable, ledger.previous].flatMap((record) =>
         record === undefined
           ? []
-          : [resolver.recorded(app, record, signal).then((sources) => ({ record, ...sources }))],
+          : [
+              resolver
+                .recorded(app, neededBy(record), signal)
+                .then((sources) => ({ record, sources })),
+            ],
       ),
     ),
   ]);
@@ -64,18 +75,26 @@ export async function observe(
   const recordedMs = Math.max(intervalMs, RECORDED_INTERVAL_MS);
   poller.subscribe(key, [
     // Of a source that is also followed, the shorter interval counts: it comes last.
-    ...recorded.flatMap((release) => subscriptions(release, recordedMs)),
-    ...subscriptions({ image, model }, intervalMs),
+    ...recorded.flatMap(({ sources }) => subscriptionsOf(sources, recordedMs, poller)),
+    ...[image, model].flatMap((resolved) => subscription(resolved, intervalMs)),
   ]);
   return {
     app,
     owned,
     records,
     pods,
-    recorded: recorded.map((release) => ({
-      record: release.record,
-      image: viewOf(release.image, poller),
-      model: viewOf(release.model, poller),
+    recorded: recorded.map(({ record, sources }) => ({
+      record,
+      image: viewOf(sources.image, poller),
+      model: viewOf(sources.model, poller),
+      puller: sources.puller && {
+        ...viewOf(sources.puller, poller),
+        isConclusive: sources.puller.isConclusive,
+      },
+      kept: sources.kept && {
+        image: viewOf(sources.kept.image, poller),
+        model: viewOf(sources.kept.model, poller),
+      },
     })),
     freezes: tools.freezes.of(app.metadata.namespace),
     deliveries: tools.notifier.view(key),
@@ -87,18 +106,37 @@ export async function observe(
 
 /** How often the image and the model of recorded releases are looked for: a HEAD and a conditional GET each. */
 const RECORDED_INTERVAL_MS = 5 * 60_000;
+/** How often copies are looked for: nothing but a person or a rule deletes them. */
+const KEEPER_INTERVAL_MS = 15 * 60_000;
+/** How soon a copy goes on that one poll did not end. */
+const COPYING_INTERVAL_MS = 10_000;
 
-function subscriptions(
-  {
-    image,
-    model,
-  }: { readonly image: ResolvedSource<ImageSeen>; readonly model: ResolvedSource<ModelSeen> },
+function subscriptionsOf(
+  { image, model, puller, kept }: RecordedSources,
   intervalMs: number,
+  poller: Poller,
 ): readonly Subscription[] {
+  const seen = [image, model, ...(puller === undefined ? [] : [puller])];
+  const keepers = kept === undefined ? [] : [kept.image, kept.model];
   return [
-    ...("source" in image ? [{ source: image.source, intervalMs }] : []),
-    ...("source" in model ? [{ source: model.source, intervalMs }] : []),
+    ...seen.flatMap((resolved) => subscription(resolved, intervalMs)),
+    ...keepers.flatMap((keeper) => {
+      const isCopying = viewOf(keeper, poller).value?.state === "Copying";
+      return subscription(keeper, isCopying ? COPYING_INTERVAL_MS : KEEPER_INTERVAL_MS);
+    }),
   ];
+}
+
+function subscription(resolved: ResolvedSource<Seen>, intervalMs: number): readonly Subscription[] {
+  return "source" in resolved ? [{ source: resolved.source, intervalMs }] : [];
+}
+
+/** What the pods of a recorded release need. */
+function neededBy(record: ReleaseRecord): RecordedRelease {
+  const { template, journal } = record;
+  const puller = template.spec?.initContainers?.find(({ name }) => name === containers.pull);
+  const began = lastOf(journal, "RollingOut")?.at ?? releasedAt(record) ?? "";
+  return { ...record, pullImage: puller?.image, rolledOutAt: Date.parse(began) || 0 };
 }
 
 function readRecords(

@@ -15,7 +15,7 @@ import {
   type V1Pod,
 } from "../kube/types.ts";
 import type { DeliveryView } from "../notify/delivery.ts";
-import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
+import type { ImageSeen, KeptSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
 import type { PullerSettings } from "./resources/template.ts";
 import { canonical } from "./canonical.ts";
 import {
@@ -23,6 +23,7 @@ import {
   slotOf,
   type Observed,
   type OwnedSlots,
+  type PullerView,
   type Slot,
   type SourceView,
 } from "./observed.ts";
@@ -330,6 +331,10 @@ export class World {
 
   /** Versions and image digests that are gone from their sources. */
   readonly gone = new Set<string>();
+  /** What keepers report of images and models. */
+  kept: { readonly image?: KeptSeen; readonly model?: KeptSeen } = {};
+  /** The image that pulls models is not found: how much that says. */
+  pullImage: { readonly isConclusive: boolean; readonly wasSeen: boolean } | undefined;
 
   #recorded(): Observed["recorded"] {
     const { stable, previous } = makeLedger(this.records);
@@ -356,9 +361,33 @@ export class World {
           record,
           image: view<ImageSeen>(imageDigest, seenImage, "IMAGE_NOT_FOUND"),
           model: view<ModelSeen>(modelVersion, seenModel, "MODEL_NOT_FOUND"),
+          puller: this.#puller(seenImage),
+          kept: {
+            image: { ...NOTHING, key: "keep image", reference: image, value: this.kept.image },
+            model: { ...NOTHING, key: "keep model", reference: image, value: this.kept.model },
+          },
         },
       ];
     });
+  }
+
+  #puller(value: ImageSeen): PullerView | undefined {
+    const { image: reference } = this.puller;
+    if (this.pullImage === undefined) return undefined;
+    const { isConclusive, wasSeen } = this.pullImage;
+    const error = {
+      code: "IMAGE_NOT_FOUND",
+      message: `${reference} is not there`,
+      since: this.now,
+    } as const;
+    return {
+      ...NOTHING,
+      key: reference,
+      reference,
+      isConclusive,
+      error,
+      ...(wasSeen && { value }),
+    };
   }
 
   plan(): Plan {

@@ -2,7 +2,7 @@ import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { annotations, KIND } from "../../crds/names.ts";
 import { kinds, type Kind, type KubernetesObject, type V1Pod } from "../kube/types.ts";
 import type { DeliveryView } from "../notify/delivery.ts";
-import type { ImageSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
+import type { ImageSeen, KeptSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
 import type { ReleaseRecord } from "./release/record.ts";
 import type { Freezes } from "./release/timing.ts";
 import type { SlotName, SlotObject } from "./resources/owned.ts";
@@ -58,11 +58,23 @@ export interface SourceView<V extends Seen> extends SourceState<V> {
   readonly reference: string;
 }
 
-/** A recorded release, and what polling finds of its image and its model now. */
+/** A recorded release, and what polling finds of its image, its model and their copies now. */
 export interface RecordedView {
   readonly record: ReleaseRecord;
   readonly image: SourceView<ImageSeen>;
   readonly model: SourceView<ModelSeen>;
+  readonly puller: PullerView | undefined;
+  readonly kept: KeptView | undefined;
+}
+
+export interface PullerView extends SourceView<ImageSeen> {
+  /** It is looked for with a login: that the registry has no such image is not for want of rights. */
+  readonly isConclusive: boolean;
+}
+
+export interface KeptView {
+  readonly image: SourceView<KeptSeen>;
+  readonly model: SourceView<KeptSeen>;
 }
 
 /** The world around one AIApp, read once: all that a decision may rest on. */

@@ -13,6 +13,7 @@ import { LEASE } from "../runtime/leader.ts";
 import type { Queue } from "../runtime/queue.ts";
 import { createRecorder } from "../runtime/recorder.ts";
 import { createAgents, type Agents, type HostPolicy } from "../sources/hosts.ts";
+import { createBlobCopies } from "../sources/keep/blob-copies.ts";
 import { createContainers } from "../sources/model/blob-container.ts";
 import { createBlobStore } from "../sources/model/blob-store.ts";
 import { createPoller, type Poller } from "../sources/poller.ts";
@@ -175,11 +176,15 @@ export class AIAppOperator extends OperatorFrame {
       tokenHosts: config.registryTokenHosts,
       ...shared,
     });
-    const models = createBlobStore(
-      createContainers({ azureSuffixes: config.azureStorageSuffixes, ...shared }),
-      agents.budget,
-    );
-    return createSourceResolver({ kube, clock, registry, models, tenantId: config.azureTenantId });
+    const open = createContainers({ azureSuffixes: config.azureStorageSuffixes, ...shared });
+    return createSourceResolver({
+      kube,
+      clock,
+      registry,
+      models: createBlobStore(open, agents.budget),
+      copies: createBlobCopies(open),
+      tenantId: config.azureTenantId,
+    });
   }
 
   override async shutdown(): Promise<void> {

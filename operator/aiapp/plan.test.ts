@@ -807,14 +807,15 @@ describe("the history", () => {
 });
 
 describe("a request to poll now", () => {
-  it("polls both sources, once per token", () => {
+  it("polls both sources and what keeps releases, once per token", () => {
     const world = released();
     world.app.metadata.annotations = { [annotations.requestedAt]: "1" };
-    expect(describeActions(world.reconcile())).toEqual(["poll image", "poll model"]);
+    const polls = ["poll image", "poll model", "poll keep image", "poll keep model"];
+    expect(describeActions(world.reconcile())).toEqual(polls);
     expect(world.app.status?.lastHandledReconcileAt).toBe("1");
     expect(world.plan().actions).toEqual([]);
     world.app.metadata.annotations = { [annotations.requestedAt]: "2" };
-    expect(describeActions(world.reconcile())).toEqual(["poll image", "poll model"]);
+    expect(describeActions(world.reconcile())).toEqual(polls);
   });
 });
 

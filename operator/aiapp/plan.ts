@@ -170,12 +170,15 @@ function requeueAfter({ app, image, model }: Observed, waitsForUnwatched: boolea
 
 /** A new token in the annotation means "poll now"; it is handled once it is in the status. */
 function requestedPolls(
-  { app, image, model }: Observed,
+  { app, image, model, recorded }: Observed,
   { pollToken }: Intents,
   now: number,
 ): readonly Action[] {
   if (pollToken === undefined || pollToken === app.status?.lastHandledReconcileAt) return [];
-  return [image, model].flatMap(({ key }) =>
+  const keepers = recorded.flatMap(({ kept }) =>
+    kept === undefined ? [] : [kept.image, kept.model],
+  );
+  return [image, model, ...keepers].flatMap(({ key }) =>
     key === undefined ? [] : [{ kind: "poll", key, since: now, urgent: true } as const],
   );
 }

@@ -5,6 +5,7 @@ import { ManualClock } from "../clock.testing.ts";
 import { OperatorError } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
 import type { Identity } from "../sources/identity.ts";
+import type { ModelCopies } from "../sources/keep/model-copies.ts";
 import type { ModelStore } from "../sources/model/model-store.ts";
 import type { ImageRegistry } from "../sources/registry/image-registry.ts";
 import { createSourceResolver } from "./resolve-sources.ts";
@@ -37,6 +38,8 @@ function world(tenantId = "") {
     },
     listTags: async () => [],
     lastPush: async () => undefined,
+    readManifest: async () => ({ mediaType: "application/json", text: "{}" }),
+    writeManifest: async () => "refused",
   };
   const models: ModelStore = {
     listVersions: async (_, identity) => {
@@ -51,7 +54,13 @@ function world(tenantId = "") {
   };
   // Of the port, `get` is the only part that the resolver has; its type parameter is the kind's.
   const kube = { get } as unknown as Pick<Kube, "get">;
-  const resolver = createSourceResolver({ kube, clock, registry, models, tenantId });
+  const copies: ModelCopies = {
+    copy: async () => "changed",
+    write: async () => {},
+    setMetadata: async () => "changed",
+    remove: async () => "changed",
+  };
+  const resolver = createSourceResolver({ kube, clock, registry, models, copies, tenantId });
   return { clock, objects, reads, identities, resolver };
 }
 

@@ -1,7 +1,12 @@
 import { LRUCache } from "lru-cache";
 
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
-import { parseReference, parseRepository, pinned } from "../../crds/grammar/image-reference.ts";
+import {
+  isReference,
+  parseReference,
+  parseRepository,
+  pinned,
+} from "../../crds/grammar/image-reference.ts";
 import { parseSelector } from "../../crds/grammar/selector.ts";
 import type { Clock } from "../clock.ts";
 import { messageOf, OperatorError, withOperatorErrors, type ErrorCode } from "../errors.ts";
@@ -13,12 +18,23 @@ import {
   type Identity,
   type SecretData,
 } from "../sources/identity.ts";
+import { imageKeeper } from "../sources/keep/image-keeper.ts";
+import type { ModelCopies } from "../sources/keep/model-copies.ts";
+import { modelKeeper } from "../sources/keep/model-keeper.ts";
+import { createSweep } from "../sources/keep/sweep.ts";
 import { modelSource } from "../sources/model/model-source.ts";
 import type { ModelStore } from "../sources/model/model-store.ts";
 import type { ImageRegistry } from "../sources/registry/image-registry.ts";
 import { imageSource } from "../sources/registry/image-source.ts";
 import { createSlices } from "../slices.ts";
-import type { ImageSeen, ModelSeen, Seen, Source, SourceError } from "../sources/source.ts";
+import type {
+  ImageSeen,
+  KeptSeen,
+  ModelSeen,
+  Seen,
+  Source,
+  SourceError,
+} from "../sources/source.ts";
 
 /** A source that an app names, or why the operator cannot read it. */
 export type ResolvedSource<V extends Seen> =
@@ -30,6 +46,7 @@ export interface SourceTools {
   readonly clock: Clock;
   readonly registry: ImageRegistry;
   readonly models: ModelStore;
+  readonly copies: ModelCopies;
   /** The tenant of ServiceAccounts that name none. */
   readonly tenantId: string;
 }
@@ -42,17 +59,39 @@ export interface SourceResolver {
     app: AIApp,
     release: RecordedRelease,
     signal: AbortSignal,
-  ) => Promise<{
-    readonly image: ResolvedSource<ImageSeen>;
-    readonly model: ResolvedSource<ModelSeen>;
-  }>;
+  ) => Promise<RecordedSources>;
+}
+
+/** What a pod of a recorded release needs to start. */
+export interface RecordedSources {
+  readonly image: ResolvedSource<ImageSeen>;
+  readonly model: ResolvedSource<ModelSeen>;
+  /** The image of the container that pulls the model; undefined when its reference says no registry. */
+  readonly puller:
+    | (ResolvedSource<ImageSeen> & {
+        /** It is read with an identity, not anonymously. */
+        readonly isConclusive: boolean;
+      })
+    | undefined;
+  /** Their copies; undefined with `release.keep: Off`. */
+  readonly kept: RecordedKeepers | undefined;
+}
+
+interface RecordedKeepers {
+  readonly image: ResolvedSource<KeptSeen>;
+  readonly model: ResolvedSource<KeptSeen>;
 }
 
 export interface RecordedRelease {
   readonly image: string;
   readonly imageDigest: string;
   readonly modelVersion: string;
+  readonly modelDigest: string;
   readonly model: { readonly store: string; readonly name: string };
+  /** The image that pulls the model, as the pods name it. */
+  readonly pullImage: string | undefined;
+  /** Milliseconds since the epoch: all its pods pulled the model later than this. */
+  readonly rolledOutAt: number;
 }
 
 const MAX_SOURCES = 2000;
@@ -80,6 +119,51 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
     }
   }
 
+  const sweep = createSweep(tools);
+
+  /** The operator's own image: nodes pull it with the app's login, if it is in the app's registry. */
+  async function resolvePuller(
+    app: AIApp,
+    image: string,
+    signal: AbortSignal,
+  ): Promise<NonNullable<RecordedSources["puller"]>> {
+    const isSameRegistry = parseReference(image).registry === registryOf(app.spec.image);
+    let isConclusive = false;
+    const resolved = await resolve(image, async () => {
+      const identity: Identity = isSameRegistry
+        ? await identities.forRegistry(app, signal, image)
+        : { kind: "anonymous" };
+      isConclusive = identity.kind !== "anonymous";
+      return imageSource(tools.registry, { image, policy: undefined }, identity);
+    });
+    return { ...resolved, isConclusive };
+  }
+
+  /** What keeps the image and the model of a release. */
+  async function resolveKeepers(
+    app: AIApp,
+    { image, imageDigest: digest, model, modelVersion, modelDigest, rolledOutAt }: RecordedRelease,
+    signal: AbortSignal,
+  ): Promise<RecordedKeepers> {
+    const [foundImage, foundModel] = await Promise.all([
+      resolve(image, async () => {
+        const identity = await identities.forRegistry(app, signal, image);
+        return imageKeeper(tools.registry, { ...parseReference(image), digest }, identity);
+      }),
+      resolve(`${model.store}/${model.name}/${modelVersion}`, async () => {
+        const need = {
+          location: { store: model.store, name: model.name },
+          version: modelVersion,
+          digest: modelDigest,
+          verifiedSince: rolledOutAt,
+          claimant: app.metadata.uid,
+        };
+        return modelKeeper({ ...tools, sweep }, need, await identities.forStorage(app, signal));
+      }),
+    ]);
+    return { image: foundImage, model: foundModel };
+  }
+
   return {
     image: (app, signal) =>
       resolve(app.spec.image, async () => {
@@ -100,9 +184,10 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
         return modelSource(tools.models, query, await identities.forStorage(app, signal));
       });
     },
-    recorded: async (app, { image, imageDigest, model, modelVersion }, signal) => {
+    recorded: async (app, release, signal) => {
+      const { image, imageDigest, model, modelVersion, pullImage } = release;
       const pinnedImage = pinned(parseReference(image), imageDigest);
-      const [foundImage, foundModel] = await Promise.all([
+      const [foundImage, foundModel, puller, kept] = await Promise.all([
         resolve(pinnedImage, async () => {
           const identity = await identities.forRegistry(app, signal, image);
           return imageSource(tools.registry, { image: pinnedImage, policy: undefined }, identity);
@@ -117,8 +202,12 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
           } as const;
           return modelSource(tools.models, query, await identities.forStorage(app, signal));
         }),
+        pullImage !== undefined && isReference(pullImage)
+          ? resolvePuller(app, pullImage, signal)
+          : undefined,
+        app.spec.release?.keep === "Off" ? undefined : resolveKeepers(app, release, signal),
       ]);
-      return { image: foundImage, model: foundModel };
+      return { image: foundImage, model: foundModel, puller, kept };
     },
   };
 }
@@ -177,7 +266,7 @@ function createIdentityReader({ kube, clock, tenantId }: SourceTools): IdentityR
   return {
     forRegistry: async (app, signal, image = app.spec.image) => {
       const { registry, anonymous } = app.spec.credentials ?? {};
-      const { registry: host } = withOperatorErrors(() => parseRepository(image));
+      const host = registryOf(image);
       if (registry !== undefined)
         return registryIdentity(await readSecret(app, registry, signal), host);
       if (anonymous?.includes("Registry")) return { kind: "anonymous" };
@@ -190,6 +279,10 @@ function createIdentityReader({ kube, clock, tenantId }: SourceTools): IdentityR
       return readServiceAccount(app, signal);
     },
   };
+}
+
+function registryOf(image: string): string {
+  return withOperatorErrors(() => parseRepository(image)).registry;
 }
 
 function decoded({ data = {} }: V1Secret): Readonly<Record<string, string>> {

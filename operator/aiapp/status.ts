@@ -1,14 +1,21 @@
 import { isDeepStrictEqual } from "node:util";
 
-import type { AIAppStatus, Phase, ReleaseStatus, SourceStatus } from "../../crds/aiapp/status.ts";
+import type {
+  AIAppStatus,
+  KeptStatus,
+  Phase,
+  ReleaseStatus,
+  ServedStatus,
+  SourceStatus,
+} from "../../crds/aiapp/status.ts";
 import { parseReference } from "../../crds/grammar/image-reference.ts";
 import { formatTime } from "../../crds/grammar/rfc3339.ts";
-import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
+import type { ImageSeen, KeptSeen, ModelSeen, Seen } from "../sources/source.ts";
 import { buildConditions } from "./conditions/build.ts";
 import { describeBlame } from "./conditions/facts.ts";
 import type { Findings } from "./conditions/findings.ts";
 import { readIntents } from "./intents.ts";
-import { ours, type SourceView } from "./observed.ts";
+import { ours, type Observed, type SourceView } from "./observed.ts";
 import type { Release } from "./release/identity.ts";
 import { phaseOf, phaseSince, releasedAt, type Ledger } from "./release/ledger.ts";
 import type { ReleaseRecord } from "./release/record.ts";
@@ -42,9 +49,9 @@ export function buildStatus(findings: Findings): AIAppStatus {
       .map((pair) => pair.join("="))
       .join(","),
     ...(url !== undefined && { url }),
-    ...(stable && { current: released(stable) }),
+    ...(stable && { current: released(stable, observed) }),
     ...(candidate && { candidate: inPhase(candidate) }),
-    ...(previous && { previous: released(previous) }),
+    ...(previous && { previous: released(previous, observed) }),
     history: ledger.all.slice(0, app.spec.release?.historyLimit ?? 10).map(inPhase),
     ...(failed.length > 0 && { quarantined: failed }),
     ...(disruptions && { disruptions }),
@@ -59,8 +66,19 @@ export function buildStatus(findings: Findings): AIAppStatus {
   return sameButForTimes(app.status, status) ? app.status : status;
 }
 
-function released(record: ReleaseRecord): ReleaseStatus {
-  return statusOf(record, "Released", releasedAt(record) ?? "");
+function released(record: ReleaseRecord, { recorded }: Observed): ServedStatus {
+  const kept = recorded.find((view) => view.record.id === record.id)?.kept;
+  const [image, model] = [keptStatus(kept?.image), keptStatus(kept?.model)];
+  return {
+    ...statusOf(record, "Released", releasedAt(record) ?? ""),
+    ...((image ?? model) && { kept: { ...(image && { image }), ...(model && { model }) } }),
+  };
+}
+
+/** Undefined until the first poll. */
+function keptStatus(view: SourceView<KeptSeen> | undefined): KeptStatus | undefined {
+  const { value } = view ?? {};
+  return value && { state: value.state, message: value.message.slice(0, 2048) };
 }
 
 /** Records are read once for each version of their object: so is what is reported of them. */

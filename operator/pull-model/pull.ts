@@ -6,6 +6,8 @@ import PQueue from "p-queue";
 
 import { MANIFEST } from "../../crds/bundle.ts";
 import type { Clock } from "../clock.ts";
+import { isOperatorError } from "../errors.ts";
+import { KEPT_FOLDER, keptVersionOf } from "../sources/keep/names.ts";
 import type { ModelStore } from "../sources/model/model-store.ts";
 import { readBundle, type ModelVersion } from "./bundle-files.ts";
 import { checkSpace, megabytes } from "./disk.ts";
@@ -29,12 +31,30 @@ export interface PullTools {
 const PARALLEL_DOWNLOADS = 3;
 const PROGRESS_EVERY_MS = 5000;
 
-/** Pulls one model version into a folder: every byte is checked, and an error says which file is wrong. */
+/**
+ * Pulls one model version into a folder: every byte is checked, and an error says which file is wrong. If the version is
+ * gone or was changed since its release, the copy is pulled that the operator keeps of it, by the same digests.
+ */
 export async function pull(
   model: PullOptions,
   tools: PullTools,
   signal: AbortSignal,
 ): Promise<void> {
+  try {
+    await pullFrom(model, tools, signal);
+  } catch (error) {
+    if (!isOperatorError(error, "MODEL_NOT_FOUND", "MODEL_CHECKSUM_MISMATCH", "MANIFEST_INVALID"))
+      throw error;
+    tools.say(`${error.message}; looking for the copy that the operator keeps`);
+    const kept = { ...model, name: KEPT_FOLDER, version: keptVersionOf(model.digest) };
+    await pullFrom(kept, tools, signal).catch((failure: unknown) => {
+      // No copy is kept: what is wrong is the version itself.
+      throw isOperatorError(failure, "MODEL_NOT_FOUND") ? error : failure;
+    });
+  }
+}
+
+async function pullFrom(model: PullOptions, tools: PullTools, signal: AbortSignal): Promise<void> {
   const { models, clock, stallMs, say } = tools;
   const { folder } = model;
   await mkdir(folder, { recursive: true });

@@ -115,7 +115,7 @@ function notAllowed(host: string): OperatorError {
   );
 }
 
-/** Sends a request again, once, when the server closed a kept-alive connection. Only for requests that read. */
+/** Sends a request again, once, when the server closed a kept-alive connection. Only for requests that may be sent twice. */
 export async function retryOnConnectionReset<T>(send: () => Promise<T>): Promise<T> {
   try {
     return await send();

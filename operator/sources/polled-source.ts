@@ -91,7 +91,11 @@ export function afterFailure(
 
 function codeOf(error: unknown, kind: Source["kind"]): ErrorCode {
   if (error instanceof OperatorError) return error.code;
-  return kind === "image" ? "REGISTRY_UNAVAILABLE" : "STORAGE_UNAVAILABLE";
+  return isRegistry(kind) ? "REGISTRY_UNAVAILABLE" : "STORAGE_UNAVAILABLE";
+}
+
+export function isRegistry(kind: Source["kind"]): boolean {
+  return kind === "image" || kind === "imageKeeper";
 }
 
 /** Whether a poll found another result; an ETag or a push that changed nothing of it is none. */

@@ -10,6 +10,7 @@ import {
   createPolledSource,
   isOtherError,
   isOtherValue,
+  isRegistry,
   nextInterval,
   shortestInterval,
   UNKNOWN,
@@ -273,7 +274,7 @@ function causeOf(error: unknown): string | undefined {
 /** The operator's own limit: what the SDK says of an aborted request names no cause. */
 function lateError({ kind, host }: Source, cause: unknown): OperatorError {
   return new OperatorError(
-    kind === "image" ? "REGISTRY_UNAVAILABLE" : "STORAGE_UNAVAILABLE",
+    isRegistry(kind) ? "REGISTRY_UNAVAILABLE" : "STORAGE_UNAVAILABLE",
     `a poll of ${host} took longer than the ${POLL_TIMEOUT_MS / 1000} s that it may take: check the network and the load of the host; retrying`,
     { cause },
   );

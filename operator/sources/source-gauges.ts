@@ -1,13 +1,11 @@
 import type { Metrics } from "../metrics.ts";
 import type { PolledSource } from "./polled-source.ts";
-import type { Source } from "./source.ts";
-
-const KINDS: readonly Source["kind"][] = ["image", "model"];
+import { sourceKinds } from "./source.ts";
 
 /** Sets the gauges of sources by kind. A source that no poll has read yet counts as `pending`, and has no time. */
 export function setSourceGauges(metrics: Metrics, polled: Iterable<PolledSource>): void {
   const entries = [...polled];
-  for (const source of KINDS) {
+  for (const source of sourceKinds) {
     const states = entries.filter((one) => one.source.kind === source).map(({ state }) => state);
     const failing = states.filter(({ error }) => error !== undefined).length;
     const ok = states.filter(({ error, value }) => error === undefined && value !== undefined);

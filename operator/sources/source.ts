@@ -1,11 +1,15 @@
 import type { ErrorCode } from "../errors.ts";
 
+/** Of keepers a poll also writes: the copy of what a release needs, where it is missing. */
+export const sourceKinds = ["image", "model", "imageKeeper", "modelKeeper"] as const;
+export type SourceKind = (typeof sourceKinds)[number];
+
 /** What the operator polls: a tag in a registry or a model in a store, each read with one identity. */
 export interface Source<V extends Seen = Seen> {
   /** Sources with the same key share one poll: same reference, same identity. */
   readonly key: string;
   /** For metrics. */
-  readonly kind: "image" | "model";
+  readonly kind: SourceKind;
   /** Concurrency limits apply per host. */
   readonly host: string;
   /** Retry-After applies to one identity at a host: the key of the identity, which reveals nothing of it. */
@@ -33,6 +37,21 @@ export interface ModelSeen extends Seen {
   readonly version: string;
   /** ETag of manifest.json; undefined for a folder without one. */
   readonly etag: string | undefined;
+}
+
+/** What became of the copy that is to survive a deletion. */
+export interface KeptSeen extends Seen {
+  readonly kind: "kept";
+  /**
+   * `Refused`: the identity has no right to write. `Impossible`: no right would help. `Lost`: nor is the original whole.
+   */
+  readonly state: "Kept" | "Copying" | "Refused" | "Impossible" | "Lost";
+  /** Where the copy is, or why there is none and what to do. */
+  readonly message: string;
+}
+
+export function keptAs(state: KeptSeen["state"], message: string): KeptSeen {
+  return { kind: "kept", state, message, digest: `${state} ${message}` };
 }
 
 export interface SourceError {

@@ -23,6 +23,7 @@ const NAMESPACES = [
   "e2e-faults",
   "e2e-safety",
   "e2e-cluster",
+  "e2e-recoverable",
   "soak",
 ] as const;
 export type Namespace = (typeof NAMESPACES)[number];

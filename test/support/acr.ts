@@ -27,6 +27,8 @@ export interface AcrOptions {
   readonly upstream: number;
   /** Password by user, for `docker login` and pull Secrets. */
   readonly logins: Readonly<Record<string, string>>;
+  /** Users that may pull, and not push. */
+  readonly readers?: readonly string[];
   /** Whether an Entra token is valid; absent: none is. */
   readonly isEntraToken?: (token: string) => boolean;
   readonly anonymousPull?: boolean;
@@ -188,8 +190,8 @@ function grant(
     .flatMap((scope) => scope.split(" "))
     .filter(Boolean);
   const readable = /:(pull|metadata_read)$/;
-  const scopes =
-    who === "anonymous" ? requested.filter((scope) => readable.test(scope)) : requested;
+  const mayOnlyRead = who === "anonymous" || options.readers?.includes(who) === true;
+  const scopes = mayOnlyRead ? requested.filter((scope) => readable.test(scope)) : requested;
   const access = tokens.issue("access", who, scopes);
   return answer(200, { access_token: access, token: access });
 }

@@ -40,8 +40,13 @@ export function readerSas(): string {
   ).toString();
 }
 
-/** A real Azurite in memory, Blob only, on loopback, with an empty container `models`. It knows accounts by the first label of the Host header. */
-export async function startAzurite(): Promise<ServiceProcess> {
+/**
+ * A real Azurite in memory, Blob only, on loopback, with an empty container `models`. It knows accounts by the first label
+ * of the Host header. A copy whose source has a SAS token it reads through its own front.
+ *
+ * @param authority file with the certificate authority of that front
+ */
+export async function startAzurite(authority?: string): Promise<ServiceProcess> {
   const port = await freePort();
   const host = "127.0.0.1";
   const service = await startService(
@@ -58,7 +63,10 @@ export async function startAzurite(): Promise<ServiceProcess> {
       "--silent",
     ],
     { host, port },
-    { AZURITE_ACCOUNTS: `${storageAccount.name}:${storageAccount.key}` },
+    {
+      AZURITE_ACCOUNTS: `${storageAccount.name}:${storageAccount.key}`,
+      ...(authority !== undefined && { NODE_EXTRA_CA_CERTS: authority }),
+    },
   );
   try {
     await accountClient(port).createContainer("models");

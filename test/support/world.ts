@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { startAcr } from "./acr.ts";
@@ -21,6 +22,12 @@ export interface World {
 
 /** The login of the tests at the ACR stand-in. */
 export const login = { username: "contoso", password: "a password of the tests" } as const;
+
+/** One that may pull, and not push: as the role AcrPull. */
+export const readerLogin = {
+  username: "reader",
+  password: "another password of the tests",
+} as const;
 
 export interface WorldOptions {
   readonly authority: Pick<Authority, "certificate" | "key">;
@@ -49,8 +56,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     const certificate = await issueCertificate(options.authority, {
       hosts: ["127.0.0.1", "localhost", "*.azurecr.test", "*.blob.azure.test"],
     });
+    const authority = join(options.folder, "authority.crt");
+    await mkdir(options.folder, { recursive: true });
+    await writeFile(authority, options.authority.certificate);
     const [azurite, behindAcr, registry] = await Promise.all([
-      startAzurite().then(started),
+      startAzurite(authority).then(started),
       startRegistry(join(options.folder, "acr")).then(started),
       startRegistry(join(options.folder, "registry"), options.registry).then(started),
     ]);
@@ -68,7 +78,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         certificate,
         faults,
         upstream: behindAcr.port,
-        logins: { [login.username]: login.password },
+        logins: {
+          [login.username]: login.password,
+          [readerLogin.username]: readerLogin.password,
+        },
+        readers: [readerLogin.username],
         ...(options.isEntraToken && { isEntraToken: options.isEntraToken }),
         ...(options.anonymousPull !== undefined && { anonymousPull: options.anonymousPull }),
       }),

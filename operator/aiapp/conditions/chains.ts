@@ -11,9 +11,10 @@ import {
   targetIsComplete,
   whyNotChosen,
 } from "./facts.ts";
+
 import type { Ledger } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
-import { ours } from "../observed.ts";
+import { ours, type RecordedView } from "../observed.ts";
 import { isFalse, isTrue, type Check, type Findings, type Verdict } from "./findings.ts";
 
 /**
@@ -174,17 +175,61 @@ export const recordedImageGone: Check = ({ observed, ledger }) => {
   );
 };
 
-export const recordedModelGone: Check = ({ observed, ledger }) => {
-  const found = observed.recorded.find(
-    ({ record, model }) =>
-      model.error?.code === "MODEL_NOT_FOUND" ||
-      (model.value !== undefined && model.value.digest !== record.modelDigest),
+function describeLoss({ model, record }: RecordedView, ledger: Ledger): string {
+  const what = model.error?.code === "MODEL_NOT_FOUND" ? "no longer has" : "has other files at";
+  return `the model store ${what} ${model.reference}, which ${nameOf(record, ledger)} needs`;
+}
+
+function isModelGone({ record, model, kept }: RecordedView): boolean {
+  return (
+    model.error?.code === "MODEL_NOT_FOUND" ||
+    (model.value !== undefined && model.value.digest !== record.modelDigest) ||
+    // The manifest is as it was, and a file that it lists is not.
+    kept?.model.value?.state === "Lost"
   );
+}
+
+function isModelKept({ kept }: RecordedView): boolean {
+  return kept?.model.value?.state === "Kept";
+}
+
+export const recordedModelGone: Check = ({ observed, ledger }) => {
+  const found = observed.recorded.find((view) => isModelGone(view) && !isModelKept(view));
   if (found === undefined) return undefined;
-  const what = found.model.value === undefined ? "no longer has" : "has other files at";
+  const why = found.kept?.model.value?.message;
+  const copy = why === undefined ? "" : ` (no copy is kept: ${why})`;
   return isFalse(
     "ModelGone",
-    `the model store ${what} ${found.model.reference}, which ${nameOf(found.record, ledger)} needs: a pod that starts cannot pull its model; publish the version as it was, or release another one`,
+    `${describeLoss(found, ledger)}: a pod that starts cannot pull its model${copy}; publish the version as it was, or release another one`,
+  );
+};
+
+/** The container that pulls the model has an image of its own. */
+export const pullImageGone: Check = ({ observed, ledger }) => {
+  const found = observed.recorded.find(
+    ({ puller }) =>
+      puller?.error?.code === "IMAGE_NOT_FOUND" &&
+      // Without a login, a registry may hide what nodes can pull: only what has been there is gone.
+      (puller.isConclusive || puller.value !== undefined),
+  );
+  return (
+    found &&
+    isFalse(
+      "PullImageGone",
+      `the registry no longer has ${found.puller?.reference}, the image that pulls the model of ${nameOf(found.record, ledger)}: a pod that starts on another node cannot pull its model; push it again, or release again so that pods get the image of the operator's present version`,
+    )
+  );
+};
+
+/** What is lost at its source is there as a copy. */
+export const keptAlone: Check = ({ observed, ledger }) => {
+  const found = observed.recorded.find((view) => isModelGone(view) && isModelKept(view));
+  return (
+    found &&
+    isTrue(
+      "Kept",
+      `${describeLoss(found, ledger)}: pods that start pull the copy at ${found.kept?.model.value?.message}`,
+    )
   );
 };
 
@@ -192,11 +237,21 @@ function nameOf({ id }: ReleaseRecord, { stable }: Ledger): string {
   return `the ${id === stable?.id ? "current" : "previous"} release ${id}`;
 }
 
-export const recoverable: Check = () =>
-  isTrue(
-    "Recoverable",
-    "image and model of the current and the previous release are at their sources",
+export const recoverable: Check = ({ observed }) => {
+  const notKept = observed.recorded.flatMap(({ kept }) =>
+    [kept?.image, kept?.model].flatMap((view) => {
+      const { state, message } = view?.value ?? {};
+      return state === "Refused" || state === "Impossible" ? [message] : [];
+    }),
   );
+  return isTrue(
+    "Recoverable",
+    [
+      "image and model of the current and the previous release are at their sources",
+      ...new Set(notKept.map((message) => `not kept: ${message}`)),
+    ].join("; "),
+  );
+};
 
 /** Webhooks fail by themselves: nothing else depends on them. */
 export const notificationFails: Check = ({ observed: { deliveries } }) => {
@@ -259,7 +314,7 @@ export const chains = {
     rollingOut,
   ],
   SourcesReady: [sourceFails, sourcesPolled],
-  Recoverable: [recordedImageGone, recordedModelGone, recoverable],
+  Recoverable: [recordedImageGone, recordedModelGone, pullImageGone, keptAlone, recoverable],
   Notified: [notificationFails, notificationsDelivered],
 } as const satisfies Readonly<Record<string, readonly Check[]>>;
 

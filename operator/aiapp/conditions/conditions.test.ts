@@ -10,6 +10,7 @@ import {
   type V1ContainerStatus,
   type V1Pod,
 } from "../../kube/types.ts";
+import { keptAs } from "../../sources/source.ts";
 import { invalidStatus, refusedStatus } from "./refused.ts";
 import { digestOf, World, type SpecInput } from "../observed.testing.ts";
 
@@ -638,5 +639,56 @@ describe("Recoverable", () => {
     expect(read(world).Recoverable).toContain("False ImageGone");
     world.gone.clear();
     expect(read(world).Recoverable).toContain("True Recoverable");
+  });
+
+  it("stays True while a copy of the model is kept, and reports that no original is left", () => {
+    const world = released({ modelVersion: "1" });
+    world.gone.add("1");
+    world.kept = { model: keptAs("Copying", "copying 2 files") };
+    expect(read(world).Recoverable).toContain("False ModelGone");
+    world.kept = { model: keptAs("Kept", "https://store/models/.aiapp/kept/0") };
+    expect(read(world).Recoverable).toContain("True Kept");
+    expect(read(world).Recoverable).toContain("the copy at https://store/models/.aiapp/kept/0");
+    expect(world.reconcile().events).toEqual([]);
+    expect(world.app.status?.current?.kept).toEqual({
+      model: { state: "Kept", message: "https://store/models/.aiapp/kept/0" },
+    });
+  });
+
+  it("is no promise of a copy: an image that is gone counts as gone", () => {
+    const world = released();
+    world.kept = { image: keptAs("Kept", "tag aiapp-kept-0") };
+    world.gone.add(digestOf("image 1"));
+    expect(read(world).Recoverable).toContain("False ImageGone");
+  });
+
+  it("states what is not kept and why, while all is at its source", () => {
+    const world = released();
+    world.kept = { image: keptAs("Refused", "may not push"), model: keptAs("Kept", "there") };
+    expect(read(world).Recoverable).toContain("True Recoverable");
+    expect(read(world).Recoverable).toContain("not kept: may not push");
+    expect(read(world).Recoverable).not.toContain("there;");
+  });
+
+  it("turns False when a file is lost of which neither manifest nor copy is", () => {
+    const world = released();
+    world.kept = { model: keptAs("Lost", "model.onnx is gone") };
+    expect(read(world).Recoverable).toContain("False ModelGone");
+    expect(read(world).Recoverable).toContain("model.onnx is gone");
+  });
+
+  it.each([
+    ["a login finds no image that pulls models", { isConclusive: true, wasSeen: false }, "False"],
+    [
+      "the image that pulls models was there before",
+      { isConclusive: false, wasSeen: true },
+      "False",
+    ],
+    ["a registry may hide it without a login", { isConclusive: false, wasSeen: false }, "True"],
+  ])("when %s (%j): %s", (_, pullImage, status) => {
+    const world = released();
+    world.pullImage = pullImage;
+    const reason = status === "False" ? "PullImageGone" : "Recoverable";
+    expect(read(world).Recoverable).toContain(`${status} ${reason}`);
   });
 });

@@ -150,6 +150,7 @@ export class OperatorProcess {
         clock,
         registry: sources.registry,
         models: sources.models,
+        copies: sources.copies,
         tenantId: "tenant",
       }),
       freezes: noFreezes,

@@ -298,6 +298,15 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "the version that serves is deleted from the store",
+    spec: { modelVersion: "1" },
+    play: async (stage) => {
+      await stage.settle();
+      await stage.publish({ versions: [] });
+      await stage.settle();
+    },
+  },
+  {
     name: "an autoscaler takes the replicas over",
     spec: { replicas: 3 },
     prepare: settle,

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 
 import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
-import type { Phase } from "../../../crds/aiapp/status.ts";
+import { AIAppStatus, type Phase } from "../../../crds/aiapp/status.ts";
 import { ManualClock } from "../../clock.testing.ts";
 import type { Kube } from "../../kube/client.ts";
 import { createFakeKube, type FakeKube } from "../../kube/fake/fake.testing.ts";
@@ -228,6 +228,11 @@ export class ShellStage implements Stage {
     const found = (await this.ledger()).all.find(match);
     if (found === undefined) throw new Error("there is no such release");
     return found;
+  }
+
+  async status(): Promise<AIAppStatus> {
+    const object = await this.api.get(aiappKind, NAMESPACE, "cats", this.#signal);
+    return AIAppStatus.parse(Reflect.get(object ?? {}, "status"));
   }
 
   async ledger(): Promise<Ledger> {

@@ -1,4 +1,4 @@
-import { RestError } from "@azure/storage-blob";
+import { RestError, type BlobItem } from "@azure/storage-blob";
 
 import { MANIFEST, MAX_MANIFEST_BYTES } from "../../../crds/bundle.ts";
 import { readBounded } from "../../body.ts";
@@ -89,6 +89,7 @@ export function createBlobStore(open: OpenContainer, budget?: ByteBudget): Model
             abortSignal: signal,
             includeUncommitedBlobs: true,
             includeMetadata: true,
+            includeCopy: true,
           })
           .byPage({ maxPageSize: FILES_PAGE_SIZE });
         return await collect(pages, {
@@ -98,7 +99,7 @@ export function createBlobStore(open: OpenContainer, budget?: ByteBudget): Model
           tooMany: `${where} has more than ${MAX_FILES} files: remove those that are not of the model`,
           read: ({ segment }) =>
             segment.blobItems.flatMap(({ name, properties, metadata }) =>
-              isFolder(metadata) ? [] : fileOf(name.slice(prefix.length), properties),
+              isFolder(metadata) ? [] : fileOf(name.slice(prefix.length), properties, metadata),
             ),
           bytesOf: ({ path, etag }) => path.length + (etag?.length ?? 0),
         });
@@ -116,14 +117,29 @@ function isFolder(metadata: Readonly<Record<string, string>> = {}): boolean {
   );
 }
 
+/** As Blob Storage sends them: it says less of a blob of which no block has been committed. */
+type BlobProperties = Partial<
+  Pick<BlobItem["properties"], "contentLength" | "etag" | "lastModified" | "copyStatus">
+>;
+
 /** Other tools write a folder as an empty blob whose name ends with a slash. */
 function fileOf(
   path: string,
-  { contentLength = 0, etag }: { readonly contentLength?: number; readonly etag: string },
+  { contentLength = 0, etag = "", lastModified, copyStatus }: BlobProperties,
+  metadata: Readonly<Record<string, string>> | undefined,
 ): readonly StoredFile[] {
   if (path.endsWith("/") || path === "") return [];
   // Blob Storage gives no ETag to a blob of which no block has been committed.
-  return [{ path, size: contentLength, etag, committed: Boolean(etag) }];
+  const committed = etag !== "";
+  const copy =
+    copyStatus === undefined || copyStatus === "success"
+      ? "done"
+      : copyStatus === "pending"
+        ? "pending"
+        : "failed";
+  const modifiedAt = lastModified?.getTime() ?? 0;
+  const kept = path === MANIFEST ? metadata : undefined;
+  return [{ path, size: contentLength, etag, committed, modifiedAt, copy, metadata: kept }];
 }
 
 interface Listing<P, R> {

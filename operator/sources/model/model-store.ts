@@ -39,4 +39,10 @@ export interface StoredFile {
   readonly etag: string;
   /** False for a block blob of which no block has been committed. */
   readonly committed: boolean;
+  /** Milliseconds since the epoch: when its bytes or its metadata were last written. */
+  readonly modifiedAt: number;
+  /** Whether a copy on the side of the store, by which the blob was written, has ended. */
+  readonly copy: "done" | "pending" | "failed";
+  /** Of manifest.json; else undefined. */
+  readonly metadata: Readonly<Record<string, string>> | undefined;
 }

@@ -9,17 +9,15 @@ import type { ImageReference } from "../../../crds/grammar/image-reference.ts";
 import { OperatorError } from "../../errors.ts";
 import { guardedHttpClient } from "../azure-http.ts";
 import { identityKey, type Identity } from "../identity.ts";
+import type { Purpose } from "./distribution-api.ts";
 import type { RegistryOptions } from "./image-registry.ts";
 import { MAX_BODY_BYTES } from "./response.ts";
 
 /** Clients of Azure's SDK, with bounded bodies, checked addresses, and token requests that end with the signal. */
 
-/** What a request needs a token for. */
-export type Purpose = "pull" | "list" | "metadata";
-
 export interface AcrClients {
   readonly get: (
-    purpose: Purpose,
+    purpose: Purpose | "metadata",
     repository: ImageReference,
     identity: Identity,
   ) => ContainerRegistryClient;

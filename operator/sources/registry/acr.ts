@@ -6,7 +6,7 @@ import { OperatorError } from "../../errors.ts";
 import type { Identity } from "../identity.ts";
 import { EntraTokenError } from "../workload-identity.ts";
 import { createAcrClients, senderOf, type AcrClients } from "./acr-client.ts";
-import { distributionApi, MANIFEST_TYPES } from "./distribution-api.ts";
+import { acceptOf, distributionApi, type ApiRequest } from "./distribution-api.ts";
 import type { ImageRegistry, RegistryOptions } from "./image-registry.ts";
 import {
   connectionError,
@@ -23,8 +23,7 @@ export function createAcr(options: RegistryOptions): ImageRegistry {
   const clients = createAcrClients(options);
   return {
     ...distributionApi(
-      (method, path, reference, identity, signal) =>
-        send(clients, method, path, reference, identity, signal),
+      (request, reference, identity, signal) => send(clients, request, reference, identity, signal),
       options.agents.budget,
     ),
     lastPush: (repository, identity, signal) => lastPush(clients, repository, identity, signal),
@@ -33,17 +32,21 @@ export function createAcr(options: RegistryOptions): ImageRegistry {
 
 async function send(
   clients: AcrClients,
-  method: "GET" | "HEAD",
-  path: string,
+  wanted: ApiRequest,
   reference: ImageReference,
   identity: Identity,
   signal: AbortSignal,
 ): Promise<RegistryResponse> {
+  const { method, path, purpose, manifest } = wanted;
   const url = `https://${reference.registry}${path}`;
   try {
     const request = createPipelineRequest({ method, url, abortSignal: signal });
-    if (method === "HEAD") request.headers.set("accept", MANIFEST_TYPES);
-    const sender = senderOf(clients.get(method === "HEAD" ? "pull" : "list", reference, identity));
+    request.headers.set("accept", acceptOf(wanted));
+    if (manifest !== undefined) {
+      request.headers.set("content-type", manifest.mediaType);
+      request.body = manifest.text;
+    }
+    const sender = senderOf(clients.get(purpose, reference, identity));
     const { status, headers, bodyAsText } = await clients.withSignal(signal, () =>
       sender.sendRequest(request),
     );

@@ -6,9 +6,10 @@ import { retryOnConnectionReset, type Agents } from "../hosts.ts";
 import { describeRequest, MAX_BODY_BYTES, type RegistryResponse } from "./response.ts";
 
 export interface RegistryRequest {
-  readonly method: "GET" | "HEAD";
+  readonly method: "GET" | "HEAD" | "PUT";
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
 }
 
 /** One request through agents that check addresses. Follows no redirect. @throws HOST_NOT_ALLOWED, ResponseTooLargeError */
@@ -22,7 +23,7 @@ export async function sendRequest(
 }
 
 function sendOnce(
-  { method, url, headers }: RegistryRequest,
+  { method, url, headers, body }: RegistryRequest,
   agents: Agents,
   signal: AbortSignal,
 ): Promise<RegistryResponse> {
@@ -34,7 +35,7 @@ function sendOnce(
       (response) => resolve(readResponse(method, url, response, agents)),
     );
     request.on("error", reject);
-    request.end();
+    request.end(body);
   });
 }
 

@@ -23,6 +23,25 @@ export interface ImageRegistry {
     identity: Identity,
     signal: AbortSignal,
   ) => Promise<string | undefined>;
+  /** The manifest that a digest names, checked against it: one GET. @throws as `resolve` */
+  readonly readManifest: (
+    reference: ImageReference,
+    identity: Identity,
+    signal: AbortSignal,
+  ) => Promise<ImageManifest>;
+  /** Puts a manifest under the reference's tag: one PUT. `refused`: the identity may not push. @throws as `resolve` */
+  readonly writeManifest: (
+    reference: ImageReference,
+    manifest: ImageManifest,
+    identity: Identity,
+    signal: AbortSignal,
+  ) => Promise<"written" | "refused">;
+}
+
+/** A manifest as the registry has it: its digest is the SHA-256 of these bytes. */
+export interface ImageManifest {
+  readonly mediaType: string;
+  readonly text: string;
 }
 
 export interface RegistryOptions {

@@ -9,6 +9,7 @@ import { tagOrder } from "../../../crds/grammar/tag-order.ts";
 import { createSlices, type Slices } from "../../slices.ts";
 import { isOperatorError, OperatorError, withOperatorErrors } from "../../errors.ts";
 import { identityKey, type Identity } from "../identity.ts";
+import { isKeeperTag } from "../keep/names.ts";
 import { sha256 } from "../model/manifest.ts";
 import type { ImageSeen, Source } from "../source.ts";
 import type { ImageRegistry } from "./image-registry.ts";
@@ -100,7 +101,7 @@ function createTagChooser(policy: ImagePolicy, slices: Slices): TagChooser {
       const digest = sha256(tags.join("\n"));
       if (last?.digest === digest) return last.newest;
       const best = order.createBest();
-      await slices.forEach(tags, best.offer, signal);
+      await slices.forEach(tags, (tag) => isKeeperTag(tag) || best.offer(tag), signal);
       last = { digest, newest: best.newest() };
       return last.newest;
     },

@@ -4,7 +4,7 @@ import type { ImageReference } from "../../../crds/grammar/image-reference.ts";
 import { schemeOf } from "../hosts.ts";
 import { identityKey, type Identity } from "../identity.ts";
 import { parseChallenge, scopeFor, type Challenge } from "./challenge.ts";
-import { distributionApi, MANIFEST_TYPES } from "./distribution-api.ts";
+import { acceptOf, distributionApi, type ApiRequest, type Purpose } from "./distribution-api.ts";
 import { sendRequest } from "./http-request.ts";
 import type { ImageRegistry, RegistryOptions } from "./image-registry.ts";
 import {
@@ -27,23 +27,26 @@ interface Authorization {
 /** Any registry, by the OCI distribution API and the token flow that registries share. */
 export function createOci(options: RegistryOptions): ImageRegistry {
   const { policy, agents } = options;
-  /** By method, because registries may require another scope for lists than for manifests. */
+  /** By purpose, because registries may require another scope for lists than for manifests. */
   const authorizations = new LRUCache<string, string>({ max: MAX_AUTHORIZATIONS });
 
   async function send(
-    method: "GET" | "HEAD",
-    path: string,
+    wanted: ApiRequest,
     reference: ImageReference,
     identity: Identity,
     signal: AbortSignal,
   ): Promise<RegistryResponse> {
     const { registry, repository } = reference;
-    const key = `${method} ${registry}/${repository} ${identityKey(identity)}`;
+    const { method, path, purpose, manifest } = wanted;
+    const key = `${purpose} ${registry}/${repository} ${identityKey(identity)}`;
     const url = new URL(`${schemeOf(registry, policy)}://${apiHost(registry)}${path}`);
-    const accept = method === "HEAD" ? MANIFEST_TYPES : "application/json";
     const attempt = (authorization: string | undefined): Promise<RegistryResponse> => {
-      const headers = { accept, ...(authorization !== undefined && { authorization }) };
-      return sendRequest({ method, url, headers }, agents, signal);
+      const headers = {
+        accept: acceptOf(wanted),
+        ...(manifest !== undefined && { "content-type": manifest.mediaType }),
+        ...(authorization !== undefined && { authorization }),
+      };
+      return sendRequest({ method, url, headers, body: manifest?.text }, agents, signal);
     };
 
     const response = await attempt(authorizations.get(key));
@@ -52,7 +55,7 @@ export function createOci(options: RegistryOptions): ImageRegistry {
     authorizations.delete(key);
     const authorization = await authorize(
       parseChallenge(header),
-      { reference, identity, options },
+      { reference, identity, options, purpose },
       signal,
     );
     const { value, usableMs } = authorization;
@@ -67,6 +70,7 @@ interface Access {
   readonly reference: ImageReference;
   readonly identity: Identity;
   readonly options: RegistryOptions;
+  readonly purpose: Purpose;
 }
 
 /** Meets a registry's challenge. @throws REGISTRY_AUTH_FAILED, REGISTRY_UNEXPECTED_RESPONSE */
@@ -93,13 +97,13 @@ function loginOf(identity: Identity): string | undefined {
 async function requestToken(
   challenge: Challenge,
   login: string | undefined,
-  { reference, identity, options }: Access,
+  { reference, identity, options, purpose }: Access,
   signal: AbortSignal,
 ): Promise<Authorization> {
   const url = tokenUrl(challenge, reference.registry, options);
   const service = challenge.parameters.get("service");
   if (service !== undefined) url.searchParams.set("service", service);
-  url.searchParams.set("scope", scopeFor(challenge, reference.repository));
+  url.searchParams.set("scope", scopeFor(challenge, reference.repository, purpose));
   const headers = login === undefined ? {} : { authorization: login };
   const response = await sendRequest({ method: "GET", url, headers }, options.agents, signal);
   if (response.status !== 200) throw statusError(response, reference, identity);

@@ -6,5 +6,7 @@ export function anonymousRegistry(tags: readonly string[]): ImageRegistry {
     resolve: () => Promise.resolve(`sha256:${"0".repeat(64)}`),
     listTags: () => Promise.resolve(tags),
     lastPush: () => Promise.resolve(undefined),
+    readManifest: () => Promise.resolve({ mediaType: "application/json", text: "{}" }),
+    writeManifest: () => Promise.resolve("refused"),
   };
 }

@@ -20,5 +20,9 @@ export function createRegistry(options: RegistryOptions): ImageRegistry {
       clientOf(repository, identity).listTags(repository, identity, signal),
     lastPush: (repository, identity, signal) =>
       clientOf(repository, identity).lastPush(repository, identity, signal),
+    readManifest: (reference, identity, signal) =>
+      clientOf(reference, identity).readManifest(reference, identity, signal),
+    writeManifest: (reference, manifest, identity, signal) =>
+      clientOf(reference, identity).writeManifest(reference, manifest, identity, signal),
   };
 }
