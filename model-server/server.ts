@@ -1,6 +1,7 @@
 import type { AddressInfo } from "node:net";
 
 import { readBundle } from "./bundle/bundle.ts";
+import { createAdmission } from "./admission.ts";
 import { createBudget } from "./budget.ts";
 import type { Config } from "./config.ts";
 import { cores } from "./cores.ts";
@@ -90,6 +91,7 @@ export async function startServer(
     drain,
     connections: createConnections(drain, now),
     budget: createBudget(config.maxBodyBytesInFlight),
+    admission: createAdmission({ maxWaitMs: config.maxWaitMs, workers: config.workers, now }),
     metrics,
     log,
     versions,

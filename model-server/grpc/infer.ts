@@ -32,7 +32,7 @@ export async function inferMessage(
 }
 
 async function inferCounted(
-  { config, metrics, budget, ...parts }: GrpcParts,
+  { config, metrics, budget, admission, ...parts }: GrpcParts,
   message: InferMessage,
   signal: AbortSignal,
   began: number,
@@ -50,9 +50,11 @@ async function inferCounted(
       "the requests in flight are too large in all: try again in a moment",
     );
   try {
-    const request = readInferMessage(message);
-    const read = performance.now();
-    const { outputs, rows } = await inferRequested(model, request, signal);
+    const { read, outputs, rows } = await admission.admit(async () => {
+      const request = readInferMessage(message);
+      const read = performance.now();
+      return { read, ...(await inferRequested(model, request, signal)) };
+    });
     const inferred = performance.now();
     const head = { model: config.model.name, version: config.model.version, id: message.id };
     const answer = encodeAnswerMessage(head, outputs);

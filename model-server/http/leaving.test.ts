@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
+import { createAdmission } from "../admission.ts";
 import { createBudget } from "../budget.ts";
 import { readConfig } from "../config.ts";
 import { createDrain, type Drain } from "../drain.ts";
@@ -54,6 +55,7 @@ async function serve(youngMs = 0): Promise<Held> {
     connections: createConnections(drain, now, youngMs),
     keys: { check: () => {}, close: () => {} },
     budget: createBudget(2 ** 20),
+    admission: createAdmission({ maxWaitMs: 1000, workers: 1, now: () => performance.now() }),
     log,
     metrics: createMetrics({ model: "model", version: "", pending: () => 0, epoch: () => 0 }),
     versions: {},

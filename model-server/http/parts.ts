@@ -1,3 +1,4 @@
+import type { Admission } from "../admission.ts";
 import type { Budget } from "../budget.ts";
 import type { Config } from "../config.ts";
 import type { Drain } from "../drain.ts";
@@ -15,6 +16,7 @@ export interface RouteParts {
   readonly connections: Connections;
   readonly budget: Budget;
   readonly keys: Keys;
+  readonly admission: Admission;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** Undefined until the model is loaded and has answered its samples. */

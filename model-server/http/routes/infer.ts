@@ -18,7 +18,7 @@ const HEADER_LENGTH = "inference-header-content-length";
 
 /** `POST /v2/models/<name>/infer` of the Open Inference Protocol, with the binary extension. */
 export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () => void): void {
-  const { config, metrics, budget } = parts;
+  const { config, metrics, budget, admission } = parts;
   const limits = { maxBytes: config.maxBodyBytes, budget };
 
   async function infer(
@@ -32,9 +32,11 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
       throw new ServerError("NOT_READY", "the model is being loaded: try again soon");
     const signal = signalOf(reply.raw, config.requestTimeoutMs);
     const body = await readBody(request.raw, reply.raw, limits);
-    const wanted = readRequest(body, request.headers[HEADER_LENGTH], model);
-    const read = performance.now();
-    const { outputs, rows } = await inferRequested(model, wanted, signal);
+    const { wanted, read, outputs, rows } = await admission.admit(async () => {
+      const wanted = readRequest(body, request.headers[HEADER_LENGTH], model);
+      const read = performance.now();
+      return { wanted, read, ...(await inferRequested(model, wanted, signal)) };
+    });
     const inferred = performance.now();
     const { name, version } = config.model;
     const answer = encodeAnswer({ model: name, version, id: wanted.id }, outputs);

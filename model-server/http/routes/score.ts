@@ -18,7 +18,7 @@ import { signalOf } from "../request-signal.ts";
 
 /** `POST /score`: the tutorial's form. */
 export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => void): void {
-  const { config, metrics, budget } = parts;
+  const { config, metrics, budget, admission } = parts;
   const limits = { maxBytes: config.maxBodyBytes, budget };
   const parseJson = createJsonParser(app);
 
@@ -50,10 +50,12 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
       throw new ServerError("NOT_READY", "the model is being loaded: try again soon");
     const signal = signalOf(reply.raw, config.requestTimeoutMs);
     const body = await readBody(request.raw, reply.raw, limits);
-    const input = await readInput(request, body, served.scorePorts);
     const { top, format } = readQuery(request.query);
-    const read = performance.now();
-    const scores = await served.score(input, top, signal);
+    const { read, scores } = await admission.admit(async () => {
+      const input = await readInput(request, body, served.scorePorts);
+      const read = performance.now();
+      return { read, scores: await served.score(input, top, signal) };
+    });
     const total = performance.now() - began;
     metrics.addRequest({ rows: scores.length, total, input: read - began, output: 0 });
     return format === "plain"

@@ -1,0 +1,94 @@
+import { expect, test } from "vitest";
+
+import { createAdmission, type Admission } from "./admission.ts";
+
+/** A server of so many workers whose requests take `costMs` each, in virtual time. */
+class World {
+  time = 0;
+  readonly admission: Admission;
+  readonly #waiting: PromiseWithResolvers<void>[] = [];
+
+  constructor(workers: number, maxWaitMs = 1000) {
+    this.admission = createAdmission({ maxWaitMs, workers, now: () => this.time });
+  }
+
+  /** A request; false when it was rejected. */
+  async arrive(): Promise<boolean> {
+    const work = Promise.withResolvers<void>();
+    this.#waiting.push(work);
+    try {
+      await this.admission.admit(() => work.promise);
+      return true;
+    } catch {
+      this.#waiting.splice(this.#waiting.indexOf(work), 1);
+      return false;
+    }
+  }
+
+  /** As time goes on, requests are answered, first come first served. */
+  async pass(count: number, eachMs: number): Promise<void> {
+    for (let done = 0; done < count; done += 1) {
+      this.time += eachMs;
+      this.#waiting.shift()?.resolve();
+      for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+    }
+  }
+}
+
+async function settled(promises: readonly Promise<boolean>[]): Promise<number> {
+  return (await Promise.all(promises)).filter((admitted) => !admitted).length;
+}
+
+test("admits what will be answered in time, and rejects the rest at once", async () => {
+  const world = new World(2);
+  const first = Array.from({ length: 8 }, () => world.arrive());
+  await world.pass(8, 20);
+  await settled(first);
+  // 50 a second are answered: fifty wait for a second.
+  const burst = Array.from({ length: 200 }, () => world.arrive());
+  expect(world.admission.expectedWaitMs()).toBeGreaterThan(950);
+  expect(world.admission.expectedWaitMs()).toBeLessThan(1100);
+  await world.pass(60, 20);
+  expect(await settled(burst)).toBeGreaterThan(140);
+});
+
+test("a request at a time leaves the other workers free: that does not make requests dear", async () => {
+  const world = new World(4);
+  for (let index = 0; index < 20; index += 1) {
+    const one = world.arrive();
+    await world.pass(1, 40);
+    expect(await one).toBe(true);
+  }
+  const burst = Array.from({ length: 90 }, () => world.arrive());
+  await world.pass(90, 10);
+  expect(await settled(burst)).toBe(0);
+});
+
+test("time without requests does not count", async () => {
+  const world = new World(1);
+  for (let index = 0; index < 5; index += 1) {
+    const one = world.arrive();
+    await world.pass(1, 1);
+    await one;
+    world.time += 3_600_000;
+  }
+  const burst = Array.from({ length: 100 }, () => world.arrive());
+  await world.pass(100, 1);
+  expect(await settled(burst)).toBe(0);
+});
+
+test("a few are admitted however slow the model is", async () => {
+  const world = new World(1, 100);
+  const slow = [world.arrive()];
+  await world.pass(1, 60_000);
+  const next = Array.from({ length: 5 }, () => world.arrive());
+  await world.pass(5, 60_000);
+  expect(await settled([...slow, ...next])).toBe(1);
+});
+
+test("requests that failed say nothing of what answers take", async () => {
+  const { admission } = new World(1);
+  for (let index = 0; index < 100; index += 1)
+    await admission.admit(async () => Promise.reject(new Error("no JSON"))).catch(() => {});
+  expect(admission.expectedWaitMs()).toBe(0);
+});
