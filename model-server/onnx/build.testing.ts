@@ -29,7 +29,7 @@ interface PortSpec {
 interface WeightSpec {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly data: readonly number[];
+  readonly data: ArrayLike<number>;
   /** The file that holds the data. */
   readonly file?: string;
 }
