@@ -12,13 +12,14 @@ import {
 } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import * as fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { ADD, identity, serving } from "../infer.testing.ts";
 import { buildModel } from "../onnx/build.testing.ts";
 import { startOn } from "../serve.testing.ts";
 import type { Server } from "../server.ts";
 
+const BOUND = { timeout: 20_000, interval: 10 };
 const protos = join(import.meta.dirname, "protos");
 const definition = loadSync(["inference.proto", "health.proto"], {
   includeDirs: [protos],
@@ -277,6 +278,55 @@ describe("a connection", () => {
     expect((await goaway)[0]).toBe(http2.constants.NGHTTP2_NO_ERROR);
     const { answer } = await call(connect(own.server), inference, "ServerReady", {});
     expect(answer).toEqual({ ready: true });
+  });
+});
+
+describe("messages that never end", () => {
+  const MEBIBYTE = 1024 * 1024;
+
+  test("share the budget of bodies: what is beyond it is UNAVAILABLE, and it comes back", async () => {
+    const own = await startOn(identity("float"), {
+      GRPC_PORT: "0",
+      MAX_BODY_BYTES_IN_FLIGHT: String(8 * MEBIBYTE),
+    });
+    onTestFinished(own.close);
+    await own.server.loaded;
+    const session = http2.connect(`http://127.0.0.1:${own.server.grpcPort}`, {
+      maxSessionMemory: 100,
+    });
+    onTestFinished(() => session.destroy());
+    session.on("error", () => {});
+    const refused: unknown[] = [];
+    // The length of a message of 60 MiB, and 1 MiB of it.
+    const part = Buffer.alloc(MEBIBYTE);
+    part.writeUInt32BE(60 * MEBIBYTE, 1);
+    const streams = Array.from({ length: 20 }, () => {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/inference.GRPCInferenceService/ModelInfer",
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      stream.on("error", () => {});
+      stream.on("response", (headers) => refused.push(headers["grpc-status"]));
+      stream.on("error", () => {});
+      stream.write(part);
+      return stream;
+    });
+    const unavailable = String(status.UNAVAILABLE);
+    await vi.waitFor(() => expect(refused).toEqual(Array(12).fill(unavailable)), BOUND);
+    const floats = 256 * 1024;
+    const large = async (): Promise<number> =>
+      (
+        await call(connect(own.server), inference, "ModelInfer", {
+          model_name: "model",
+          inputs: [{ name: "x", datatype: "FP32", shape: [floats / 2, 2] }],
+          raw_input_contents: [Buffer.alloc(4 * floats)],
+        })
+      ).code;
+    expect(await large()).toBe(status.UNAVAILABLE);
+    for (const stream of streams) stream.close();
+    await vi.waitFor(async () => expect(await large()).toBe(status.OK), BOUND);
   });
 });
 

@@ -7,6 +7,7 @@ import { load, type PackageDefinition } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 
 import { ServerError } from "../errors.ts";
+import { boundArrivals } from "./arrivals.ts";
 import { tolerant, type GrpcParts } from "./call.ts";
 import { healthService } from "./health.ts";
 import { inferenceService } from "./service.ts";
@@ -61,15 +62,21 @@ export async function startGrpc(
   listener.maxConnections = config.maxConnections;
   listener.listen(port, host);
   await once(listener, "listening");
+  const { port: bound } = listener.address() as AddressInfo;
+  const unbound = boundArrivals(bound, {
+    budget: parts.budget,
+    onRefused: () => parts.metrics.addFailure("OVERLOADED", 0),
+  });
   let draining: NodeJS.Timeout | undefined;
   return {
-    port: (listener.address() as AddressInfo).port,
+    port: bound,
     drain: (maxMs) => {
       injector.drain(maxMs);
       draining ??= setInterval(() => injector.drain(maxMs), DRAIN_EVERY_MS);
     },
     close: async () => {
       clearInterval(draining);
+      unbound();
       const closed = once(listener, "close");
       listener.close();
       injector.destroy();
