@@ -121,12 +121,17 @@ describe("an image keeper", () => {
 
   it("sets tags that no imagePolicy follows", async () => {
     const { to, image } = registries.newPlace("a plain registry");
-    const digest = await pushImage(to, "build-1", "first");
-    const policy = { pattern: "[a-z0-9-]*?([0-9]+)[a-f]*" };
+    // The number at the end of the tag, and of a digest: of three, one is higher than 0.
+    const policy = { pattern: "[a-z0-9-]*?([0-9]+)[a-z]*" };
+    const digests = [
+      await pushImage(to, "build-0", "first"),
+      await pushImage(to, "build-0", "second"),
+      await pushImage(to, "build-0", "third"),
+    ];
     const source = imageSource(registries.fresh(), { image, policy }, basic);
     const before = await source.poll(undefined, bounded());
-    await keep(image, digest, basic);
+    for (const digest of digests) await keep(image, digest, basic);
     expect(await source.poll(undefined, bounded())).toEqual(before);
-    expect(before.image).toBe(`${image}:build-1`);
+    expect(before.image).toBe(`${image}:build-0`);
   });
 });
