@@ -1,4 +1,4 @@
-import { annotations, labels } from "../../../crds/names.ts";
+import { annotations, containers, labels } from "../../../crds/names.ts";
 import type { Clock } from "../../clock.ts";
 import type { Kube } from "../../kube/client.ts";
 import {
@@ -197,7 +197,10 @@ export class Controllers {
     message: string,
     restartCount: number,
   ): Promise<void> {
-    const name = pod.spec?.containers[0]?.name ?? "";
+    // The pull container reports faults of the store.
+    const name = message.startsWith("Storage")
+      ? containers.pull
+      : (pod.spec?.containers[0]?.name ?? "");
     await this.#patchStatus(kinds.pod, pod, {
       phase,
       containerStatuses: [

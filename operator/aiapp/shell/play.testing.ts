@@ -22,7 +22,12 @@ export async function playWith(scenario: Scenario, faults: Faults): Promise<Play
     const writes = stage.count("write");
     return {
       snapshot: await stage.snapshot(),
-      problems: [...stage.invariants.violations, ...stage.mistakes.map(String)],
+      problems: [
+        ...stage.invariants.violations,
+        ...stage.webhooks.premature,
+        ...(await stage.leftovers()),
+        ...stage.mistakes.map(String),
+      ],
       writes,
       reads: stage.count("any") - writes,
     };

@@ -15,7 +15,7 @@ import { BACKOFF } from "../../runtime/queue.ts";
 import { createRecorder } from "../../runtime/recorder.ts";
 import { createPoller, type Poller } from "../../sources/poller.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, type View } from "../cache.ts";
-import { noFreezes } from "../freeze-view.ts";
+import type { FreezeView } from "../freeze-view.ts";
 import { projectApp, projectDeployment, projectObject, projectPod } from "../projections.ts";
 import { Reconciler } from "../reconcile.ts";
 import { createSourceResolver } from "../resolve-sources.ts";
@@ -48,6 +48,7 @@ export interface ProcessParts {
   readonly clock: ManualClock;
   readonly sources: Sources;
   readonly webhooks: Webhooks;
+  readonly freezes: FreezeView;
   readonly puller: PullerSettings;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -153,7 +154,7 @@ export class OperatorProcess {
         copies: sources.copies,
         tenantId: "tenant",
       }),
-      freezes: noFreezes,
+      freezes: parts.freezes,
       recorder: createRecorder({ kube, component: "operator", instance: "0", clock, log }),
       puller,
       clock,
@@ -187,6 +188,11 @@ export class OperatorProcess {
       await setImmediate();
     }
     throw new Error("a reconcile does not end");
+  }
+
+  /** Something that no cache of ours shows has changed. */
+  wake(): void {
+    this.#isDue = true;
   }
 
   /** Nothing else happens: the oldest event that waits arrives. */

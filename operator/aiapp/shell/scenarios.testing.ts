@@ -1,5 +1,6 @@
 import { annotations } from "../../../crds/names.ts";
 import { digestOf, puller, type SpecInput } from "../observed.testing.ts";
+import type { Freeze } from "../release/freeze.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import { notifications, type Stage } from "./stage.testing.ts";
 
@@ -10,8 +11,17 @@ export interface Scenario {
   /** What was before: nothing goes wrong in it. */
   readonly prepare?: (stage: Stage) => Promise<void>;
   readonly play: (stage: Stage) => Promise<void>;
+  /** What it needs of a cluster, `World` has not. */
+  readonly isShellOnly?: true;
 }
 
+const MINUTE_MS = 60_000;
+const FREEZE: Freeze = {
+  name: "year-end",
+  reason: "no changes before the holidays",
+  selector: {},
+  time: { type: "Once", from: -Infinity, until: Infinity },
+};
 const BAD = "VerificationFailed: result[0]: expected 1, got 2";
 
 function isVersion(version: string): (record: ReleaseRecord) => boolean {
@@ -138,6 +148,18 @@ export const scenarios: readonly Scenario[] = [
     prepare: settle,
     play: async (stage) => {
       stage.judges.verify = failVersion("2");
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.settle();
+    },
+  },
+  {
+    name: "a verification fails for want of the store, and is tried again until it passes",
+    prepare: settle,
+    play: async (stage) => {
+      stage.judges.verify = ({ journal }) =>
+        journal.filter(({ phase }) => phase === "Verifying").length <= 2
+          ? "StorageUnavailable: the store does not respond"
+          : undefined;
       await stage.publish({ versions: ["1", "2"] });
       await stage.settle();
     },
@@ -343,6 +365,68 @@ export const scenarios: readonly Scenario[] = [
       await stage.publish({ versions: ["1", "2"] });
       await stage.settle();
       stage.failWebhook(false);
+      await stage.settle();
+    },
+  },
+  {
+    name: "a release waits for its window",
+    prepare: async (stage) => {
+      await stage.settle();
+      // Scenarios begin at 08:00.
+      await stage.change({ release: { schedule: "20 8 * * *", duration: "2h" } });
+      await stage.settle();
+    },
+    play: async (stage) => {
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.until("Scheduled");
+      await stage.pass(20 * MINUTE_MS);
+      await stage.settle();
+    },
+  },
+  {
+    name: "a freeze holds a release back, and is lifted",
+    prepare: async (stage) => {
+      await stage.settle();
+      stage.freeze([FREEZE]);
+    },
+    play: async (stage) => {
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.until("Scheduled");
+      await stage.settle();
+      stage.freeze([]);
+      await stage.settle();
+    },
+  },
+  {
+    name: "a freeze begins during a rollout, which is finished",
+    prepare: settle,
+    play: async (stage) => {
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.until("RollingOut");
+      stage.freeze([FREEZE]);
+      await stage.publish({ versions: ["1", "2", "3"] });
+      await stage.settle();
+    },
+  },
+  {
+    name: "the app is deleted during a verification",
+    isShellOnly: true,
+    prepare: settle,
+    play: async (stage) => {
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.until("Verifying");
+      await stage.remove();
+      await stage.settle();
+    },
+  },
+  {
+    name: "the app is deleted during a rollout",
+    isShellOnly: true,
+    prepare: settle,
+    play: async (stage) => {
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.until("RollingOut");
+      await stage.remove();
       await stage.settle();
     },
   },

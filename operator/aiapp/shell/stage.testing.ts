@@ -4,6 +4,8 @@ import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import { AIAppStatus, type Phase } from "../../../crds/aiapp/status.ts";
 import { ManualClock } from "../../clock.testing.ts";
 import type { Kube } from "../../kube/client.ts";
+import { ownedKinds } from "../cache.ts";
+import { collectGarbage } from "../../kube/fake/garbage.testing.ts";
 import { createFakeKube, type FakeKube } from "../../kube/fake/fake.testing.ts";
 import {
   countCalls,
@@ -17,6 +19,7 @@ import { kinds, type Kind, type KubernetesObject } from "../../kube/types.ts";
 import { createLogger, type Logger } from "../../log.ts";
 import { createMetrics, type Metrics } from "../../metrics.ts";
 import { aiapp, puller, type SpecInput } from "../observed.testing.ts";
+import type { Freeze } from "../release/freeze.ts";
 import { makeLedger, phaseOf, type Ledger } from "../release/ledger.ts";
 import { readRecord, type ReleaseRecord } from "../release/record.ts";
 import type { PullerSettings } from "../resources/template.ts";
@@ -33,6 +36,12 @@ export interface Stage {
   readonly judges: Judges;
   /** Whether the webhook responds with errors. */
   readonly failWebhook: (isFailing: boolean) => void;
+  /** What an administrator freezes from now on. */
+  readonly freeze: (freezes: readonly Freeze[]) => void;
+  /** Lets time pass. Milliseconds. */
+  readonly pass: (ms: number) => Promise<void>;
+  /** The AIApp is deleted. */
+  readonly remove: () => Promise<void>;
   readonly publish: (change: Partial<Published>) => Promise<void>;
   readonly change: (spec: SpecInput) => Promise<void>;
   readonly annotate: (name: string, value: string | undefined) => Promise<void>;
@@ -87,7 +96,7 @@ let shared: { readonly log: Logger; readonly metrics: Metrics } | undefined;
 export class ShellStage implements Stage {
   readonly clock = new ManualClock();
   readonly sources = new Sources();
-  readonly webhooks = new Webhooks();
+  readonly webhooks = new Webhooks(async () => (await this.ledger()).all);
   readonly judges: Judges = { verify: () => undefined, serve: () => undefined };
   readonly api: FakeKube;
   readonly invariants: Invariants;
@@ -96,6 +105,9 @@ export class ShellStage implements Stage {
   readonly #user: Kube;
   #spec: SpecInput;
   #puller = puller;
+  #freezes: readonly Freeze[] = [];
+  /** An AIApp was deleted: what it owned goes after it. */
+  #hasGarbage = false;
   #processes: OperatorProcess[] = [];
   #staleness: Staleness = FRESH;
   #paused: { readonly kube: PausedKube; readonly process: OperatorProcess } | undefined;
@@ -162,6 +174,7 @@ export class ShellStage implements Stage {
       clock: this.clock,
       sources: this.sources,
       webhooks: this.webhooks,
+      freezes: { of: () => ({ all: this.#freezes, labels: {} }) },
       puller: this.#puller,
       namespace: NAMESPACE,
       app: `${NAMESPACE}/cats`,
@@ -173,6 +186,22 @@ export class ShellStage implements Stage {
 
   failWebhook(isFailing: boolean): void {
     this.webhooks.isFailing = isFailing;
+  }
+
+  freeze(freezes: readonly Freeze[]): void {
+    this.#freezes = freezes;
+    for (const process of this.#processes) process.wake();
+  }
+
+  pass(ms: number): Promise<void> {
+    return this.run(ms);
+  }
+
+  async remove(): Promise<void> {
+    const [app] = await this.objects(aiappKind);
+    const { name = "", uid = "" } = app?.metadata ?? {};
+    await this.#user.delete(aiappKind, { namespace: NAMESPACE, name, uid }, this.#signal);
+    this.#hasGarbage = true;
   }
 
   async publish(change: Partial<Published>): Promise<void> {
@@ -250,6 +279,13 @@ export class ShellStage implements Stage {
     return { ...objects, notified: this.webhooks.summarize() };
   }
 
+  /** What a deleted AIApp has left behind. */
+  async leftovers(): Promise<readonly string[]> {
+    if (!this.#hasGarbage) return [];
+    const objects = await takeSnapshot(this.api, NAMESPACE, this.#signal);
+    return Object.keys(objects).map((name) => `${name} is left of the deleted AIApp`);
+  }
+
   async close(): Promise<void> {
     for (const process of this.#processes) await process.end();
   }
@@ -271,10 +307,18 @@ export class ShellStage implements Stage {
         if (await process.turn(() => this.#isPaused(process))) hasActed = true;
       await this.#takeOver();
       if (await this.#controllers.act()) hasActed = true;
+      if (await this.#collectGarbage()) hasActed = true;
       if (this.#processes.some(({ hasEnded }) => hasEnded)) continue;
       if (!hasActed && !this.#processes.some((process) => process.catchUp())) return;
     }
     throw new Error(`an instant does not end: ${this.invariants.writes.slice(-20).join(", ")}`);
+  }
+
+  async #collectGarbage(): Promise<boolean> {
+    if (!this.#hasGarbage) return false;
+    const kube = this.invariants.guard("garbage collector");
+    const collected = [aiappKind, ...ownedKinds, kinds.pod];
+    return (await collectGarbage(kube, collected, NAMESPACE, this.#signal)).length > 0;
   }
 
   /** Moves on to the next thing that is due, or to `end`. Returns whether that is before `end`. */

@@ -2,6 +2,7 @@ import type { Phase } from "../../../crds/aiapp/status.ts";
 import { verificationName } from "../../../crds/names.ts";
 import { kinds } from "../../kube/types.ts";
 import { digestOf, World, type SpecInput } from "../observed.testing.ts";
+import type { Freeze } from "../release/freeze.ts";
 import { phaseOf } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import type { PullerSettings } from "../resources/template.ts";
@@ -26,6 +27,18 @@ export class WorldStage implements Stage {
 
   failWebhook(isFailing: boolean): void {
     this.world.deliveries = { isDelivered: () => !isFailing, failing: [] };
+  }
+
+  freeze(freezes: readonly Freeze[]): void {
+    this.world.freezes = freezes;
+  }
+
+  async pass(ms: number): Promise<void> {
+    this.world.now += ms;
+  }
+
+  async remove(): Promise<void> {
+    throw new TypeError("World has no garbage collector");
   }
 
   async publish(change: Partial<Published>): Promise<void> {
