@@ -348,6 +348,30 @@ describe("the status of an app with a problem", () => {
     expect(text).toContain(`Ready=False ${phase}`);
   });
 
+  test("shows what the autoscaler lacks, with the command that says more", () => {
+    const message = "the HorizontalPodAutoscaler does not scale: FailedGetResourceMetric: none";
+    const idle = { ...condition, type: "Autoscaling", status: "False" } as const;
+    const text = shown({
+      conditions: [...serving.conditions, { ...idle, reason: "ScalingInactive", message }],
+    });
+    expect(text).toContain("Autoscaling=False ScalingInactive");
+    expect(text).toContain(message);
+    expect(text).toContain("→ kubectl describe horizontalpodautoscaler digits --namespace shop");
+  });
+
+  test("shows restarts and evictions, and what others added to the pods, each on one line", () => {
+    const text = shown({
+      disruptions: {
+        restarts: 3,
+        evictions: 1,
+        message: "pod digits-1 was evicted: low\non memory",
+      },
+      unmanagedEntries: ["containers[server].env[DEBUG]", "volumes[x]"],
+    });
+    expect(text).toContain("\n  pods      pod digits-1 was evicted: low on memory\n");
+    expect(text).toContain("\n  added     containers[server].env[DEBUG], volumes[x], by others\n");
+  });
+
   test("shows when a scheduled release begins, and who asked for it", () => {
     const candidate = {
       ...current,

@@ -11,7 +11,7 @@ import { sanitizeStrings } from "../app.ts";
 import { commandOf, heldRelease } from "../control/releases.ts";
 import { ageOf, formatDuration, shortDigest } from "../format.ts";
 import { shellWord } from "../shell.ts";
-import type { Style } from "../terminal.ts";
+import { sanitizeLine, type Style } from "../terminal.ts";
 import { conditionOf, isCurrent, isProblem, isReady } from "./conditions.ts";
 import { hintFor } from "./hints.ts";
 
@@ -29,10 +29,7 @@ export function renderStatus(untrusted: AIApp, now: number, style: Style): strin
       ...(status?.replicas === undefined
         ? []
         : [field("replicas", `${status.readyReplicas ?? 0} of ${status.replicas} ready`)]),
-      ...(status?.disruptions ? [field("pods", style.notice(status.disruptions.message))] : []),
-      ...(status?.unmanagedEntries
-        ? [field("added", style.notice(`${status.unmanagedEntries.join(", ")} (not by the spec)`))]
-        : []),
+      ...others(status, style),
     ],
     [
       style.strong("Serving"),
@@ -64,6 +61,17 @@ export function renderStatus(untrusted: AIApp, now: number, style: Style): strin
     .filter((section) => section !== undefined && section !== false)
     .map((section) => section.join("\n"))
     .join("\n\n")}\n`;
+}
+
+/** What happened to pods that serve all the same. */
+function others(status: AIApp["status"], style: Style): readonly string[] {
+  const { disruptions, unmanagedEntries } = status ?? {};
+  return [
+    ...(disruptions ? [field("pods", style.notice(sanitizeLine(disruptions.message)))] : []),
+    ...(unmanagedEntries
+      ? [field("added", style.notice(`${sanitizeLine(unmanagedEntries.join(", "))}, by others`))]
+      : []),
+  ];
 }
 
 /** Why the candidate is where it is: from the condition, which knows what is awaited, or from its journal. */
