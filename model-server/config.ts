@@ -5,6 +5,7 @@ import type { BatchLimits } from "./engine/batcher.ts";
 import { providers, type Provider } from "./engine/messages.ts";
 import type { QueueLimits } from "./engine/queue.ts";
 import { ServerError } from "./errors.ts";
+import type { RecorderOptions } from "./recorder/recorder.ts";
 
 /** The server's configuration: environment variables. The operator sets the first seven. */
 const count = (minimum: number, maximum: number) =>
@@ -71,6 +72,11 @@ const Environment = z
     API_KEYS_FILE: z.string().min(1).optional(),
     /** Origins whose pages may call, or `*`. */
     CORS_ORIGINS: z.string().default("").transform(listOf).pipe(z.array(Origin).max(100)),
+    /** How many requests of POST /score are kept as samples, and where. */
+    RECORD_SAMPLES: count(0, 10_000).default(0),
+    RECORD_DIR: z.string().min(1).default("/tmp/recorded"),
+    RECORD_MAX_BYTES: count(1024, 2 ** 40).default(64 * 1024 * 1024),
+    RECORD_INTERVAL_SECONDS: count(0, 86_400).default(1),
     /** One line of log a request. */
     ACCESS_LOG: z.enum(["on", "off"]).default("off"),
     LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
@@ -117,6 +123,10 @@ export interface Config {
   /** Whether `/ui` and browsers at `/` get the page. */
   readonly hasPage: boolean;
   readonly apiKeysFile: string | undefined;
+  /** Undefined: no request is kept. */
+  readonly recording:
+    | Pick<RecorderOptions, "folder" | "count" | "maxBytes" | "intervalMs">
+    | undefined;
   readonly corsOrigins: readonly string[];
   readonly hasAccessLog: boolean;
   readonly logLevel: string;
@@ -158,6 +168,15 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     drainMaxMs: data.DRAIN_MAX_SECONDS * 1000,
     hasPage: data.UI === "on",
     apiKeysFile: data.API_KEYS_FILE,
+    recording:
+      data.RECORD_SAMPLES === 0
+        ? undefined
+        : {
+            folder: data.RECORD_DIR,
+            count: data.RECORD_SAMPLES,
+            maxBytes: data.RECORD_MAX_BYTES,
+            intervalMs: data.RECORD_INTERVAL_SECONDS * 1000,
+          },
     corsOrigins: data.CORS_ORIGINS,
     hasAccessLog: data.ACCESS_LOG === "on",
     logLevel: data.LOG_LEVEL,

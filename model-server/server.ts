@@ -20,6 +20,7 @@ import { checkSamples } from "./inference/samples.ts";
 import { openKeys } from "./keys.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics, serveMetrics, type Metrics } from "./metrics.ts";
+import { createRecorder } from "./recorder/recorder.ts";
 
 export interface Server {
   readonly port: number;
@@ -85,8 +86,12 @@ export async function startServer(
     epoch: () => Date.now(),
   });
   const keys = await openKeys(config.apiKeysFile, log);
+  const recorder =
+    config.recording &&
+    (await createRecorder({ ...config.recording, log, now, epoch: () => Date.now() }));
   const parts = {
     config,
+    recorder,
     keys,
     drain,
     connections: createConnections(drain, now),
@@ -145,6 +150,7 @@ export async function startServer(
     await grpc?.close();
     await engine?.close();
     await decoder.close();
+    await recorder?.close();
     // A process that exits while a thread loads its model is aborted.
     await loaded.catch(() => {});
   }

@@ -7,6 +7,7 @@ import type { Model } from "../inference/model.ts";
 import type { Keys } from "../keys.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import type { Recorder } from "../recorder/recorder.ts";
 import type { Connections } from "./connections.ts";
 
 /** What routes need of the server. */
@@ -22,6 +23,8 @@ export interface RouteParts {
   /** Undefined until the model is loaded and has answered its samples. */
   readonly model: () => Model | undefined;
   readonly health: () => Health;
+  /** Undefined where no request is kept. */
+  readonly recorder?: Recorder | undefined;
   readonly versions: Readonly<Record<string, string>>;
 }
 

@@ -58,6 +58,7 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
     });
     const total = performance.now() - began;
     metrics.addRequest({ rows: scores.length, total, input: read - began, output: 0 });
+    parts.recorder?.offer(body.length, () => requestOf(input, body), scores, top);
     return format === "plain"
       ? plainAnswer(scores, config.model, total)
       : scoreAnswer(scores, total);
@@ -66,4 +67,10 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
   app.addHook("onRequest", nameRelease(config));
   app.post("/score", { config: { scores: true } }, score);
   done();
+}
+
+/** The request as the JSON that asks for the same. */
+function requestOf(input: ScoreInput, body: Buffer): unknown {
+  if (input.kind !== "images") return JSON.parse(body.toString());
+  return { input: input.images.map((image) => Buffer.from(image).toString("base64")) };
 }
