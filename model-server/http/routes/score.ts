@@ -51,10 +51,10 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
     const signal = signalOf(reply.raw, config.requestTimeoutMs);
     const body = await readBody(request.raw, reply.raw, limits);
     const { top, format } = readQuery(request.query);
-    const { read, scores } = await admission.admit(async () => {
+    const { input, read, scores } = await admission.admit(async () => {
       const input = await readInput(request, body, served.scorePorts);
       const read = performance.now();
-      return { read, scores: await served.score(input, top, signal) };
+      return { input, read, scores: await served.score(input, top, signal) };
     });
     const total = performance.now() - began;
     metrics.addRequest({ rows: scores.length, total, input: read - began, output: 0 });
