@@ -33,6 +33,7 @@ describe("the configuration", () => {
       logLevel: "info",
       healthPort: 8081,
       metricsPort: 8080,
+      metricsTlsFolder: undefined,
       azureRegistrySuffixes: [".azurecr.io", ".azurecr.cn", ".azurecr.us"],
       azureStorageSuffixes: [
         ".blob.core.windows.net",

@@ -62,6 +62,8 @@ const Environment = z.object({
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   HEALTH_PORT: port.default(8081),
   METRICS_PORT: port.default(8080),
+  /** Has tls.crt and tls.key. Metrics are then served over TLS only, to users that RBAC lets read them. */
+  METRICS_TLS_FOLDER: z.string().min(1).optional(),
   AZURE_REGISTRY_SUFFIXES: suffixes(".azurecr.io,.azurecr.cn,.azurecr.us"),
   AZURE_STORAGE_SUFFIXES: suffixes(
     ".blob.core.windows.net,.blob.storage.azure.net,.blob.core.chinacloudapi.cn,.blob.core.usgovcloudapi.net",
@@ -90,6 +92,7 @@ export interface Config {
   readonly logLevel: string;
   readonly healthPort: number;
   readonly metricsPort: number;
+  readonly metricsTlsFolder: string | undefined;
   readonly azureRegistrySuffixes: readonly string[];
   readonly azureStorageSuffixes: readonly string[];
   readonly registryTokenHosts: ReadonlyMap<string, string>;
@@ -118,6 +121,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     logLevel: data.LOG_LEVEL,
     healthPort: data.HEALTH_PORT,
     metricsPort: data.METRICS_PORT,
+    metricsTlsFolder: data.METRICS_TLS_FOLDER,
     azureRegistrySuffixes: data.AZURE_REGISTRY_SUFFIXES,
     azureStorageSuffixes: data.AZURE_STORAGE_SUFFIXES,
     registryTokenHosts: data.REGISTRY_TOKEN_HOSTS,

@@ -2,9 +2,22 @@ import { AIAppOperator } from "./aiapp/operator.ts";
 import { systemClock } from "./clock.ts";
 import { readConfig } from "./config.ts";
 import { messageOf } from "./errors.ts";
-import { startHealthServers } from "./health.ts";
-import { createLogger } from "./log.ts";
+import { METRICS_PATH, startHealthServers, type MetricsSecurity } from "./health.ts";
+import { createAccessReview } from "./kube/access-review.ts";
+import { createLogger, type Logger } from "./log.ts";
+import { createMetricsAccess } from "./metrics-access.ts";
 import { createMetrics } from "./metrics.ts";
+
+function metricsSecurity(folder: string, log: Logger): MetricsSecurity {
+  const clock = systemClock;
+  const review = createAccessReview();
+  return {
+    folder,
+    authorize: createMetricsAccess({ review, path: METRICS_PATH, clock, log }),
+    clock,
+    log,
+  };
+}
 
 /** Exit codes: 0 stopped by a signal, 1 could not start, 2 lost the Lease (the kubelet restarts the container). */
 async function main(): Promise<number> {
@@ -18,6 +31,9 @@ async function main(): Promise<number> {
     registry: metrics.registry,
     isHealthy: () => true,
     isReady: () => operator.isReady(),
+    ...(config.metricsTlsFolder !== undefined && {
+      metricsSecurity: metricsSecurity(config.metricsTlsFolder, log),
+    }),
   });
   const ended = Promise.withResolvers<number>();
   const onSignal = (): void => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
 
+import { labels, MANAGER } from "../../crds/names.ts";
 import { ensureBinaries } from "../cluster/binaries.ts";
 import { startApiServer, type ApiServer } from "../support/apiserver.ts";
 
@@ -51,6 +52,16 @@ async function helm(
   const { exitCode, output } = await runHelm(command, values);
   if (exitCode !== 0) throw new Error(output);
   return output;
+}
+
+/** The objects of a kind that the chart renders. */
+async function renderedOf<T>(
+  kind: string,
+  shape: z.ZodType<T>,
+  values: Readonly<Record<string, unknown>>,
+): Promise<readonly T[]> {
+  const objects = parseAllDocuments(await helm(TEMPLATE, values)).map((one): unknown => one.toJS());
+  return objects.filter((one) => Rendered.parse(one).kind === kind).map((one) => shape.parse(one));
 }
 
 const Rendered = z.object({
@@ -179,6 +190,118 @@ describe("the chart's roles for people", () => {
   });
 });
 
+describe("the operator's pods", () => {
+  const Template = z.object({ spec: z.object({ template: z.looseObject({}) }) });
+
+  it.each([{}, { caBundle: "-----BEGIN CERTIFICATE-----", metrics: { secure: true } }])(
+    "are admitted where Pod Security enforces its level restricted: %j",
+    async (more) => {
+      const [deployment] = await renderedOf("Deployment", Template, { ...TENANT, ...more });
+      const level = "pod-security.kubernetes.io/enforce=restricted";
+      await server.kubectl(["label", "--overwrite", "namespace", "other", level]);
+      const pod = { apiVersion: "v1", kind: "Pod", ...deployment?.spec.template };
+      const named = { ...pod, metadata: { name: "operator" } };
+      const create = ["create", "--dry-run=server", "--namespace=other", "--output=name"];
+      const made = server.kubectl([...create, "--filename=-"], JSON.stringify(named));
+      expect(await made).toBe("pod/operator");
+    },
+  );
+
+  it("are evicted one at a time when there are two, and are not held when there is one", async () => {
+    expect(await rendered(TENANT)).toContain("PodDisruptionBudget/operator");
+    const one = await rendered({ ...TENANT, replicas: 1 });
+    expect(one).not.toContain("PodDisruptionBudget/operator");
+  });
+
+  it("have the priority and the spread that the values give", async () => {
+    const constraint = { maxSkew: 2, topologyKey: "rack", whenUnsatisfiable: "DoNotSchedule" };
+    const [deployment] = await renderedOf("Deployment", Template, {
+      ...TENANT,
+      priorityClassName: "system-cluster-critical",
+      topologySpreadConstraints: [constraint],
+    });
+    expect(deployment?.spec.template["spec"]).toMatchObject({
+      priorityClassName: "system-cluster-critical",
+      topologySpreadConstraints: [constraint],
+    });
+  });
+});
+
+describe("the chart's NetworkPolicies", () => {
+  const Policy = z.object({
+    metadata: z.object({ name: z.string(), namespace: z.string().optional() }),
+    spec: z.looseObject({
+      podSelector: z.object({ matchLabels: z.record(z.string(), z.string()) }),
+      ingress: z.array(z.unknown()),
+      egress: z.array(z.unknown()),
+    }),
+  });
+  const DNS = {
+    ports: [
+      { protocol: "UDP", port: 53 },
+      { protocol: "TCP", port: 53 },
+    ],
+  };
+  const tcp = (...ports: readonly (number | string)[]): unknown =>
+    ports.map((port) => ({ protocol: "TCP", port }));
+
+  it("let the operator connect to DNS and a few ports, and others connect to its metrics", async () => {
+    const policies = await renderedOf("NetworkPolicy", Policy, {
+      ...TENANT,
+      insecureHosts: ["plain.example.com", "registry.example.com:5000"],
+    });
+    expect(policies.map(({ metadata }) => metadata.name)).toEqual(["operator"]);
+    const [{ spec } = { spec: undefined }] = policies;
+    expect(spec).toMatchObject({
+      policyTypes: ["Ingress", "Egress"],
+      ingress: [{ from: [{ namespaceSelector: {} }], ports: tcp("metrics") }],
+      egress: [DNS, { ports: tcp(443, 6443, 5000) }],
+    });
+    const [deployment] = await renderedOf(
+      "Deployment",
+      z.object({ spec: z.object({ selector: z.unknown() }) }),
+      TENANT,
+    );
+    expect(spec?.podSelector).toEqual(deployment?.spec.selector);
+  });
+
+  it("can keep all pods from the metrics, and add rules", async () => {
+    const rule = { to: [{ ipBlock: { cidr: "10.0.0.10/32" } }] };
+    const [policy] = await renderedOf("NetworkPolicy", Policy, {
+      ...TENANT,
+      networkPolicy: { metricsFrom: [], egressPorts: [8443], extraEgress: [rule] },
+    });
+    expect(policy?.spec.ingress).toEqual([]);
+    expect(policy?.spec.egress).toEqual([DNS, { ports: tcp(8443) }, rule]);
+  });
+
+  it("are there for the pods of AIApps when asked, in each namespace of a tenant", async () => {
+    const from = [{ podSelector: { matchLabels: { app: "gateway" } } }];
+    const policies = await renderedOf("NetworkPolicy", Policy, {
+      tenantNamespaces: ["shop", "lab"],
+      networkPolicy: { enabled: false, apps: { enabled: true, from } },
+    });
+    expect(policies.map(({ metadata }) => metadata)).toMatchObject([
+      { name: "operator-apps", namespace: "shop" },
+      { name: "operator-apps", namespace: "lab" },
+    ]);
+    expect(policies[0]?.spec).toMatchObject({
+      podSelector: { matchLabels: { [labels.managedBy]: MANAGER } },
+      ingress: [
+        { from, ports: tcp(8080, 9000) },
+        { from: [{ namespaceSelector: {} }], ports: tcp(9090) },
+      ],
+      egress: [DNS, { ports: tcp(443) }],
+    });
+  });
+
+  it("are accepted by the API server", async () => {
+    await helm(UPGRADE, { ...TENANT, networkPolicy: { apps: { enabled: true } } });
+    const kept = await server.kubectl(["get", "networkpolicies", "--all-namespaces"]);
+    expect(kept).toContain("operator-apps");
+  });
+});
+
 describe("what the chart says", () => {
   it("refuses to install without a namespace to serve, and names the two ways out", async () => {
     const { exitCode, output } = await runHelm(TEMPLATE, {});
@@ -187,10 +310,17 @@ describe("what the chart says", () => {
     expect(output).toContain("clusterWide: true");
   });
 
+  it("refuses a value that it does not know", async () => {
+    const { exitCode, output } = await runHelm(TEMPLATE, { ...TENANT, metrics: { secured: true } });
+    expect(exitCode).toBe(1);
+    expect(output).toContain("secured");
+  });
+
   it("warns that load balancers are public, and shows how to avoid that", async () => {
     const output = await helm(UPGRADE, TENANT);
     expect(output).toContain("WARNING: each AIApp gets a Service of type LoadBalancer");
     expect(output).toContain("service: { type: ClusterIP }");
+    expect(output).toContain("azure-load-balancer-internal");
     expect(output).toContain("The operator serves AIApps in: shop.");
   });
 });

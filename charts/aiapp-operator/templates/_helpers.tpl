@@ -14,6 +14,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.serviceAccount.name | default (ternary .Release.Name "default" .Values.serviceAccount.create) }}
 {{- end }}
 
+{{- define "aiapp.metricsSecret" -}}
+{{ .Values.metrics.tlsSecretName | default (printf "%s-metrics-tls" .Release.Name) }}
+{{- end }}
+
 {{- define "aiapp.image" -}}
 {{- $repository := required "image.repository must name where the operator's image was pushed, such as contoso.azurecr.io/aiapp-operator" .Values.image.repository -}}
 {{- if .Values.image.digest -}}
@@ -65,4 +69,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   resources: [events]
   # Listed for the Job that verifies a release, when it has no pod.
   verbs: [create, patch, list]
+{{- end }}
+
+{{/* Egress rules: DNS, TCP ports anywhere, and further rules. Takes {ports, extra}. */}}
+{{- define "aiapp.egress" -}}
+- ports:
+    - { protocol: UDP, port: 53 }
+    - { protocol: TCP, port: 53 }
+- ports:
+    {{- range .ports }}
+    - { protocol: TCP, port: {{ . }} }
+    {{- end }}
+{{- with .extra }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
