@@ -11,6 +11,7 @@ import type { Logger } from "../../log.ts";
 import type { Metrics } from "../../metrics.ts";
 import { createNotifier } from "../../notify/notifier.ts";
 import { startController } from "../../runtime/controller.ts";
+import { splitKey } from "../../runtime/key.ts";
 import { BACKOFF } from "../../runtime/queue.ts";
 import { createRecorder } from "../../runtime/recorder.ts";
 import { createPoller, type Poller } from "../../sources/poller.ts";
@@ -249,11 +250,20 @@ export class OperatorProcess {
     } catch (error) {
       if (this.#hasEnded) return;
       // Another writer was faster, or the API server refuses: the queue tries again, later each time.
-      if (!isOperatorError(error, "KUBE_CONFLICT", "KUBE_INVALID", "KUBE_FORBIDDEN"))
-        this.mistakes.push(error);
+      const isExpected =
+        isOperatorError(error, "KUBE_CONFLICT", "KUBE_INVALID", "KUBE_FORBIDDEN") ||
+        // The garbage collector was faster.
+        (isOperatorError(error, "KUBE_NOT_FOUND") && (await this.#isDeleted()));
+      if (!isExpected) this.mistakes.push(error);
       this.#wakeAfter(backoff(this.#failures, BACKOFF.baseMs, BACKOFF.maxMs, clock.random));
       this.#failures += 1;
     }
+  }
+
+  async #isDeleted(): Promise<boolean> {
+    const { api, app } = this.#parts;
+    const { namespace, name } = splitKey(app);
+    return (await api.get(aiappKind, namespace, name, this.#stop.signal)) === undefined;
   }
 
   #wakeAfter(ms: number): void {
