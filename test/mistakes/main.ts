@@ -13,7 +13,8 @@ import { mistakes, type Mistake } from "./mistakes.ts";
  */
 
 const root = join(import.meta.dirname, "..", "..");
-const TIMEOUT_MS = 180_000;
+const TIMEOUT_MS = 600_000;
+const WORKERS = 2;
 
 /** A copy of the tracked files, with the packages of the tree itself. */
 async function copyTree(): Promise<string> {
@@ -54,7 +55,12 @@ async function tryMistake(copy: string, { file, from, to, test }: Mistake): Prom
         test.title,
         test.file,
       ],
-      { cwd: copy, reject: false, timeout: TIMEOUT_MS, env: { CRASH: test.faults ?? "" } },
+      {
+        cwd: copy,
+        reject: false,
+        timeout: TIMEOUT_MS,
+        env: { CRASH: test.faults ?? "", CRASH_BAIL: "1" },
+      },
     );
     const { numFailedTests = 0, numPassedTests = 0 } = JSON.parse(
       await readFile(report, "utf8").catch(() => "{}"),
@@ -66,21 +72,27 @@ async function tryMistake(copy: string, { file, from, to, test }: Mistake): Prom
   }
 }
 
+/** Takes mistakes from a list that all workers share. */
+async function work(left: Mistake[], results: Result[]): Promise<void> {
+  const copy = await copyTree();
+  try {
+    for (let mistake = left.shift(); mistake !== undefined; mistake = left.shift()) {
+      const began = Date.now();
+      const result = await tryMistake(copy, mistake);
+      results.push(result);
+      const seconds = ((Date.now() - began) / 1000).toFixed(0);
+      console.log(`${result.padEnd(14)} ${mistake.name} (${seconds} s)`);
+    }
+  } finally {
+    await rm(copy, { recursive: true, force: true });
+  }
+}
+
 const { positionals } = parseArgs({ allowPositionals: true });
 const chosen = mistakes.filter(({ name }) => name.includes(positionals.join(" ")));
-const copy = await copyTree();
 const results: Result[] = [];
-try {
-  for (const mistake of chosen) {
-    const began = Date.now();
-    const result = await tryMistake(copy, mistake);
-    results.push(result);
-    const seconds = ((Date.now() - began) / 1000).toFixed(0);
-    console.log(`${result.padEnd(14)} ${mistake.name} (${seconds} s)`);
-  }
-} finally {
-  await rm(copy, { recursive: true, force: true });
-}
+const left = [...chosen];
+await Promise.all(Array.from({ length: WORKERS }, () => work(left, results)));
 const found = results.filter((result) => result === "found").length;
 console.log(`\n${found} of ${chosen.length} mistakes found`);
 process.exitCode = found === chosen.length && found > 0 ? 0 : 1;
