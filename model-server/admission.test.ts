@@ -41,8 +41,8 @@ async function settled(promises: readonly Promise<boolean>[]): Promise<number> {
 
 test("admits what will be answered in time, and rejects the rest at once", async () => {
   const world = new World(2);
-  const first = Array.from({ length: 8 }, () => world.arrive());
-  await world.pass(8, 20);
+  const first = Array.from({ length: 40 }, () => world.arrive());
+  await world.pass(40, 20);
   await settled(first);
   // 50 a second are answered: fifty wait for a second.
   const burst = Array.from({ length: 200 }, () => world.arrive());
@@ -66,7 +66,7 @@ test("a request at a time leaves the other workers free: that does not make requ
 
 test("time without requests does not count", async () => {
   const world = new World(1);
-  for (let index = 0; index < 5; index += 1) {
+  for (let index = 0; index < 40; index += 1) {
     const one = world.arrive();
     await world.pass(1, 1);
     await one;
@@ -79,16 +79,43 @@ test("time without requests does not count", async () => {
 
 test("a few are admitted however slow the model is", async () => {
   const world = new World(1, 100);
-  const slow = [world.arrive()];
-  await world.pass(1, 60_000);
+  const slow = Array.from({ length: 16 }, () => world.arrive());
+  await world.pass(16, 60_000);
   const next = Array.from({ length: 5 }, () => world.arrive());
   await world.pass(5, 60_000);
   expect(await settled([...slow, ...next])).toBe(1);
 });
 
-test("requests that failed say nothing of what answers take", async () => {
-  const { admission } = new World(1);
-  for (let index = 0; index < 100; index += 1)
-    await admission.admit(async () => Promise.reject(new Error("no JSON"))).catch(() => {});
-  expect(admission.expectedWaitMs()).toBe(0);
+test("a machine that stood still for a while rejects nothing of what came meanwhile", async () => {
+  const world = new World(2);
+  const before = Array.from({ length: 100 }, () => world.arrive());
+  await world.pass(100, 1);
+  const meanwhile = Array.from({ length: 200 }, () => world.arrive());
+  await world.pass(1, 5000);
+  const after = Array.from({ length: 200 }, () => world.arrive());
+  await world.pass(399, 1);
+  expect(await settled([...before, ...meanwhile, ...after])).toBe(0);
+});
+
+test("the first requests are admitted, however slow threads and caches make them", async () => {
+  const world = new World(2);
+  const first = [world.arrive()];
+  await world.pass(1, 5000);
+  first.push(...Array.from({ length: 100 }, () => world.arrive()));
+  await world.pass(100, 1);
+  expect(await settled(first)).toBe(0);
+});
+
+test("refusals take their share of the time: they do not make answers dear", async () => {
+  const world = new World(1);
+  for (let index = 0; index < 400; index += 1) {
+    const one = world.admission.admit(async () => {
+      world.time += 100;
+      if (index % 20 > 0) throw new Error("no JSON");
+    });
+    await one.catch(() => {});
+  }
+  const burst = Array.from({ length: 9 }, () => world.arrive());
+  await world.pass(9, 100);
+  expect(await settled(burst)).toBe(0);
 });

@@ -2,7 +2,8 @@ import { ServerError } from "./errors.ts";
 
 /**
  * Rejects a request at once where it would wait too long: one that is rejected late has cost its client the wait, and one
- * whose client has given up has cost a run. The wait is estimated by what requests have taken of the workers lately.
+ * whose client has given up has cost a run. The wait is estimated by the best rate of late: a thread that starts, or a machine
+ * that stands still for a moment, is no reason to reject what will be answered soon.
  */
 export interface Admission {
   /** Serves a request whose body has been read. @throws OVERLOADED before it begins, and what `serve` throws */
@@ -20,16 +21,18 @@ export interface AdmissionOptions {
 
 /** So many a worker are admitted always: estimates of a few requests are rough, and a slow model's queue would be empty. */
 const ALWAYS = 4;
-/** A request counts half after so many others. */
-const HALF_LIFE = 50;
-const DECAY = 0.5 ** (1 / HALF_LIFE);
+/** Rates are measured over so many answers, and the best of so many measurements holds. */
+const WINDOW = 16;
+const WINDOWS = 20;
 
 export function createAdmission({ maxWaitMs, workers, now }: AdmissionOptions): Admission {
   let inFlight = 0;
   let latest = 0;
-  /** Decaying sums: requests that were answered, and the time that the workers were busy with them. */
+  /** Of this window: requests that were answered, and the time that the workers were busy with them. */
   let answered = 0;
   let busyMs = 0;
+  /** What an answer took, in milliseconds, in each of the last windows. */
+  const costs: number[] = [];
 
   function account(): void {
     const time = now();
@@ -38,8 +41,18 @@ export function createAdmission({ maxWaitMs, workers, now }: AdmissionOptions): 
     latest = time;
   }
 
+  function countAnswer(): void {
+    account();
+    answered += 1;
+    if (answered < WINDOW) return;
+    costs.push(busyMs / answered);
+    if (costs.length > WINDOWS) costs.shift();
+    answered = 0;
+    busyMs = 0;
+  }
+
   function expectedWaitMs(): number {
-    return answered === 0 ? 0 : (inFlight * busyMs) / answered;
+    return costs.length === 0 ? 0 : inFlight * Math.min(...costs);
   }
 
   return {
@@ -53,13 +66,10 @@ export function createAdmission({ maxWaitMs, workers, now }: AdmissionOptions): 
       account();
       inFlight += 1;
       try {
-        const answer = await serve();
-        account();
-        answered = answered * DECAY + 1;
-        busyMs *= DECAY;
-        return answer;
+        return await serve();
       } finally {
-        account();
+        // Refusals too: they took their share of the time.
+        countAnswer();
         inFlight -= 1;
       }
     },
