@@ -11,7 +11,7 @@ import { answersOk, startProcess, type ServerProcess } from "./process.ts";
 const folder = join(import.meta.dirname, "..", "..");
 
 export async function startOurs(
-  { folder: bundle }: BenchModel,
+  { folder: bundle }: Pick<BenchModel, "folder">,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
   const [port, metricsPort] = [await freePort(), await freePort()];

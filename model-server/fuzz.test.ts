@@ -1,0 +1,35 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+
+import { sendFuzz, picturesOf } from "./fuzz-client.testing.ts";
+import { faultOf, requestsTo, targets, type FuzzTarget } from "./fuzz.testing.ts";
+import { serve } from "./serve.testing.ts";
+
+/** `npm run fuzz -- server` sends a million. */
+const RUNS = 1500;
+
+test.each(Object.keys(targets) as FuzzTarget[])(
+  "malformed requests of %s get a 4xx that says why, and no path",
+  { timeout: 120_000 },
+  async (target) => {
+    const server = await serve(targets[target]);
+    await server.loaded;
+    const pictures = await picturesOf();
+    await fc.assert(
+      fc.asyncProperty(requestsTo(target, pictures), async (request) => {
+        const answer = await sendFuzz(server.port, request);
+        expect(faultOf(answer, request.path + request.body.toString())).toBe(undefined);
+      }),
+      { numRuns: RUNS },
+    );
+  },
+);
+
+test.each([
+  [{ status: 500, text: '{"error": "a fault inside"}' }, "the status is 500"],
+  [{ status: 400, text: "<html>" }, "the body is not JSON"],
+  [{ status: 400, text: '{"error": ""}' }, "the body has no error that says why"],
+  [{ status: 400, text: '{"error": "cannot open /tmp/x/model.onnx"}' }, "the message has /tmp"],
+])("an answer like %j is a fault: %s", (answer, fault) => {
+  expect(faultOf(answer)).toBe(fault);
+});
