@@ -11,6 +11,7 @@ import { table, type Figure } from "./figures.ts";
 import * as plan from "./plan.ts";
 import * as polling from "./polling.ts";
 import * as release from "./release.ts";
+import * as overload from "./server/overload.ts";
 import * as server from "./server/run.ts";
 
 /** `npm run bench -- NAME … [OPTIONS]`: measures, prints a table, and exits 1 when a goal is missed. */
@@ -29,6 +30,7 @@ const benches: ReadonlyMap<string, Bench> = new Map([
   ["plan", { needs: "nothing", run: plan.run }],
   ["polling", { needs: "cluster", run: polling.run }],
   ["release", { needs: "cluster", run: release.run }],
+  ["server-overload", { needs: "nothing", run: overload.run }],
   ["server", { needs: "nothing", run: server.run }],
 ]);
 

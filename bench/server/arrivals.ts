@@ -1,0 +1,92 @@
+import { Agent, request as httpRequest } from "node:http";
+import { setTimeout } from "node:timers/promises";
+
+import type { LoadRequest } from "./load.ts";
+
+/**
+ * `node arrivals.ts OPTIONS-AS-JSON`: requests that come at a rate, whether others have been answered or not, as those of
+ * many clients do. Prints what became of them. A program of its own: it must not wait for what it measures.
+ */
+export interface ArrivalsOptions {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly base64: string;
+  /** Requests a second. */
+  readonly rate: number;
+  readonly seconds: number;
+}
+
+export interface Arrivals {
+  readonly sent: number;
+  /** Answers of 200, by the second in which they came; the first and the last second are no whole ones. */
+  readonly goodRate: number;
+  readonly goodP99Ms: number;
+  readonly rejected: number;
+  readonly rejectedP50Ms: number;
+  readonly rejectedP99Ms: number;
+  /** Other statuses, and requests without an answer. */
+  readonly failed: number;
+}
+
+interface Outcome {
+  readonly status: number;
+  readonly endMs: number;
+  readonly ms: number;
+}
+
+const agent = new Agent({ keepAlive: true, maxSockets: 1024 });
+
+function send(request: LoadRequest, began: number): Promise<Outcome> {
+  const sentAt = performance.now();
+  return new Promise((resolve) => {
+    const done = (status: number): void => {
+      const now = performance.now();
+      resolve({ status, endMs: now - began, ms: now - sentAt });
+    };
+    const { url, headers, body } = request;
+    const options = {
+      agent,
+      method: "POST",
+      headers: { ...headers, "content-length": body.length },
+    };
+    const sent = httpRequest(url, options, (response) => {
+      response.resume();
+      response.once("end", () => done(response.statusCode ?? 0));
+    });
+    sent.once("error", () => done(0));
+    sent.end(body);
+  });
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+async function run({ rate, seconds, base64, ...request }: ArrivalsOptions): Promise<Arrivals> {
+  const body = Buffer.from(base64, "base64");
+  const began = performance.now();
+  const sent: Promise<Outcome>[] = [];
+  for (let elapsed = 0; elapsed < seconds * 1000; elapsed = performance.now() - began) {
+    while (sent.length < (elapsed / 1000) * rate) sent.push(send({ ...request, body }, began));
+    await setTimeout(1);
+  }
+  const outcomes = await Promise.all(sent);
+  const good = outcomes.filter(({ status }) => status === 200);
+  const rejected = outcomes.filter(({ status }) => status === 503).map(({ ms }) => ms);
+  const within = good.filter(({ endMs }) => endMs >= 1000 && endMs < seconds * 1000);
+  return {
+    sent: sent.length,
+    goodRate: within.length / (seconds - 1),
+    goodP99Ms: quantile(
+      good.map(({ ms }) => ms),
+      0.99,
+    ),
+    rejected: rejected.length,
+    rejectedP50Ms: quantile(rejected, 0.5),
+    rejectedP99Ms: quantile(rejected, 0.99),
+    failed: outcomes.length - good.length - rejected.length,
+  };
+}
+
+process.stdout.write(`${JSON.stringify(await run(JSON.parse(process.argv[2] ?? "")))}\n`);
