@@ -69,6 +69,11 @@ export const containers = {
   job: "verify",
 } as const;
 
+/** The Deployment of the second set of pods, where a strategy has two. */
+export function candidateName(app: string): string {
+  return `${app}-candidate`;
+}
+
 /** The Job that verifies a release before it gets requests. */
 export function verificationName(app: string): string {
   return `${app}-verify`;

@@ -19,8 +19,7 @@ export interface View<T extends KubernetesObject> {
 
 /** The kinds that an AIApp owns, and that the operator caches: those of the table, and the records of its releases. */
 export const ownedKinds: readonly Kind[] = [
-  kinds.controllerRevision,
-  ...slotNames.map((name) => ownedObjects[name].kind),
+  ...new Set<Kind>([kinds.controllerRevision, ...slotNames.map((name) => ownedObjects[name].kind)]),
 ];
 
 export const OWNED_SELECTOR = `${labels.managedBy}=${MANAGER},${labels.app}`;

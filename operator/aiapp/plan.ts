@@ -17,11 +17,12 @@ import { dueNotices, type DroppedNotice } from "./steps/notices.ts";
 import { findPair } from "./steps/pair.ts";
 import { advanceReleases, unchanged, type PhaseChange } from "./steps/releases.ts";
 import type { Situation } from "./steps/situation.ts";
-import { readRollout } from "./steps/rollout.ts";
 import { givesPlaceTo, targetOf, verificationOf } from "./steps/target.ts";
 import { readVerification, type VerificationState } from "./steps/verification.ts";
 import { decideWanted } from "./steps/wanted.ts";
 import { applyOwned, applySuspended, findUnmanaged, type Workloads } from "./steps/workloads.ts";
+import { arrange, readRollout } from "./strategies/arrange.ts";
+import { readSets } from "./strategies/sets.ts";
 
 export interface Plan {
   readonly actions: readonly Action[];
@@ -62,7 +63,8 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
   const conflict = findConflict(observed, before);
   const pair = findPair(observed);
   const wanted = decideWanted(observed, pair.pair, before, puller);
-  const rollout = readRollout(observed);
+  const sets = readSets(observed);
+  const rollout = readRollout({ spec: app.spec, sets, ledger: before, now });
   const trouble = diagnose(observed, rollout);
   const verification = readVerification(observed, before.candidate);
   const situation: Situation = {
@@ -81,7 +83,13 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
   const releases = mayWrite ? advanceReleases(before, situation) : unchanged(before, situation);
   const { ledger, changes, wakeAt } = releases;
   const target = targetOf(ledger);
-  const workloads = workloadsOf(observed, ledger, verification, puller);
+  const arrangement = arrange({ spec: app.spec, sets, ledger, now });
+  const workloads = {
+    ...workloadsOf(observed, ledger, verification),
+    arrangement,
+    sets,
+    puller,
+  };
   const autoscaler = readAutoscaler(observed, now);
   const status = buildStatus({
     observed,
@@ -91,7 +99,9 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     releases,
     ledger,
     target,
+    arrangement,
     rollout,
+    serving: sets[arrangement.serving],
     trouble,
     verification,
     autoscaler,
@@ -104,7 +114,8 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     conflict !== undefined || verification?.kind === "running",
   );
   const graceAfter = (autoscaler?.graceUntil ?? Number.POSITIVE_INFINITY) - now;
-  const wakeAfter = wakeAt === undefined ? RESYNC_MS : Math.max(0, wakeAt - now);
+  const wakes = [wakeAt, arrangement.changesAt].filter((time) => time !== undefined);
+  const wakeAfter = Math.max(0, Math.min(now + RESYNC_MS, ...wakes) - now);
   return {
     actions: [
       ...pair.polls,
@@ -128,14 +139,12 @@ function workloadsOf(
   { app }: Observed,
   ledger: Ledger,
   verification: VerificationState | undefined,
-  puller: PullerSettings,
-): Workloads {
+): Omit<Workloads, "arrangement" | "sets" | "puller"> {
   return {
-    target: targetOf(ledger),
+    app,
     verification: verificationOf(ledger),
     givesPlaceTo: givesPlaceTo(app, ledger, verification),
     isRollingOut: ledger.candidate !== undefined && phaseOf(ledger.candidate) === "RollingOut",
-    puller,
   };
 }
 

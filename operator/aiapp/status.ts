@@ -28,7 +28,7 @@ import { urlOf } from "./resources/service.ts";
  * to write it: they are refreshed together with the next change.
  */
 export function buildStatus(findings: Findings): AIAppStatus {
-  const { observed, rollout, ledger } = findings;
+  const { observed, arrangement, serving, ledger } = findings;
   const { app, owned } = observed;
   const { stable, previous, candidate } = ledger;
   const url = urlOf(app, ours(owned.service));
@@ -39,13 +39,13 @@ export function buildStatus(findings: Findings): AIAppStatus {
   const nextReleaseTime = opensAt === undefined ? undefined : formatTime(opensAt);
   // While a rollout changes the Deployment, what was there before still counts.
   const unmanaged = findings.unmanaged ?? app.status?.unmanagedEntries ?? [];
-  const disruptions = findDisruptions(observed, rollout);
+  const disruptions = findDisruptions(observed, findings.rollout);
   const status: AIAppStatus = {
     observedGeneration: app.metadata.generation,
     conditions: buildConditions(findings),
-    replicas: rollout.replicas.total,
-    readyReplicas: ours(owned.deployment)?.status?.readyReplicas ?? 0,
-    selector: Object.entries(roleSelector(app, "stable"))
+    replicas: serving.replicas.total,
+    readyReplicas: serving.replicas.ready,
+    selector: Object.entries(roleSelector(app, arrangement.serving))
       .map((pair) => pair.join("="))
       .join(","),
     ...(url !== undefined && { url }),

@@ -46,6 +46,7 @@ beforeAll(async () => {
   kube = createKube({ config, requestTimeoutMs: 5000 });
   const memory = { revision: 1, journal: [], request: undefined, stored: undefined };
   const target = { ...release, template, ...memory };
+  const set = { record: target, replicas: 2 };
   for (const name of slotNames) {
     const entry = ownedObjects[name] as OwnedObject;
     const object = entry.build({
@@ -56,9 +57,14 @@ beforeAll(async () => {
           autoscaling: { minReplicas: 2, maxReplicas: 4, targetCPUUtilization: 70 },
         },
       },
-      target,
+      arrangement: {
+        sets: { stable: set, candidate: set },
+        rollsOut: "candidate",
+        selects: "both",
+        serving: "stable",
+        changesAt: undefined,
+      },
       verification: { record: target, attempt: 1 },
-      replicas: 2,
       givesPlaceTo: undefined,
       puller,
     });

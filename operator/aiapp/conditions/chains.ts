@@ -13,6 +13,8 @@ import {
 } from "./facts.ts";
 
 import type { Ledger } from "../release/ledger.ts";
+import { setSlots } from "../resources/owned.ts";
+import { setName } from "../resources/owner.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import { ours, type RecordedView } from "../observed.ts";
 import { isFalse, isTrue, type Check, type Findings, type Verdict } from "./findings.ts";
@@ -59,7 +61,7 @@ export const targetReleased: Check = (findings) => {
     : undefined;
 };
 
-export const replicasServe: Check = ({ rollout: { replicas } }) =>
+export const replicasServe: Check = ({ serving: { replicas } }) =>
   replicas.available > 0
     ? isTrue("MinimumReplicasAvailable", `${replicas.available} of ${replicas.wanted} pods serve`)
     : undefined;
@@ -73,8 +75,9 @@ export const scaledToZero =
       : undefined;
 
 /** With one pod and no place beside it, nothing serves while the next release is verified (verify.placement InPlace). */
-export const gavePlace: Check = ({ observed: { owned }, rollout: { replicas } }) => {
-  const id = ours(owned.deployment)?.metadata?.annotations?.[annotations.givesPlaceTo];
+export const gavePlace: Check = ({ observed: { owned }, arrangement, serving: { replicas } }) => {
+  const live = ours(owned[setSlots[arrangement.serving]]);
+  const id = live?.metadata?.annotations?.[annotations.givesPlaceTo];
   return id === undefined || replicas.wanted > 0
     ? undefined
     : isFalse(
@@ -83,8 +86,8 @@ export const gavePlace: Check = ({ observed: { owned }, rollout: { replicas } })
       );
 };
 
-export const stableServes: Check = ({ ledger: { stable }, rollout }) =>
-  stable !== undefined && rollout.replicas.available > 0
+export const stableServes: Check = ({ ledger: { stable }, serving }) =>
+  stable !== undefined && serving.replicas.available > 0
     ? isTrue("Serving", `release ${stable.id} (model version ${stable.modelVersion}) serves`)
     : undefined;
 
@@ -96,10 +99,10 @@ export const nothingToRun: Check = (findings) => {
 };
 
 /** An outage: there is a release that should serve, and no pod of it does. */
-export const outage: Check = ({ ledger: { stable }, rollout, trouble }) => {
-  if (stable === undefined || rollout.replicas.available > 0) return undefined;
+export const outage: Check = ({ ledger: { stable }, serving, rollout, arrangement, trouble }) => {
+  if (stable === undefined || serving.replicas.available > 0) return undefined;
   const what = `no pod of the current release ${stable.id} serves`;
-  return trouble === undefined
+  return trouble === undefined || rollout.set !== arrangement.serving
     ? isFalse("MinimumReplicasUnavailable", `${what}: its pods are not ready yet`)
     : isFalse(trouble.reason, `${what}: ${trouble.message}`);
 };
@@ -109,7 +112,7 @@ export const rolloutPaused: Check = (findings) =>
   findings.rollout.isPaused && !targetIsComplete(findings)
     ? isFalse(
         "RolloutPaused",
-        `the Deployment is paused: resume it with kubectl rollout resume deployment/${findings.observed.app.metadata.name}`,
+        `the Deployment is paused: resume it with kubectl rollout resume deployment/${setName(findings.observed.app, findings.rollout.set)}`,
       )
     : undefined;
 

@@ -3,7 +3,7 @@ import { reasons, type Reason } from "../../../crds/conditions.ts";
 import { phaseOf } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import { requestOf } from "../release/identity.ts";
-import { isComplete } from "../steps/rollout.ts";
+import { isComplete } from "../strategies/arrange.ts";
 import type { Findings } from "./findings.ts";
 
 /** Questions that several checks ask. */

@@ -7,7 +7,9 @@ import type { Conflict } from "../steps/conflict.ts";
 import type { Trouble } from "../steps/diagnose.ts";
 import type { PairFound } from "../steps/pair.ts";
 import type { Releases } from "../steps/releases.ts";
-import type { Rollout } from "../steps/rollout.ts";
+import type { Rollout } from "../strategies/arrange.ts";
+import type { Arrangement } from "../strategies/strategy.ts";
+import type { SetState } from "../strategies/sets.ts";
 import type { VerificationState } from "../steps/verification.ts";
 import type { Wanted } from "../steps/wanted.ts";
 
@@ -20,9 +22,12 @@ export interface Findings {
   readonly releases: Releases;
   /** As it will be once the plan's actions are done. */
   readonly ledger: Ledger;
-  /** What the stable set is to run. */
+  /** The release that is to serve. */
   readonly target: ReleaseRecord | undefined;
+  readonly arrangement: Arrangement;
   readonly rollout: Rollout;
+  /** The set that serves. */
+  readonly serving: SetState;
   readonly trouble: Trouble | undefined;
   readonly verification: VerificationState | undefined;
   /** Undefined without one, and until it has reported. */

@@ -2,6 +2,7 @@ import type { AIAppSpec } from "../../../crds/aiapp/spec.ts";
 import { annotations } from "../../../crds/names.ts";
 import type { KubernetesObject } from "../../kube/types.ts";
 import { hashOf } from "../canonical.ts";
+import type { Arrangement, DesiredSet } from "../strategies/strategy.ts";
 import {
   ownedObjects,
   type BuildContext,
@@ -36,13 +37,26 @@ export function desiredOf(name: SlotName, context: BuildContext): Wanted<Kuberne
 
 function isSameContext(a: BuildContext, b: BuildContext): boolean {
   return (
-    a.target === b.target &&
-    a.replicas === b.replicas &&
+    isSameArrangement(a.arrangement, b.arrangement) &&
     a.givesPlaceTo === b.givesPlaceTo &&
     a.puller === b.puller &&
     a.verification?.record === b.verification?.record &&
     a.verification?.attempt === b.verification?.attempt
   );
+}
+
+function isSameArrangement(a: Arrangement, b: Arrangement): boolean {
+  return (
+    a.selects === b.selects &&
+    a.serving === b.serving &&
+    isSameSet(a.sets.stable, b.sets.stable) &&
+    isSameSet(a.sets.candidate, b.sets.candidate)
+  );
+}
+
+function isSameSet(a: DesiredSet, b: DesiredSet): boolean {
+  if (typeof a === "string" || typeof b === "string") return a === b;
+  return a.record === b.record && a.replicas === b.replicas;
 }
 
 function withHash(object: Wanted<KubernetesObject>): Wanted<KubernetesObject> {

@@ -1,9 +1,10 @@
 import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
-import { annotations, labels, verificationName } from "../../../crds/names.ts";
-import { kinds, type Kind, type KubernetesObject } from "../../kube/types.ts";
-import type { ReleaseRecord } from "../release/record.ts";
+import { annotations, candidateName, labels, verificationName } from "../../../crds/names.ts";
+import { kinds, type Kind, type KubernetesObject, type V1Deployment } from "../../kube/types.ts";
+import type { Arrangement } from "../strategies/strategy.ts";
 import { buildHorizontalPodAutoscaler, buildPodDisruptionBudget } from "./availability.ts";
 import { buildDeployment } from "./deployment.ts";
+import type { SetName } from "./owner.ts";
 import { buildService, buildServiceAccount } from "./service.ts";
 import type { PullerSettings } from "./template.ts";
 import { buildVerification, type Verification } from "./verification.ts";
@@ -11,13 +12,10 @@ import { buildVerification, type Verification } from "./verification.ts";
 /** What the objects of an AIApp are built from. */
 export interface BuildContext {
   readonly app: AIApp;
-  /** The release that the stable set runs; undefined before the first one. */
-  readonly target: ReleaseRecord | undefined;
+  readonly arrangement: Arrangement;
   /** The release that is being verified now. */
   readonly verification: Verification | undefined;
-  /** Undefined where an autoscaler owns the number of pods. */
-  readonly replicas: number | undefined;
-  /** The release whose verification takes the place of a pod of the stable set. */
+  /** The release whose verification takes the place of a pod of the set that serves. */
   readonly givesPlaceTo: string | undefined;
   readonly puller: PullerSettings;
 }
@@ -55,6 +53,20 @@ function hasSeveralPods({ spec }: Pick<Needs, "spec">): boolean {
   return (spec.replicas ?? spec.autoscaling?.minReplicas ?? 1) >= 2;
 }
 
+/** The slots that hold the sets of pods. */
+export const setSlots = { stable: "deployment", candidate: "candidateDeployment" } as const;
+
+function buildSet(
+  { app, arrangement, givesPlaceTo }: BuildContext,
+  set: SetName,
+): Wanted<V1Deployment> {
+  const desired = arrangement.sets[set];
+  if (desired === "keep") return "keep";
+  if (desired === "retire") return "delete";
+  const givesPlace = set === arrangement.serving ? givesPlaceTo : undefined;
+  return buildDeployment(app, set, desired.record, desired.replicas, givesPlace);
+}
+
 function isSameVerification(live: KubernetesObject, desired: KubernetesObject): boolean {
   const [a, b] = [live.metadata, desired.metadata];
   return (
@@ -80,7 +92,7 @@ export const ownedObjects = {
     kind: kinds.service,
     nameOf: sameName,
     isNeeded: () => true,
-    build: ({ app }) => buildService(app),
+    build: ({ app, arrangement }) => buildService(app, arrangement.selects),
   }),
   verification: owned({
     kind: kinds.job,
@@ -94,23 +106,29 @@ export const ownedObjects = {
     kind: kinds.deployment,
     nameOf: sameName,
     isNeeded: () => true,
-    build: ({ app, target, replicas, givesPlaceTo }) =>
-      target === undefined ? "keep" : buildDeployment(app, target, replicas, givesPlaceTo),
+    build: (context) => buildSet(context, "stable"),
+  }),
+  candidateDeployment: owned({
+    kind: kinds.deployment,
+    nameOf: candidateName,
+    isNeeded: ({ spec }) => (spec.rollout?.strategy ?? "Rolling") !== "Rolling",
+    build: (context) => buildSet(context, "candidate"),
   }),
   podDisruptionBudget: owned({
     kind: kinds.podDisruptionBudget,
     nameOf: sameName,
     isNeeded: hasSeveralPods,
-    build: ({ app }) => (hasSeveralPods(app) ? buildPodDisruptionBudget(app) : "delete"),
+    build: ({ app, arrangement }) =>
+      hasSeveralPods(app) ? buildPodDisruptionBudget(app, arrangement.serving) : "delete",
   }),
   horizontalPodAutoscaler: owned({
     kind: kinds.horizontalPodAutoscaler,
     nameOf: sameName,
     isNeeded: ({ spec }) => spec.autoscaling !== undefined,
-    build: ({ app }) =>
+    build: ({ app, arrangement }) =>
       app.spec.autoscaling === undefined
         ? "delete"
-        : buildHorizontalPodAutoscaler(app, app.spec.autoscaling),
+        : buildHorizontalPodAutoscaler(app, app.spec.autoscaling, arrangement.serving),
   }),
 } as const;
 

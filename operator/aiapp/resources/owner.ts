@@ -1,4 +1,4 @@
-import { API_VERSION, KIND, labels, MANAGER } from "../../../crds/names.ts";
+import { API_VERSION, candidateName, KIND, labels, MANAGER } from "../../../crds/names.ts";
 import type { V1ObjectMeta, V1OwnerReference } from "../../kube/types.ts";
 
 /** The AIApp that an object belongs to: all that the metadata of owned objects needs of it. */
@@ -16,6 +16,14 @@ export interface Owner {
 
 /** The parts that a pod can play for its app. Selectors name one, and selectors cannot be changed. */
 export type Role = "stable" | "candidate" | "verification";
+
+/** The sets of pods that may serve, each of a Deployment. */
+export type SetName = Extract<Role, "stable" | "candidate">;
+
+/** The name of a set's Deployment. */
+export function setName({ metadata: { name } }: Pick<Owner, "metadata">, set: SetName): string {
+  return set === "stable" ? name : candidateName(name);
+}
 
 /** Ties an object to its AIApp: the API server deletes it with the app, and no other object is touched. */
 export function ownerReference({ metadata: { name, uid } }: Owner): V1OwnerReference {
@@ -64,7 +72,14 @@ export function roleSelector(
   return { [labels.app]: name, [labels.role]: role };
 }
 
-/** What selects the pods that take traffic, whatever their role: the Service. */
-export function trafficSelector({ metadata: { name } }: Owner): Record<string, string> {
-  return { [labels.app]: name, [labels.traffic]: "true" };
+/** What selects the pods that take traffic: the Service. */
+export function trafficSelector(
+  { metadata: { name } }: Owner,
+  selects: SetName | "both",
+): Record<string, string> {
+  return {
+    [labels.app]: name,
+    ...(selects !== "both" && { [labels.role]: selects }),
+    [labels.traffic]: "true",
+  };
 }

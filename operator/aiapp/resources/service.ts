@@ -1,8 +1,8 @@
 import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import type { V1Service, V1ServiceAccount } from "../../kube/types.ts";
-import { ownedMetadata, trafficSelector, type Owner } from "./owner.ts";
+import { ownedMetadata, trafficSelector, type Owner, type SetName } from "./owner.ts";
 
-export function buildService(app: AIApp): V1Service {
+export function buildService(app: AIApp, selects: SetName | "both"): V1Service {
   const {
     type = "LoadBalancer",
     port = 80,
@@ -21,7 +21,7 @@ export function buildService(app: AIApp): V1Service {
     }),
     spec: {
       type,
-      selector: trafficSelector(app),
+      selector: trafficSelector(app, selects),
       ports: [{ name: "http", port, targetPort: "http", protocol: "TCP" }],
       ...(loadBalancerSourceRanges.length > 0 && {
         loadBalancerSourceRanges: [...loadBalancerSourceRanges],

@@ -263,12 +263,12 @@ describe("the spec's podTemplate", () => {
       const template = renderTemplate(app, release, puller);
       const memory = { revision: 1, journal: [], request: "", stored: undefined };
       const record = { ...release, template, ...memory };
-      const { spec } = buildDeployment(app, record, 1);
+      const { spec } = buildDeployment(app, "stable", record, 1);
       const worn = spec?.template.metadata?.labels;
       expect(worn).toMatchObject({
         ...spec?.selector.matchLabels,
-        ...buildService(app).spec?.selector,
-        ...buildPodDisruptionBudget(app).spec?.selector?.matchLabels,
+        ...buildService(app, "stable").spec?.selector,
+        ...buildPodDisruptionBudget(app, "stable").spec?.selector?.matchLabels,
         [labels.role]: "stable",
         [labels.traffic]: "true",
         [labels.release]: release.id,

@@ -3,7 +3,7 @@ import { containers, labels } from "../../../crds/names.ts";
 import type { V1ContainerStatus, V1Pod } from "../../kube/types.ts";
 import type { Role } from "../resources/owner.ts";
 import type { Observed } from "../observed.ts";
-import type { Rollout } from "./rollout.ts";
+import type { Rollout } from "../strategies/arrange.ts";
 
 /** Why the pods of a release do not become ready. */
 export interface Trouble {
@@ -18,13 +18,13 @@ export interface Trouble {
 /** Reads the pods that should serve and do not. A trouble that lasts goes before one that may pass. */
 export function diagnose(
   { pods }: Observed,
-  { deployedReleaseId, isSettled, rejectedPods }: Rollout,
+  { set, deployedReleaseId, isSettled, rejectedPods }: Rollout,
 ): Trouble | undefined {
   if (isSettled) return undefined;
   if (rejectedPods !== undefined) return rejected(rejectedPods);
   return worst(
     pods
-      .filter((pod) => isOf(pod, "stable", deployedReleaseId))
+      .filter((pod) => isOf(pod, set, deployedReleaseId))
       // Evicted, or done: another pod takes its place.
       .filter(({ status }) => status?.phase !== "Failed" && status?.phase !== "Succeeded"),
   );

@@ -2,7 +2,7 @@ import type { AIAppStatus } from "../../../crds/aiapp/status.ts";
 import type { V1Pod } from "../../kube/types.ts";
 import type { Observed } from "../observed.ts";
 import { isOf } from "./diagnose.ts";
-import type { Rollout } from "./rollout.ts";
+import type { Rollout } from "../strategies/arrange.ts";
 
 export type Disruptions = NonNullable<AIAppStatus["disruptions"]>;
 
@@ -14,10 +14,10 @@ const MAX_MESSAGE = 512;
  */
 export function findDisruptions(
   { pods }: Pick<Observed, "pods">,
-  { deployedReleaseId }: Pick<Rollout, "deployedReleaseId">,
+  { set, deployedReleaseId }: Pick<Rollout, "set" | "deployedReleaseId">,
 ): Disruptions | undefined {
   if (deployedReleaseId === undefined) return undefined;
-  const own = pods.filter((pod) => isOf(pod, "stable", deployedReleaseId));
+  const own = pods.filter((pod) => isOf(pod, set, deployedReleaseId));
   const restarted = own.flatMap(restartsOf).toSorted((a, b) => b.count - a.count);
   const evicted = own.filter(({ status }) => status?.reason === "Evicted");
   const restarts = restarted.reduce((sum, { count }) => sum + count, 0);

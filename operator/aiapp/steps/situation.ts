@@ -11,7 +11,7 @@ import type { ReleaseRecord } from "../release/record.ts";
 import type { Timing } from "../release/timing.ts";
 import type { PullerSettings } from "../resources/template.ts";
 import type { Trouble } from "./diagnose.ts";
-import { isComplete, type Rollout } from "./rollout.ts";
+import { isComplete, type Rollout } from "../strategies/arrange.ts";
 import { attemptOf, type VerificationState } from "./verification.ts";
 
 export interface Situation {

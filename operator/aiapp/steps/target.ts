@@ -4,7 +4,7 @@ import type { ReleaseRecord } from "../release/record.ts";
 import type { Verification } from "../resources/verification.ts";
 import { attemptOf, type VerificationState } from "./verification.ts";
 
-/** The release that the stable set is to run: a candidate once its rollout has begun, else what is stable. */
+/** The release that is to serve: a candidate once its rollout has begun, else what is stable. */
 export function targetOf({ candidate, stable }: Ledger): ReleaseRecord | undefined {
   return candidate !== undefined && phaseOf(candidate) === "RollingOut" ? candidate : stable;
 }

@@ -2,65 +2,63 @@ import { annotations, MANAGER } from "../../../crds/names.ts";
 import { kinds, type Kind, type KubernetesObject, type V1Deployment } from "../../kube/types.ts";
 import type { Action } from "../action.ts";
 import { ours, type Observed, type Slot } from "../observed.ts";
-import type { ReleaseRecord } from "../release/record.ts";
+import { RETIRED } from "../resources/deployment.ts";
 import { desiredOf } from "../resources/desired.ts";
 import { covers, unmanagedEntries } from "../resources/drift.ts";
-import type { PullerSettings } from "../resources/template.ts";
-import type { Verification } from "../resources/verification.ts";
+import type { SetName } from "../resources/owner.ts";
 import {
   ownedObjects,
+  setSlots,
   slotNames,
   type BuildContext,
   type OwnedObject,
+  type SlotName,
 } from "../resources/owned.ts";
+import type { SetState, Sets } from "../strategies/sets.ts";
 
 /** Second field manager: holds `spec.replicas` from when the operator drops it until the autoscaler takes it. */
 const HANDOVER = `${MANAGER}-handover`;
 
-export interface Workloads {
-  readonly target: ReleaseRecord | undefined;
-  readonly verification: Verification | undefined;
-  /** The release whose verification takes the place of a pod of the stable set. */
-  readonly givesPlaceTo: string | undefined;
+function setOf(name: SlotName): SetName | undefined {
+  if (name === setSlots.stable) return "stable";
+  return name === setSlots.candidate ? "candidate" : undefined;
+}
+
+export interface Workloads extends BuildContext {
+  readonly sets: Sets;
   /** The target is a candidate whose rollout has begun. */
   readonly isRollingOut: boolean;
-  readonly puller: PullerSettings;
 }
 
 /** Brings every owned object to what it should be; what is so already is not written. */
 export function applyOwned(observed: Observed, workloads: Workloads): readonly Action[] {
-  const context = contextOf(observed, workloads);
   return slotNames.flatMap((name) => {
     // Each slot holds what its entry of the table names.
     const { kind, isSame } = ownedObjects[name] as OwnedObject;
     const slot = observed.owned[name] as Slot<KubernetesObject>;
-    const desired = desiredOf(name, context);
+    const desired = desiredOf(name, workloads);
+    const set = setOf(name);
     if (desired === "keep") return [];
-    if (desired === "delete") return remove(kind, slot);
+    if (desired === "delete")
+      return set === undefined ? remove(kind, slot) : retire(observed, workloads.sets, set);
     if (isSame !== undefined) return replace(kind, slot, desired, isSame);
-    if (name === "deployment" && context.replicas === undefined) return handOver(observed, desired);
-    return apply(kind, slot, desired);
+    return set !== undefined && isAutoscaled(workloads, set)
+      ? handOver(observed.owned[setSlots[set]], desired)
+      : apply(kind, slot, desired);
   });
 }
 
-function contextOf(
-  observed: Observed,
-  { target, verification, givesPlaceTo, puller }: Workloads,
-): BuildContext {
-  const { app } = observed;
-  return { app, replicas: replicasOf(observed), target, verification, givesPlaceTo, puller };
-}
-
 /**
- * What others have added to the pods of the Deployment, and the operator leaves alone. Undefined while the Deployment is
- * not what was applied: what is added to it shows only then.
+ * What others have added to the pods of the Deployment that serves, and the operator leaves alone. Undefined while the
+ * Deployment is not what was applied: what is added to it shows only then.
  */
 export function findUnmanaged(
   observed: Observed,
   workloads: Workloads,
 ): readonly string[] | undefined {
-  const live = ours(observed.owned.deployment);
-  const desired = desiredOf("deployment", contextOf(observed, workloads));
+  const slot = setSlots[workloads.arrangement.serving];
+  const live = ours(observed.owned[slot]);
+  const desired = desiredOf(slot, workloads);
   if (typeof desired === "string" || live === undefined || !covers(live, desired)) return undefined;
   return unmanagedEntries(podOf(live), podOf(desired)).slice(0, MAX_UNMANAGED);
 }
@@ -73,20 +71,26 @@ function podOf(deployment: KubernetesObject): unknown {
   return spec?.template.spec;
 }
 
+function isAutoscaled({ arrangement: { sets } }: Workloads, set: SetName): boolean {
+  const desired = sets[set];
+  return typeof desired !== "string" && desired.replicas === undefined;
+}
+
 /**
  * While spec.suspend is true what runs goes on running. A rollout that has begun is paused, and a verification that was
  * given up ends and gives its place back; nothing else is written.
  */
 export function applySuspended(observed: Observed, workloads: Workloads): readonly Action[] {
-  const { target, isRollingOut } = workloads;
-  const { verification, deployment } = observed.owned;
-  const live = ours(deployment);
+  const { arrangement, isRollingOut } = workloads;
+  const { verification } = observed.owned;
+  const slot = setSlots[arrangement.rollsOut];
+  const live = ours(observed.owned[slot]);
   const ends = remove(kinds.job, verification);
   const gavePlace = live?.metadata?.annotations?.[annotations.givesPlaceTo] !== undefined;
   const isPaused = live?.spec?.paused === true;
   if (live === undefined || (!gavePlace && (!isRollingOut || isPaused))) return ends;
-  const built = desiredOf("deployment", contextOf(observed, workloads));
-  if (typeof built === "string" || target === undefined) return ends;
+  const built = desiredOf(slot, workloads);
+  if (typeof built === "string") return ends;
   if (!isRollingOut) return [...ends, write(kinds.deployment, live, built)];
   // With another hash, so that resuming applies what there was before.
   const annotated = { ...built.metadata?.annotations, [annotations.applied]: "paused" };
@@ -99,20 +103,27 @@ export function applySuspended(observed: Observed, workloads: Workloads): readon
 }
 
 /**
- * The number of pods, where it is the operator's to say. A new Deployment starts with the least that the autoscaler would
- * give it; after that the number is the autoscaler's.
+ * Deletes a set that no requests go to any more. A Deployment is marked first: a delete that arrives late, of a process
+ * that lost its leadership, is of a version that was marked, and never of a set that serves again.
  */
-function replicasOf({ app, owned }: Observed): number | undefined {
-  const { replicas, autoscaling } = app.spec;
-  if (autoscaling === undefined) return replicas ?? 1;
-  return owned.deployment.state === "ours" ? undefined : autoscaling.minReplicas;
+function retire({ owned }: Observed, sets: Sets, set: SetName): readonly Action[] {
+  const slot = owned[setSlots[set]];
+  const object = ours(slot);
+  const isSelected = sets.selected === set || sets.selected === "both";
+  if (object === undefined || isSelected) return [];
+  const state: SetState = sets[set];
+  if (state.isRetired) return remove(kinds.deployment, slot);
+  const { uid, resourceVersion } = object.metadata ?? {};
+  const patch = {
+    metadata: { uid, resourceVersion, annotations: { [annotations.applied]: RETIRED } },
+  };
+  return [{ kind: "patch", resource: kinds.deployment, object, patch }];
 }
 
 /** To drop a field that only the operator owns would reset it to one pod: another manager holds its value first. */
-function handOver({ owned }: Observed, desired: KubernetesObject): readonly Action[] {
-  const live = ours(owned.deployment);
-  if (live === undefined || !ownsReplicas(live))
-    return apply(kinds.deployment, owned.deployment, desired);
+function handOver(slot: Slot<V1Deployment>, desired: KubernetesObject): readonly Action[] {
+  const live = ours(slot);
+  if (live === undefined || !ownsReplicas(live)) return apply(kinds.deployment, slot, desired);
   const { namespace = "", name = "", uid } = live.metadata ?? {};
   const object = { metadata: { namespace, name }, spec: { replicas: live.spec?.replicas ?? 1 } };
   // The first write makes a new version, so that the second cannot name one.
@@ -141,14 +152,16 @@ function apply(
   return live !== undefined && covers(live, desired) ? [] : [write(resource, live, desired)];
 }
 
+/** A write that arrives late, of a process that lost its leadership, must not bring another release back. */
+const versioned: ReadonlySet<Kind> = new Set<Kind>([kinds.deployment, kinds.service]);
+
 function write(
   resource: Kind,
   live: KubernetesObject | undefined,
   object: KubernetesObject,
 ): Action {
   const { uid, resourceVersion } = live?.metadata ?? {};
-  // A write that arrives late, of a process that lost its leadership, must not bring another release back.
-  const isVersioned = resource.kind === kinds.deployment.kind && resourceVersion !== undefined;
+  const isVersioned = versioned.has(resource) && resourceVersion !== undefined;
   return { kind: "apply", resource, object, uid, ...(isVersioned && { resourceVersion }) };
 }
 
