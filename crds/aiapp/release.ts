@@ -117,17 +117,33 @@ export const Verify = z
 export const Rollout = z
   .object({
     strategy: z
-      .enum(["Rolling"])
+      .enum(["Rolling", "BlueGreen"])
       .default("Rolling")
-      .describe("Rolling: new pods first, old pods leave when the new ones are ready."),
+      .describe(
+        "Rolling: new pods first, old pods terminate when the new ones are ready. BlueGreen: all new pods start beside the old ones, then all requests go to them at once.",
+      ),
+    keepPrevious: Duration.optional().describe(
+      "BlueGreen: how long the pods of the previous release are kept after the switch, so that a rollback takes effect at once. 10m unless set.",
+    ),
     progressDeadline: Duration.default("10m").describe(
       "A rollout that makes no progress for so long is undone and not tried again. Waiting for a node does not count.",
     ),
   })
   .optional()
   .meta(
-    cel({
-      rule: "duration(self.progressDeadline) >= duration('10s') && duration(self.progressDeadline) <= duration('24h')",
-      message: "rollout.progressDeadline must be between 10s and 24h",
-    }),
+    cel(
+      {
+        rule: "duration(self.progressDeadline) >= duration('10s') && duration(self.progressDeadline) <= duration('24h')",
+        message: "rollout.progressDeadline must be between 10s and 24h",
+      },
+      {
+        rule: "!has(self.keepPrevious) || self.strategy == 'BlueGreen'",
+        message:
+          "rollout.keepPrevious needs rollout.strategy BlueGreen: set it, or remove keepPrevious",
+      },
+      {
+        rule: "!has(self.keepPrevious) || (duration(self.keepPrevious) >= duration('0s') && duration(self.keepPrevious) <= duration('168h'))",
+        message: "rollout.keepPrevious must be between 0s and 168h",
+      },
+    ),
   );

@@ -33,6 +33,7 @@ import type { Freeze } from "./release/freeze.ts";
 import { lastOf } from "./release/journal.ts";
 import { makeLedger } from "./release/ledger.ts";
 import { readRecord, type ReleaseRecord } from "./release/record.ts";
+import { setName, type SetName } from "./resources/owner.ts";
 import { ownedObjects, slotNames, type OwnedObject } from "./resources/owned.ts";
 
 export type SpecInput = Partial<z.input<typeof AIAppSpec>>;
@@ -165,9 +166,10 @@ export class World {
     this.#model = NOTHING;
   }
 
-  /** Every pod is of the Deployment's template, and serves. */
-  rollOut(): void {
-    this.#status("all");
+  /** Every pod is of its Deployment's template, and is ready. */
+  rollOut(...sets: readonly SetName[]): void {
+    for (const set of sets.length === 0 ? (["stable", "candidate"] as const) : sets)
+      this.#status(set, "all");
   }
 
   /** What an administrator has frozen. */
@@ -197,7 +199,7 @@ export class World {
     const name = finding?.startsWith("Storage") === true ? "model-pull" : "samples";
     const server = { name, image: "", imageID: "", ready: false, restartCount: 0 };
     this.pods = [
-      ...this.pods.filter(({ metadata }) => metadata?.labels?.[labels.role] === "stable"),
+      ...this.pods.filter(({ metadata }) => metadata?.labels?.[labels.role] !== "verification"),
       {
         metadata: {
           name: "cats-verify-1",
@@ -212,16 +214,16 @@ export class World {
     return this;
   }
 
-  /** A pod of the Deployment's release fails for good. */
-  crash(message = "Error: cannot serve"): this {
+  /** A pod of the release that a set runs fails for good. */
+  crash(message = "Error: cannot serve", set: SetName = "stable"): this {
     const state = { terminated: { exitCode: 1, message } };
     const server = { name: "server", image: "", imageID: "", ready: false, restartCount: 3 };
-    const release = this.deployedRelease ?? "";
+    const release = this.releaseIn(set) ?? "";
     this.pods = [
       {
         metadata: {
           name: "cats-1",
-          labels: { [labels.release]: release, [labels.role]: "stable" },
+          labels: { [labels.release]: release, [labels.role]: set },
         },
         status: { containerStatuses: [{ ...server, state }] },
       },
@@ -245,12 +247,12 @@ export class World {
   }
 
   /** The Deployment controller has seen the Deployment, and no new pod serves yet. */
-  beginRollout(): void {
-    this.#status("none");
+  beginRollout(set: SetName = "stable"): void {
+    this.#status(set, "none");
   }
 
-  #status(updated: "all" | "none"): void {
-    const deployment = this.objects.get(keyOf(kinds.deployment, this.app.metadata.name));
+  #status(set: SetName, updated: "all" | "none"): void {
+    const deployment = this.objects.get(keyOf(kinds.deployment, setName(this.app, set)));
     if (deployment === undefined) return;
     const replicas = Number(deployment.spec?.["replicas"]);
     const observedGeneration: unknown = Reflect.get(deployment.metadata ?? {}, "generation");
@@ -298,7 +300,18 @@ export class World {
   }
 
   get deployedRelease(): string | undefined {
-    return this.get(kinds.deployment)?.spec?.template.metadata?.labels?.["aiapp.dev/release"];
+    return this.releaseIn("stable");
+  }
+
+  /** The release of a set's template. */
+  releaseIn(set: SetName): string | undefined {
+    const deployment = this.get(kinds.deployment, setName(this.app, set));
+    return deployment?.spec?.template.metadata?.labels?.[labels.release];
+  }
+
+  /** The set that the Service sends requests to. */
+  get selected(): string | undefined {
+    return this.get(kinds.service)?.spec?.selector?.[labels.role];
   }
 
   #slot({ kind, nameOf }: OwnedObject): Slot<KubernetesObject> {
@@ -463,7 +476,7 @@ export class World {
       metadata: {
         ...live?.metadata,
         annotations: { ...live?.metadata?.annotations, ...annotations },
-        resourceVersion: String(Number(resourceVersion) + 1),
+        resourceVersion: String(Number(resourceVersion ?? 0) + 1),
       },
     });
   }

@@ -24,6 +24,7 @@ const NAMESPACES = [
   "e2e-safety",
   "e2e-cluster",
   "e2e-recoverable",
+  "e2e-strategies",
   "soak",
 ] as const;
 export type Namespace = (typeof NAMESPACES)[number];

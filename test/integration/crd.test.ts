@@ -254,6 +254,16 @@ describe("the API server rejects, and says how to fix it", () => {
       { rollout: { progressDeadline: "1s" } },
       /rollout\.progressDeadline must be between 10s and 24h/,
     ],
+    [
+      "a kept set without a switch",
+      { rollout: { keepPrevious: "5m" } },
+      /rollout\.keepPrevious needs rollout\.strategy BlueGreen/,
+    ],
+    [
+      "a set that is kept for months",
+      { rollout: { strategy: "BlueGreen", keepPrevious: "2000h" } },
+      /rollout\.keepPrevious must be between 0s and 168h/,
+    ],
     ["an approval of no kind", { release: { approval: "Maybe" } }, /supported values: "Automatic"/],
     ["a relative score path", { server: { scorePath: "score" } }, /spec\.server\.scorePath/],
     ["a port that is none", { server: { port: 70_000 } }, /less than or equal to 65535/],

@@ -119,6 +119,8 @@ export function describeTarget({ target }: Findings): string {
 }
 
 export function describeRollout(findings: Findings): string {
-  const { wanted, updated, available } = findings.rollout.replicas;
-  return `${describeTarget(findings)} is rolling out: ${updated} of ${wanted} pods are updated, ${available} serve`;
+  const { replicas, isServing } = findings.rollout;
+  const { wanted, updated, available } = replicas;
+  const ready = isServing ? `${available} serve` : `${available} are ready and get no requests yet`;
+  return `${describeTarget(findings)} is rolling out: ${updated} of ${wanted} pods are updated, ${ready}`;
 }

@@ -20,6 +20,10 @@ export type Role = "stable" | "candidate" | "verification";
 /** The sets of pods that may serve, each of a Deployment. */
 export type SetName = Extract<Role, "stable" | "candidate">;
 
+export function otherSet(set: SetName): SetName {
+  return set === "stable" ? "candidate" : "stable";
+}
+
 /** The name of a set's Deployment. */
 export function setName({ metadata: { name } }: Pick<Owner, "metadata">, set: SetName): string {
   return set === "stable" ? name : candidateName(name);

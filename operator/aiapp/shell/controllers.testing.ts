@@ -31,9 +31,9 @@ export class Controllers {
   readonly #namespace: string;
   readonly #judges: Judges;
   readonly #signal: AbortSignal;
-  /** The pod template of which every pod serves. */
-  #serving: string | undefined;
-  #rollout: { readonly template: string; readonly doneAt: number } | undefined;
+  /** By Deployment: the pod template of which every pod is ready. */
+  readonly #serving = new Map<string, string>();
+  readonly #rollouts = new Map<string, { readonly template: string; readonly doneAt: number }>();
   readonly #verifications = new Map<string, number>();
 
   constructor(
@@ -56,10 +56,12 @@ export class Controllers {
       if (await this.#deploy(deployment)) acted = true;
     const jobs = await this.#list(kinds.job);
     for (const job of jobs) if (await this.#verify(job)) acted = true;
-    const uids = new Set(jobs.map(({ metadata }) => metadata?.uid));
+    const deployments = await this.#list(kinds.deployment);
+    const uids = new Set([...jobs, ...deployments].map(({ metadata }) => metadata?.uid));
+    for (const uid of this.#serving.keys()) if (!uids.has(uid)) this.#serving.delete(uid);
     for (const pod of await this.#list(kinds.pod)) {
       const owner = pod.metadata?.ownerReferences?.[0];
-      if (owner?.kind !== "Job" || uids.has(owner.uid)) continue;
+      if (owner === undefined || uids.has(owner.uid)) continue;
       await this.#delete(pod);
       acted = true;
     }
@@ -69,18 +71,20 @@ export class Controllers {
   async #deploy(deployment: V1Deployment): Promise<boolean> {
     const { metadata, spec } = deployment;
     if (spec === undefined) return false;
+    const { uid = "" } = metadata ?? {};
     const template = canonical(spec.template);
     const replicas = spec.replicas ?? 1;
     const isObserved = deployment.status?.observedGeneration === metadata?.generation;
-    if (template === this.#serving) {
-      this.#rollout = undefined;
+    if (template === this.#serving.get(uid)) {
+      this.#rollouts.delete(uid);
       if (isObserved) return false;
       await this.#report(deployment, replicas, replicas, replicas);
-      await this.#removePodsExcept(releaseOf(spec.template));
+      await this.#removePodsExcept(spec.template);
       return true;
     }
-    if (this.#rollout?.template !== template) {
-      this.#rollout = { template, doneAt: this.#clock.now() + ROLLOUT_MS };
+    const rollout = this.#rollouts.get(uid);
+    if (rollout?.template !== template) {
+      this.#rollouts.set(uid, { template, doneAt: this.#clock.now() + ROLLOUT_MS });
       // So that time moves on to it.
       this.#clock.after(ROLLOUT_MS, () => {});
       await this.#addPod(deployment, spec.template);
@@ -91,14 +95,15 @@ export class Controllers {
       await this.#reportRollout(deployment);
       return true;
     }
-    if (this.#clock.now() < this.#rollout.doneAt) return false;
+    if (this.#clock.now() < rollout.doneAt) return false;
     return this.#finish(deployment, spec.template);
   }
 
   /** New pods are there, and none of them serves yet. */
   async #reportRollout(deployment: V1Deployment): Promise<void> {
     const replicas = deployment.spec?.replicas ?? 1;
-    if (this.#serving === undefined) await this.#report(deployment, replicas, replicas, 0);
+    if (!this.#serving.has(deployment.metadata?.uid ?? ""))
+      await this.#report(deployment, replicas, replicas, 0);
     else await this.#report(deployment, replicas + 1, Math.min(1, replicas), replicas);
   }
 
@@ -106,17 +111,18 @@ export class Controllers {
     const id = releaseOf(template);
     const record = await this.#recordOf(id);
     const crash = record === undefined ? undefined : this.#judges.serve(record);
-    const pod = (await this.#pods(id))[0];
+    const pod = (await this.#pods(template))[0];
     if (crash !== undefined) {
       if (pod?.status?.containerStatuses !== undefined) return false;
       if (pod !== undefined) await this.#endPod(pod, "Running", 1, crash, 3);
       return pod !== undefined;
     }
-    this.#serving = canonical(template);
-    this.#rollout = undefined;
+    const { uid = "" } = deployment.metadata ?? {};
+    this.#serving.set(uid, canonical(template));
+    this.#rollouts.delete(uid);
     const replicas = deployment.spec?.replicas ?? 1;
     await this.#report(deployment, replicas, replicas, replicas);
-    await this.#removePodsExcept(id);
+    await this.#removePodsExcept(template);
     return true;
   }
 
@@ -216,17 +222,20 @@ export class Controllers {
     });
   }
 
-  async #removePodsExcept(id: string): Promise<void> {
+  /** Of the same set. */
+  async #removePodsExcept(template: V1PodTemplateSpec): Promise<void> {
     for (const pod of await this.#list(kinds.pod)) {
-      const { [labels.role]: role, [labels.release]: release } = pod.metadata?.labels ?? {};
-      if (role === "stable" && release !== id) await this.#delete(pod);
+      const own = pod.metadata?.labels ?? {};
+      if (own[labels.role] === roleOf(template) && own[labels.release] !== releaseOf(template))
+        await this.#delete(pod);
     }
   }
 
-  async #pods(id: string): Promise<readonly V1Pod[]> {
+  async #pods(template: V1PodTemplateSpec): Promise<readonly V1Pod[]> {
     return (await this.#list(kinds.pod)).filter(
       ({ metadata }) =>
-        metadata?.labels?.[labels.role] === "stable" && metadata.labels[labels.release] === id,
+        metadata?.labels?.[labels.role] === roleOf(template) &&
+        metadata?.labels?.[labels.release] === releaseOf(template),
     );
   }
 
@@ -250,6 +259,10 @@ export class Controllers {
     const { name = "", uid = "" } = pod.metadata ?? {};
     await this.#kube.delete(kinds.pod, { namespace: this.#namespace, name, uid }, this.#signal);
   }
+}
+
+function roleOf({ metadata }: V1PodTemplateSpec): string {
+  return metadata?.labels?.[labels.role] ?? "";
 }
 
 function releaseOf({ metadata }: V1PodTemplateSpec): string {

@@ -3,7 +3,7 @@ import { type Phase } from "../../../crds/aiapp/status.ts";
 import { labels } from "../../../crds/names.ts";
 import type { Kube } from "../../kube/client.ts";
 import { isWrite, surround } from "../../kube/faults.testing.ts";
-import { kinds, type Kind, type KubernetesObject } from "../../kube/types.ts";
+import { kinds, type Kind, type KubernetesObject, type V1Deployment } from "../../kube/types.ts";
 import type { JournalEntry } from "../../../crds/journal.ts";
 import { isVerified, makeLedger, openPhases, phaseOf, type Ledger } from "../release/ledger.ts";
 import { readRecord, type ReleaseRecord } from "../release/record.ts";
@@ -20,8 +20,8 @@ export class Invariants {
   readonly #namespace: string;
   readonly #judges: Judges;
   readonly #signal: AbortSignal;
-  #deployed: string | undefined;
-  #replicas = 0;
+  readonly #sets = new Map<string, { readonly release: string; readonly replicas: number }>();
+  #selected: string | undefined;
   readonly #pods = new Set<string>();
   readonly #journals = new Map<string, ReleaseRecord>();
 
@@ -47,7 +47,7 @@ export class Invariants {
 
   async #check(write: string): Promise<void> {
     this.writes.push(write);
-    if (/ (Event|Service|ServiceAccount|PodDisruptionBudget|Secret) /.test(write)) return;
+    if (/ (Event|ServiceAccount|PodDisruptionBudget|Secret) /.test(write)) return;
     const fail = (what: string): void => {
       this.violations.push(`${what} (write ${this.writes.length}: ${write})`);
     };
@@ -60,29 +60,57 @@ export class Invariants {
     this.#checkJournals(ledger, fail);
     const open = ledger.all.filter((record) => openPhases.has(phaseOf(record)));
     if (open.length > 1) fail(`${open.length} releases are on their way`);
-    await this.#checkDeployment(app, ledger, fail);
+    const deployments = await this.#list(kinds.deployment);
+    for (const deployment of deployments) this.#checkDeployment(deployment, app, ledger, fail);
+    await this.#checkService(deployments, fail);
     await this.#checkPods(app, ledger, fail);
   }
 
-  async #checkDeployment(app: AIApp, ledger: Ledger, fail: (what: string) => void): Promise<void> {
-    const [deployment] = await this.#list(kinds.deployment);
-    if (deployment === undefined) return;
+  #checkDeployment(
+    deployment: V1Deployment,
+    app: AIApp,
+    ledger: Ledger,
+    fail: (what: string) => void,
+  ): void {
+    const name = deployment.metadata?.name ?? "";
+    const before = this.#sets.get(name);
     const id = deployment.spec?.template.metadata?.labels?.[labels.release] ?? "";
     const record = ledger.all.find((one) => one.id === id);
-    if (record === undefined) fail(`the Deployment names release ${id}, which has no record`);
-    if (record !== undefined && id !== this.#deployed) {
+    if (record === undefined) fail(`Deployment ${name} names release ${id}, which has no record`);
+    if (record !== undefined && id !== before?.release) {
       if (app.spec.verify?.enabled !== false && !isVerified(record))
-        fail(`the Deployment runs release ${id}, which is not verified`);
+        fail(`Deployment ${name} runs release ${id}, which is not verified`);
       if (targetOf(ledger)?.id !== id)
-        fail(`the Deployment runs release ${id}, which is ${phaseOf(record)} and not the target`);
+        fail(
+          `Deployment ${name} runs release ${id}, which is ${phaseOf(record)} and not the target`,
+        );
     }
-    this.#deployed = id;
     const replicas = deployment.spec?.replicas ?? 1;
     const number = app.spec.replicas ?? app.spec.autoscaling?.minReplicas ?? 1;
     const least = app.spec.verify?.placement === "InPlace" ? number - 1 : number;
-    if (replicas < this.#replicas && replicas < least)
-      fail(`the Deployment has ${replicas} replicas of ${least}`);
-    this.#replicas = replicas;
+    if (replicas < (before?.replicas ?? 0) && replicas < least)
+      fail(`Deployment ${name} has ${replicas} replicas of ${least}`);
+    this.#sets.set(name, { release: id, replicas });
+  }
+
+  /** The Service switches to a set all of whose pods are ready, and a set that it selects is not deleted. */
+  async #checkService(
+    deployments: readonly V1Deployment[],
+    fail: (what: string) => void,
+  ): Promise<void> {
+    const [service] = await this.#list(kinds.service);
+    const selected = service?.spec?.selector?.[labels.role];
+    const set = deployments.find(
+      ({ spec }) => spec?.selector.matchLabels?.[labels.role] === selected,
+    );
+    const { spec, status } = set ?? {};
+    if (selected !== this.#selected && deployments.length > 0) {
+      if ((status?.availableReplicas ?? 0) < (spec?.replicas ?? 1))
+        fail(`the Service switches to the ${selected} set, whose pods are not ready`);
+    }
+    if (selected === this.#selected && set === undefined && deployments.length > 0)
+      fail(`the Service selects the ${selected} set, which is deleted`);
+    this.#selected = selected;
   }
 
   /** A pod that the Service selects is of a release that is verified. */

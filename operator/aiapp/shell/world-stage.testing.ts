@@ -97,14 +97,15 @@ export class WorldStage implements Stage {
   /** What the controllers do. */
   #control(): void {
     const { world } = this;
-    const deployed = world.records.find(({ id }) => id === world.deployedRelease);
-    const crash = deployed && this.judges.serve(deployed);
-    if (crash === undefined) {
-      world.pods = [];
-      world.rollOut();
-    } else {
-      world.beginRollout();
-      world.crash(crash);
+    world.pods = [];
+    for (const set of ["stable", "candidate"] as const) {
+      const deployed = world.records.find(({ id }) => id === world.releaseIn(set));
+      const crash = deployed && this.judges.serve(deployed);
+      if (crash === undefined) world.rollOut(set);
+      else {
+        world.beginRollout(set);
+        world.crash(crash, set);
+      }
     }
     if (world.get(kinds.job, verificationName("cats")) !== undefined) world.verify();
   }

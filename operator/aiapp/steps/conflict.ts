@@ -16,20 +16,22 @@ export function findConflict({ app, owned }: Observed, ledger: Ledger): Conflict
     .filter((name) => ownedObjects[name].isNeeded(needs))
     .flatMap((name) => {
       const slot = owned[name];
-      return slot.state === "foreign" ? [slot] : [];
+      const isForeign = slot.state === "foreign";
+      return isForeign ? [{ ...slot, name: ownedObjects[name].nameOf(app.metadata.name) }] : [];
     });
   if (foreign.length === 0) return undefined;
   const what = foreign.map(({ kind }) => kind).join(" and ");
-  const { name, namespace } = app.metadata;
+  const { namespace } = app.metadata;
+  const name = [...new Set(foreign.map((one) => one.name))].join(" and ");
   if (foreign.every(({ isLeaving }) => isLeaving)) {
     return {
       isPassing: true,
-      message: `waiting for the garbage collector to remove the ${what} of a deleted AIApp named ${name}`,
+      message: `waiting for the garbage collector to remove the ${what} of a deleted AIApp named ${app.metadata.name}`,
     };
   }
-  const names = foreign.map(({ kind }) => `${kind.toLowerCase()}/${name}`).join(" ");
+  const names = foreign.map((one) => `${one.kind.toLowerCase()}/${one.name}`).join(" ");
   const takeOver = foreign.every(({ isAdoptable }) => isAdoptable)
-    ? `; to let the AIApp take it over instead: kubectl annotate ${names} --namespace ${namespace} ${annotations.adopt}=${name}`
+    ? `; to let the AIApp take it over instead: kubectl annotate ${names} --namespace ${namespace} ${annotations.adopt}=${app.metadata.name}`
     : "";
   return {
     isPassing: false,

@@ -1,3 +1,4 @@
+import { blueGreen, liveSet } from "./blue-green.ts";
 import { rolling } from "./rolling.ts";
 import type { Arrangement, Strategy, StrategyInput } from "./strategy.ts";
 import type { SetState } from "./sets.ts";
@@ -10,9 +11,14 @@ export interface Rollout extends SetState {
   readonly isServing: boolean;
 }
 
-const strategies = { Rolling: rolling } as const satisfies Record<string, Strategy>;
+const strategies = {
+  Rolling: rolling,
+  BlueGreen: blueGreen,
+} as const satisfies Record<string, Strategy>;
 
-function strategyOf({ spec }: StrategyInput): Strategy {
+function strategyOf({ spec, sets, ledger }: StrategyInput): Strategy {
+  // Other strategies begin where the stable set serves.
+  if (liveSet(sets, ledger) === "candidate") return blueGreen;
   return strategies[spec.rollout?.strategy ?? "Rolling"];
 }
 

@@ -1,0 +1,147 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import type { AIApp } from "../../crds/aiapp/aiapp.ts";
+import { annotations } from "../../crds/names.ts";
+import type { V1Deployment, V1Pod, V1Service } from "../../operator/kube/types.ts";
+import { condition, readApp, waitFor } from "../support/aiapp.ts";
+import type { Platform } from "../support/platform.ts";
+import type { Traffic } from "../traffic/start.ts";
+import {
+  annotate,
+  apply,
+  ask,
+  digits,
+  everyKind,
+  json,
+  patch,
+  publish,
+  serving,
+  setUp,
+  tearDown,
+  traffic,
+} from "./harness.ts";
+
+/** Blue-green: switched, gone back from, undone, under traffic from the first test to the last. */
+
+const NAMESPACE = "e2e-strategies";
+const NAME = "digits";
+const WHERE = { namespace: NAMESPACE, name: NAME } as const;
+/** Of an idle machine a second; tests run beside each other. */
+const BACK_MS = 3000;
+let platform: Platform;
+let load: Traffic;
+
+beforeAll(async () => {
+  platform = await setUp(NAMESPACE, ["1"]);
+  const rollout = { strategy: "BlueGreen" };
+  await apply(platform, digits(platform, NAMESPACE, NAME, { replicas: 2, rollout }));
+  const app = await until("the first release", () => true);
+  load = await traffic(app.status?.url, everyKind);
+});
+afterAll(() => tearDown(platform, NAMESPACE));
+
+const until = (what: string, check: (app: AIApp) => boolean): Promise<AIApp> =>
+  serving(platform, NAMESPACE, NAME, what, check);
+
+async function list<T>(kind: string): Promise<readonly T[]> {
+  const selector = `aiapp.dev/app=${NAME}`;
+  // prettier-ignore
+  const found = await json<{ items: readonly T[] }>(platform, ["get", kind, "--namespace", NAMESPACE, "--selector", selector]);
+  return found.items;
+}
+
+async function selected(): Promise<string | undefined> {
+  const [service] = await list<V1Service>("services");
+  return service?.spec?.selector?.["aiapp.dev/role"];
+}
+
+async function podNames(): Promise<readonly string[]> {
+  return (await list<V1Pod>("pods")).map(({ metadata }) => metadata?.name ?? "").toSorted();
+}
+
+/** Asks over new connections until the answer is of this release. Returns when that was. */
+async function firstAnswerOf(url: string | undefined, id: string | undefined): Promise<number> {
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; await delay(20)) {
+    const { release } = await ask(url);
+    if (release === id) return Date.now();
+  }
+  throw new Error(`release ${id} does not serve within 30 s`);
+}
+
+describe("a blue-green release", () => {
+  it("comes up whole in a second set, and then gets all requests", async () => {
+    await publish(platform, NAMESPACE, "2");
+    await patch(platform, NAMESPACE, NAME, { modelVersion: "2" });
+    await until("version 2", ({ status }) => status?.current?.modelVersion === "2");
+    expect(await selected()).toBe("candidate");
+    const deployments = await list<V1Deployment>("deployments");
+    expect(
+      Object.fromEntries(
+        deployments.map(({ metadata, status }) => [metadata?.name, status?.readyReplicas]),
+      ),
+    ).toEqual({ digits: 2, "digits-candidate": 2 });
+  });
+
+  it("is gone back from without a new pod, within a second or so", async () => {
+    const before = await podNames();
+    const { status } = await readApp(platform, NAMESPACE, NAME);
+    const previous = status?.previous?.id;
+    const answered = firstAnswerOf(status?.url, previous);
+    await annotate(platform, NAMESPACE, NAME, annotations.hold, previous);
+    const start = Date.now();
+    const took = (await answered) - start;
+    process.stdout.write(`rollback: the first answer ${took} ms after kubectl annotate\n`);
+    expect(took).toBeLessThan(BACK_MS);
+    await waitFor(
+      platform,
+      WHERE,
+      "the held release",
+      (app) => app.status?.current?.id === previous,
+    );
+    expect(await selected()).toBe("stable");
+    expect(await podNames()).toEqual(before);
+
+    await annotate(platform, NAMESPACE, NAME, annotations.hold, undefined);
+    await until("version 2 again", (app) => app.status?.current?.modelVersion === "2");
+    expect(await podNames()).toEqual(before);
+  });
+
+  it("whose pods crash gets no request, and is undone", async () => {
+    const before = (await readApp(platform, NAMESPACE, NAME)).status?.current?.id;
+    // prettier-ignore
+    const command = ["sh", "-c", '[ "$ROLE" = verification ] || exit 3; exec node model-server/main.ts'];
+    const role = { fieldRef: { fieldPath: "metadata.labels['aiapp.dev/role']" } };
+    await patch(platform, NAMESPACE, NAME, {
+      env: [{ name: "ROLE", valueFrom: role }],
+      podTemplate: { spec: { containers: [{ name: "server", command }] } },
+    });
+    const app = await waitFor(
+      platform,
+      WHERE,
+      "the undo",
+      (one) => condition(one, "Stalled")?.reason === "PodCrashing",
+    );
+    expect(condition(app, "Ready")).toMatchObject({ status: "True" });
+    expect(app.status?.current?.id).toBe(before);
+    expect(await selected()).toBe("candidate");
+    await patch(platform, NAMESPACE, NAME, { env: null, podTemplate: null });
+    await until("the spec as before", ({ status }) => status?.current?.id === before);
+  });
+
+  it("moves to the one set that Rolling has when the strategy changes", async () => {
+    await patch(platform, NAMESPACE, NAME, { rollout: { strategy: "Rolling" } });
+    await until("one set", ({ status }) => status?.current?.modelVersion === "2");
+    await expect
+      .poll(async () => (await list<V1Deployment>("deployments")).length, { timeout: 30_000 })
+      .toBe(1);
+    expect(await selected()).toBe("stable");
+  });
+
+  it("failed no request and gave no wrong response through all of this", async () => {
+    const summary = await load.stop();
+    expect(summary.failures).toEqual([]);
+    expect(summary.requests).toBeGreaterThan(500);
+  });
+});
