@@ -94,6 +94,7 @@ export const reasons = [
   ...podReasons,
   ...verificationReasons,
   "ProgressDeadlineExceeded",
+  "CanaryWorse",
   // notifications
   "NotificationsDelivered",
   "NotificationFailed",

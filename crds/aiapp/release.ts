@@ -117,14 +117,46 @@ export const Verify = z
 export const Rollout = z
   .object({
     strategy: z
-      .enum(["Rolling", "BlueGreen"])
+      .enum(["Rolling", "BlueGreen", "Canary"])
       .default("Rolling")
       .describe(
-        "Rolling: new pods first, old pods terminate when the new ones are ready. BlueGreen: all new pods start beside the old ones, then all requests go to them at once.",
+        "Rolling: new pods first, old pods terminate when the new ones are ready. BlueGreen: all new pods start beside the old ones, then all requests go to them at once. Canary: new pods beside the old ones get a share of the requests, which rises in steps.",
       ),
     keepPrevious: Duration.optional().describe(
       "BlueGreen: how long the pods of the previous release are kept after the switch, so that a rollback takes effect at once. 10m unless set.",
     ),
+    canary: z
+      .object({
+        steps: z
+          .array(
+            z.object({
+              weight: z
+                .int32()
+                .min(1)
+                .max(50)
+                .describe("Percent of the requests, by the number of pods: 1 to 50."),
+              pause: Duration.meta(
+                cel({
+                  rule: "duration(self) >= duration('10s') && duration(self) <= duration('24h')",
+                  message: "pause must be between 10s and 24h",
+                }),
+              ).describe("How long the step lasts, once its pods serve."),
+            }),
+          )
+          .min(1)
+          .max(10)
+          .meta({
+            "x-kubernetes-list-type": "atomic",
+            ...cel({
+              rule: "self.map(step, step.weight).isSorted() && self.all(a, self.exists_one(b, b.weight == a.weight))",
+              message:
+                "the weights of rollout.canary.steps must rise: give each step more than the one before",
+            }),
+          })
+          .describe("After the last step all requests go to the release."),
+      })
+      .optional()
+      .describe("Canary: the shares of requests that a new release gets before it gets all."),
     progressDeadline: Duration.default("10m").describe(
       "A rollout that makes no progress for so long is undone and not tried again. Waiting for a node does not count.",
     ),
@@ -135,6 +167,11 @@ export const Rollout = z
       {
         rule: "duration(self.progressDeadline) >= duration('10s') && duration(self.progressDeadline) <= duration('24h')",
         message: "rollout.progressDeadline must be between 10s and 24h",
+      },
+      {
+        rule: "(self.strategy == 'Canary') == has(self.canary)",
+        message:
+          "rollout.strategy Canary and rollout.canary.steps need each other: set both, or remove both",
       },
       {
         rule: "!has(self.keepPrevious) || self.strategy == 'BlueGreen'",

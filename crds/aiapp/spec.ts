@@ -121,6 +121,11 @@ export const AIAppSpec = z
         message:
           "verify.placement InPlace needs a fixed number of pods: the autoscaler would take the place again; set replicas, or use Surge",
       },
+      {
+        rule: "!(has(self.rollout) && self.rollout.strategy != 'Rolling' && has(self.verify) && self.verify.placement == 'InPlace')",
+        message:
+          "verify.placement InPlace needs rollout.strategy Rolling: other strategies need a place for a second set of pods; use Surge, or Rolling",
+      },
     ),
   );
 export type AIAppSpec = z.infer<typeof AIAppSpec>;

@@ -70,7 +70,9 @@ async function look(cache: Cache, wanted: unknown[] = []): Promise<Observed> {
   });
   const resolver = { image: unresolved, model: unresolved, recorded };
   const notifier = { view: () => ({ isDelivered: () => false, failing: [] }) };
-  const tools = { kube, cache, poller, resolver, revisions, notifier, freezes: noFreezes };
+  const meter = { of: () => undefined };
+  const sources = { poller, resolver, revisions, freezes: noFreezes };
+  const tools = { kube, cache, ...sources, notifier, meter };
   return observe(app, tools, signal);
 }
 

@@ -11,6 +11,7 @@ import type { Poller, Subscription } from "../sources/poller.ts";
 import type { Seen } from "../sources/source.ts";
 import type { Cache } from "./cache.ts";
 import { containers } from "../../crds/names.ts";
+import type { CanaryMeter } from "./canary-meter.ts";
 import { milliseconds } from "../../crds/grammar/duration.ts";
 import type { FreezeView } from "./freeze-view.ts";
 import {
@@ -41,6 +42,7 @@ export interface ObserveTools {
   readonly resolver: ReturnType<typeof createSourceResolver>;
   readonly freezes: FreezeView;
   readonly notifier: Pick<Notifier, "view">;
+  readonly meter: Pick<CanaryMeter, "of">;
 }
 
 /** Reads the world around one app. */
@@ -98,6 +100,7 @@ export async function observe(
     })),
     freezes: tools.freezes.of(app.metadata.namespace),
     deliveries: tools.notifier.view(key),
+    measured: tools.meter.of(key),
     rejectedPods: await readRejection(owned, pods, kube, signal),
     image: viewOf(image, poller),
     model: viewOf(model, poller),

@@ -33,6 +33,7 @@ import type { Freeze } from "./release/freeze.ts";
 import { lastOf } from "./release/journal.ts";
 import { makeLedger } from "./release/ledger.ts";
 import { readRecord, type ReleaseRecord } from "./release/record.ts";
+import type { Measurement } from "./strategies/measurement.ts";
 import { setName, type SetName } from "./resources/owner.ts";
 import { ownedObjects, slotNames, type OwnedObject } from "./resources/owned.ts";
 
@@ -162,6 +163,7 @@ export class World {
 
   /** The operator restarts: what the sources showed was in memory only. */
   forget(): void {
+    this.#followed = undefined;
     this.#image = NOTHING;
     this.#model = NOTHING;
   }
@@ -171,6 +173,10 @@ export class World {
     for (const set of sets.length === 0 ? (["stable", "candidate"] as const) : sets)
       this.#status(set, "all");
   }
+
+  /** What pods of a canary and the stable ones count in each step; undefined when they have no metrics. */
+  counts: Pick<Measurement, "stable" | "candidate"> = { stable: undefined, candidate: undefined };
+  #followed: Pick<Measurement, "key" | "since"> | undefined;
 
   /** What an administrator has frozen. */
   freezes: readonly Freeze[] = [];
@@ -335,6 +341,7 @@ export class World {
       pods: this.pods,
       rejectedPods: this.rejectedPods,
       recorded: this.#recorded(),
+      measured: this.#followed && { ...this.#followed, until: this.now, ...this.counts },
       freezes: { all: this.freezes, labels: { team: "cats" } },
       deliveries: this.deliveries,
       image: view("image", this.#image),
@@ -415,7 +422,13 @@ export class World {
       this.app = AIApp.parse(JSON.parse(JSON.stringify({ ...this.app, status: made.status })));
     }
     this.now += 1000;
+    this.#measure(made);
     return made;
+  }
+
+  #measure({ measures }: Plan): void {
+    if (measures?.key === this.#followed?.key) return;
+    this.#followed = measures && { key: measures.key, since: this.now };
   }
 
   /** Reconciles until there is nothing left to do; rollouts go well. */
@@ -423,7 +436,9 @@ export class World {
     for (let round = 0; round < 40; round += 1) {
       this.rollOut();
       this.verify();
-      if (this.reconcile().actions.length === 0) return this;
+      const { actions, measures } = this.reconcile();
+      if (actions.length === 0 && measures === undefined) return this;
+      if (measures !== undefined) this.now += 10_000;
     }
     throw new Error(`does not come to rest: ${describeActions(this.plan()).join(", ")}`);
   }

@@ -5,6 +5,7 @@ import type { DeliveryView } from "../notify/delivery.ts";
 import type { ImageSeen, KeptSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
 import type { ReleaseRecord } from "./release/record.ts";
 import type { Freezes } from "./release/timing.ts";
+import type { Measurement } from "./strategies/measurement.ts";
 import type { SlotName, SlotObject } from "./resources/owned.ts";
 
 /** What is found under the name of an owned object: the app's own, one of another owner, or nothing. */
@@ -89,6 +90,8 @@ export interface Observed {
   readonly deliveries: DeliveryView;
   /** What the API server says to the Job that verifies a release, while it has no pod: why it may not have one. */
   readonly rejectedPods: string | undefined;
+  /** What was measured of a canary, as far as one is followed. */
+  readonly measured: Measurement | undefined;
   readonly image: SourceView<ImageSeen>;
   readonly model: SourceView<ModelSeen>;
 }

@@ -19,7 +19,9 @@ import { createBlobStore } from "../sources/model/blob-store.ts";
 import { createPoller, type Poller } from "../sources/poller.ts";
 import { createRegistry } from "../sources/registry/registry.ts";
 import { createTokenCredentials } from "../sources/workload-identity.ts";
+import { CanaryMeter } from "./canary-meter.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, viewOf } from "./cache.ts";
+import { scrapePod } from "./pod-metrics.ts";
 import { priorityOfApp, priorityOfOwned } from "./priority.ts";
 import { projectApp, projectDeployment, projectObject, projectPod } from "./projections.ts";
 import { freezeKind, freezeView, noFreezes } from "./freeze-view.ts";
@@ -37,6 +39,7 @@ const RECONCILE_TIMEOUT_MS = 120_000;
 export class AIAppOperator extends OperatorFrame {
   readonly #config: Config;
   #poller: Poller | undefined;
+  #meter: CanaryMeter | undefined;
 
   constructor(
     config: Config,
@@ -64,6 +67,12 @@ export class AIAppOperator extends OperatorFrame {
       start: (reconcile) => this.controller({ name: NOTIFICATIONS, workers: WEBHOOKS, reconcile }),
       onChange: (key) => queue.add(key, "default"),
     });
+    const meter = new CanaryMeter({
+      clock,
+      scrape: scrapePod,
+      onChange: (key) => queue.add(key, "rollout"),
+    });
+    this.#meter = meter;
     const reconciler = new Reconciler({
       kube,
       notifier,
@@ -73,6 +82,7 @@ export class AIAppOperator extends OperatorFrame {
         of: (kind) => viewOf(() => this.informersOf(kind)),
       },
       poller,
+      meter,
       resolver: this.#createSourceResolver(hosts),
       freezes: config.watchFreezes
         ? freezeView(
@@ -189,6 +199,7 @@ export class AIAppOperator extends OperatorFrame {
 
   override async shutdown(): Promise<void> {
     const stopping = super.shutdown();
+    this.#meter?.close();
     await this.#poller?.close();
     await stopping;
   }

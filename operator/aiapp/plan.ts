@@ -3,16 +3,18 @@ import { milliseconds } from "../../crds/grammar/duration.ts";
 import type { Delivery } from "../notify/delivery.ts";
 import type { EventNote } from "../runtime/recorder.ts";
 import type { Action } from "./action.ts";
+import type { MeasuredPod, MeterRequest } from "./canary-meter.ts";
 import { droppedEvent, eventsOf } from "./events.ts";
 import { readIntents, type Intents } from "./intents.ts";
 import type { Observed } from "./observed.ts";
 import { makeLedger, phaseOf, type Ledger } from "./release/ledger.ts";
 import { timingOf } from "./release/timing.ts";
-import type { PullerSettings } from "./resources/template.ts";
+import type { SetName } from "./resources/owner.ts";
+import { metricsPort, type PullerSettings } from "./resources/template.ts";
 import { buildStatus } from "./status.ts";
 import { readAutoscaler } from "./steps/autoscaler.ts";
 import { findConflict } from "./steps/conflict.ts";
-import { diagnose } from "./steps/diagnose.ts";
+import { diagnose, isOf } from "./steps/diagnose.ts";
 import { dueNotices, type DroppedNotice } from "./steps/notices.ts";
 import { findPair } from "./steps/pair.ts";
 import { advanceReleases, unchanged, type PhaseChange } from "./steps/releases.ts";
@@ -21,8 +23,9 @@ import { givesPlaceTo, targetOf, verificationOf } from "./steps/target.ts";
 import { readVerification, type VerificationState } from "./steps/verification.ts";
 import { decideWanted } from "./steps/wanted.ts";
 import { applyOwned, applySuspended, findUnmanaged, type Workloads } from "./steps/workloads.ts";
-import { arrange, readRollout } from "./strategies/arrange.ts";
+import { arrange, judge, readRollout } from "./strategies/arrange.ts";
 import { readSets } from "./strategies/sets.ts";
+import type { Arrangement } from "./strategies/strategy.ts";
 
 export interface Plan {
   readonly actions: readonly Action[];
@@ -38,6 +41,8 @@ export interface Plan {
   readonly requeueAfterMs: number;
   /** Something may be due then: a window opens, a release has settled. */
   readonly isWakeUp: boolean;
+  /** Whose metrics are to be compared from now on. */
+  readonly measures: MeterRequest | undefined;
 }
 
 /** Reconciled even when nothing happens, in case that a watch has lost an event. */
@@ -64,7 +69,9 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
   const pair = findPair(observed);
   const wanted = decideWanted(observed, pair.pair, before, puller);
   const sets = readSets(observed);
-  const rollout = readRollout({ spec: app.spec, sets, ledger: before, now });
+  const { measured } = observed;
+  const seen = { spec: app.spec, sets, ledger: before, measured, now };
+  const rollout = readRollout(seen);
   const trouble = diagnose(observed, rollout);
   const verification = readVerification(observed, before.candidate);
   const situation: Situation = {
@@ -73,6 +80,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     intents,
     rollout,
     trouble,
+    judgement: judge(seen),
     verification,
     deliveries: observed.deliveries,
     timing: () => timingOf(app.spec, observed.freezes, intents.overrideFreeze, now),
@@ -83,7 +91,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
   const releases = mayWrite ? advanceReleases(before, situation) : unchanged(before, situation);
   const { ledger, changes, wakeAt } = releases;
   const target = targetOf(ledger);
-  const arrangement = arrange({ spec: app.spec, sets, ledger, now });
+  const arrangement = arrange({ ...seen, ledger });
   const workloads = {
     ...workloadsOf(observed, ledger, verification),
     arrangement,
@@ -132,7 +140,27 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     dropped: releases.dropped,
     requeueAfterMs: Math.min(resyncAfter, wakeAfter, graceAfter),
     isWakeUp: wakeAfter < resyncAfter,
+    measures: measuredPods(observed, arrangement),
   };
+}
+
+/** Of more pods a part says as much. */
+const MAX_MEASURED = 20;
+
+function measuredPods({ pods }: Observed, { measures }: Arrangement): MeterRequest | undefined {
+  if (measures === undefined) return undefined;
+  const of = (set: SetName): readonly MeasuredPod[] =>
+    pods
+      .filter((pod) => isOf(pod, set, measures[set].id))
+      .flatMap(({ metadata, status }) => {
+        const { uid } = metadata ?? {};
+        const { podIP: ip } = status ?? {};
+        return uid === undefined || ip === undefined
+          ? []
+          : [{ uid, ip, port: metricsPort(measures[set].inputs) }];
+      })
+      .slice(0, MAX_MEASURED);
+  return { key: measures.key, stable: of("stable"), candidate: of("candidate") };
 }
 
 function workloadsOf(

@@ -125,6 +125,7 @@ describe("what is stored of an object", () => {
       status: {
         phase: "Running",
         podIP: "10.0.0.1",
+        hostIP: "10.1.0.1",
         conditions: [{ type: "Ready", status: "False", lastProbeTime: null }],
         containerStatuses: [{ ...container, volumeMounts: [{ name: "models" }] }],
       },
@@ -137,6 +138,7 @@ describe("what is stored of an object", () => {
       spec: { nodeName: "node", containers: [] },
       status: {
         phase: "Running",
+        podIP: "10.0.0.1",
         conditions: [{ type: "Ready", status: "False" }],
         containerStatuses: [container],
       },

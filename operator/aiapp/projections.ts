@@ -68,6 +68,7 @@ export function projectPod({ apiVersion, kind, metadata, spec, status }: V1Pod):
       phase: status?.phase,
       reason: status?.reason,
       message: status?.message,
+      podIP: status?.podIP,
       conditions: status?.conditions?.map(({ type, status, reason, message }) =>
         withoutUndefined({ type, status, reason, message }),
       ),

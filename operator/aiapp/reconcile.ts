@@ -11,6 +11,7 @@ import type { EventNote, Recorder } from "../runtime/recorder.ts";
 import type { Outcome } from "../runtime/queue.ts";
 import type { Poller } from "../sources/poller.ts";
 import type { Cache } from "./cache.ts";
+import type { CanaryMeter } from "./canary-meter.ts";
 import { canonical } from "./canonical.ts";
 import { invalidStatus, refusedStatus } from "./conditions/refused.ts";
 import { eventsOf } from "./events.ts";
@@ -35,6 +36,7 @@ export interface ReconcilerParts {
   readonly resolver: ReturnType<typeof createSourceResolver>;
   readonly freezes: FreezeView;
   readonly notifier: Notifier;
+  readonly meter: Pick<CanaryMeter, "of" | "follow">;
   readonly recorder: Recorder;
   readonly puller: PullerSettings;
   readonly clock: Clock;
@@ -57,12 +59,13 @@ export class Reconciler {
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
-    const { clock, poller, notifier } = this.#parts;
+    const { clock, poller, notifier, meter } = this.#parts;
     const object = this.#writer.latest(key);
     if (object === undefined || object.metadata?.deletionTimestamp !== undefined) {
       // Owner references delete what it owns.
       poller.subscribe(key, []);
       notifier.deliver(key, []);
+      meter.follow(key, undefined);
       this.#writer.forget(key);
       this.#specs.forget(key);
       this.#problems.forget(key);
@@ -85,11 +88,12 @@ export class Reconciler {
     app: AIApp,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const { clock, puller, cache, notifier } = this.#parts;
+    const { clock, puller, cache, notifier, meter } = this.#parts;
     const revisions = (): readonly V1ControllerRevision[] =>
       this.#written.latest(key, cache.of(kinds.controllerRevision).indexed(key), clock.now());
     const observed = await observe(app, { ...this.#parts, revisions }, signal);
     const made = plan(observed, puller, clock.now());
+    meter.follow(key, made.measures);
     const rejection = await this.#execute(key, made, signal);
     if (rejection === undefined) {
       this.#count(made);

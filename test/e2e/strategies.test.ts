@@ -1,10 +1,17 @@
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { annotations } from "../../crds/names.ts";
-import type { V1Deployment, V1Pod, V1Service } from "../../operator/kube/types.ts";
+import type {
+  V1ControllerRevision,
+  V1Deployment,
+  V1Pod,
+  V1Service,
+} from "../../operator/kube/types.ts";
+import { known, models } from "../demo/pictures.ts";
 import { condition, readApp, waitFor } from "../support/aiapp.ts";
 import type { Platform } from "../support/platform.ts";
 import type { Traffic } from "../traffic/start.ts";
@@ -23,7 +30,7 @@ import {
   traffic,
 } from "./harness.ts";
 
-/** Blue-green: switched, gone back from, undone, under traffic from the first test to the last. */
+/** Blue-green and canaries: switched, gone back from, promoted, undone, under traffic from the first test to the last. */
 
 const NAMESPACE = "e2e-strategies";
 const NAME = "digits";
@@ -68,6 +75,13 @@ async function firstAnswerOf(url: string | undefined, id: string | undefined): P
     if (release === id) return Date.now();
   }
   throw new Error(`release ${id} does not serve within 30 s`);
+}
+
+/** Waits until one Deployment is left. */
+async function oneSet(): Promise<void> {
+  await expect
+    .poll(async () => (await list<V1Deployment>("deployments")).length, { timeout: 30_000 })
+    .toBe(1);
 }
 
 describe("a blue-green release", () => {
@@ -133,12 +147,67 @@ describe("a blue-green release", () => {
   it("moves to the one set that Rolling has when the strategy changes", async () => {
     await patch(platform, NAMESPACE, NAME, { rollout: { strategy: "Rolling" } });
     await until("one set", ({ status }) => status?.current?.modelVersion === "2");
-    await expect
-      .poll(async () => (await list<V1Deployment>("deployments")).length, { timeout: 30_000 })
-      .toBe(1);
+    await oneSet();
+    expect(await selected()).toBe("stable");
+  });
+});
+
+describe("a canary", () => {
+  const rollout = (pause: string): object => ({
+    strategy: "Canary",
+    canary: {
+      steps: [
+        { weight: 30, pause },
+        { weight: 50, pause },
+      ],
+    },
+  });
+
+  it("gets a share, then all requests, with what was found of each step in its journal", async () => {
+    load.expect({ "3": { "hard.png": "five", ...known } });
+    await publish(platform, NAMESPACE, "3", join(models, "1"));
+    await patch(platform, NAMESPACE, NAME, { rollout: rollout("10s"), modelVersion: "3" });
+    const app = await until("version 3", ({ status }) => status?.current?.modelVersion === "3");
+    const records = await list<V1ControllerRevision>("controllerrevisions");
+    const own = records.find(
+      ({ metadata }) => metadata?.labels?.["aiapp.dev/release"] === app.status?.current?.id,
+    );
+    const journal = own?.metadata?.annotations?.["aiapp.dev/journal"] ?? "";
+    process.stdout.write(`${journal}\n`);
+    expect(journal).toMatch(/step 1 of 2 passed.*step 2 of 2 passed/);
+    await oneSet();
     expect(await selected()).toBe("stable");
   });
 
+  it("that is slower is undone, with the measured and the allowed value", async () => {
+    const before = (await readApp(platform, NAMESPACE, NAME)).status?.current?.id;
+    // Its event loop stands still for most of the time.
+    const script =
+      "setInterval(()=>Atomics.wait(new%20Int32Array(new%20SharedArrayBuffer(4)),0,0,400),450).unref()";
+    const value = `--import=data:text/javascript,${script}`;
+    await patch(platform, NAMESPACE, NAME, {
+      rollout: rollout("2m"),
+      env: [{ name: "NODE_OPTIONS", value }],
+    });
+    const app = await waitFor(
+      platform,
+      WHERE,
+      "the undo",
+      (one) => condition(one, "Stalled")?.reason === "CanaryWorse",
+      180_000,
+    );
+    process.stdout.write(`${condition(app, "Stalled")?.message}\n`);
+    expect(condition(app, "Stalled")?.message).toMatch(/p95 \d+ ms \(allowed \d+ ms\)/);
+    expect(condition(app, "Ready")).toMatchObject({ status: "True" });
+    expect(app.status?.current?.id).toBe(before);
+    await patch(platform, NAMESPACE, NAME, { env: null });
+    await until("the spec as before", ({ status }) => status?.current?.id === before);
+    await oneSet();
+    expect(await selected()).toBe("stable");
+  });
+});
+
+describe("the traffic", () => {
   it("failed no request and gave no wrong response through all of this", async () => {
     const summary = await load.stop();
     expect(summary.failures).toEqual([]);

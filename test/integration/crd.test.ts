@@ -111,6 +111,24 @@ describe("the API server takes", () => {
         annotations: { "example.com/runbook": "https://example.com/?a=1 b" },
       },
     ],
+    [
+      "a switch that keeps the previous pods for hours",
+      { rollout: { strategy: "BlueGreen", keepPrevious: "4h" } },
+    ],
+    [
+      "a canary in steps",
+      {
+        rollout: {
+          strategy: "Canary",
+          canary: {
+            steps: [
+              { weight: 5, pause: "1m" },
+              { weight: 50, pause: "10m" },
+            ],
+          },
+        },
+      },
+    ],
     ["a DNS label on AKS", { service: { azureDNSLabel: "cats", type: "LoadBalancer" } }],
     [
       "ranges of addresses that the load balancer accepts",
@@ -253,6 +271,44 @@ describe("the API server rejects, and says how to fix it", () => {
       "a progress deadline of no time",
       { rollout: { progressDeadline: "1s" } },
       /rollout\.progressDeadline must be between 10s and 24h/,
+    ],
+    [
+      "a verification in place beside a second set",
+      { verify: { placement: "InPlace" }, rollout: { strategy: "BlueGreen" } },
+      /verify\.placement InPlace needs rollout\.strategy Rolling/,
+    ],
+    [
+      "a canary without steps",
+      { rollout: { strategy: "Canary" } },
+      /rollout\.strategy Canary and rollout\.canary\.steps need each other/,
+    ],
+    [
+      "steps without a canary",
+      { rollout: { canary: { steps: [{ weight: 10, pause: "1m" }] } } },
+      /rollout\.strategy Canary and rollout\.canary\.steps need each other/,
+    ],
+    ...[
+      [50, 10],
+      [10, 10],
+    ].map((weights): [string, Fields, RegExp] => [
+      `steps of ${weights.join(", then ")} percent`,
+      {
+        rollout: {
+          strategy: "Canary",
+          canary: { steps: weights.map((weight) => ({ weight, pause: "1m" })) },
+        },
+      },
+      /the weights of rollout\.canary\.steps must rise/,
+    ]),
+    [
+      "a step of most requests",
+      { rollout: { strategy: "Canary", canary: { steps: [{ weight: 90, pause: "1m" }] } } },
+      /less than or equal to 50/,
+    ],
+    [
+      "a step of no time",
+      { rollout: { strategy: "Canary", canary: { steps: [{ weight: 10, pause: "0s" }] } } },
+      /pause must be between 10s and 24h/,
     ],
     [
       "a kept set without a switch",

@@ -119,6 +119,8 @@ export function describeTarget({ target }: Findings): string {
 }
 
 export function describeRollout(findings: Findings): string {
+  const { note } = findings.arrangement;
+  if (note !== undefined) return `${describeTarget(findings)} is rolling out: ${note}`;
   const { replicas, isServing } = findings.rollout;
   const { wanted, updated, available } = replicas;
   const ready = isServing ? `${available} serve` : `${available} are ready and get no requests yet`;

@@ -41,7 +41,12 @@ export interface Facts {
     | undefined;
   /** The subject makes no progress now, whatever the cause: something newer need not wait for it. */
   readonly isBlocked: boolean;
-  readonly rollout: { readonly isComplete: boolean; readonly fault: Fault | undefined };
+  readonly rollout: {
+    readonly isComplete: boolean;
+    readonly fault: Fault | undefined;
+    /** The next step of its strategy is due: what was found of the one before. */
+    readonly next: Why | undefined;
+  };
   /** spec.suspend: nothing begins, and what has not begun its rollout is given up. */
   readonly isSuspended: boolean;
   /** A user gives the subject up. */
@@ -209,6 +214,12 @@ export const transitions: readonly Transition[] = [
       fault !== undefined && !fault.isInfrastructure && stable !== undefined
         ? { reason: fault.reason, message: fault.message }
         : undefined,
+  },
+  {
+    name: "next step",
+    from: ["RollingOut"],
+    to: "RollingOut",
+    when: ({ rollout: { next, fault } }) => (fault === undefined ? next : undefined),
   },
 ];
 

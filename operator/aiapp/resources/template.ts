@@ -38,6 +38,14 @@ export function serverSettings({ server }: ReleaseInputs): {
   return { ...defaultServer, ...server };
 }
 
+const METRICS_PORT = 9090;
+
+/** Where the model server serves its metrics. */
+export function metricsPort({ env }: ReleaseInputs): number {
+  const value = Number(env?.find(({ name }) => name === "METRICS_PORT")?.value ?? METRICS_PORT);
+  return Number.isInteger(value) && value > 0 && value < 65_536 ? value : METRICS_PORT;
+}
+
 /**
  * The pods of a release, with the operator's parts as they are now. What says whose and which pods they are is not in
  * it: `stampTemplate` adds that where the template is used.

@@ -93,23 +93,24 @@ export class Invariants {
     this.#sets.set(name, { release: id, replicas });
   }
 
-  /** The Service switches to a set all of whose pods are ready, and a set that it selects is not deleted. */
+  /** The Service switches only to sets all of whose pods are ready, and a set that it selects is never deleted. */
   async #checkService(
     deployments: readonly V1Deployment[],
     fail: (what: string) => void,
   ): Promise<void> {
     const [service] = await this.#list(kinds.service);
-    const selected = service?.spec?.selector?.[labels.role];
-    const set = deployments.find(
-      ({ spec }) => spec?.selector.matchLabels?.[labels.role] === selected,
+    const selected = service?.spec?.selector?.[labels.role] ?? "each";
+    const sets = deployments.filter(
+      ({ spec }) => selected === "each" || spec?.selector.matchLabels?.[labels.role] === selected,
     );
-    const { spec, status } = set ?? {};
-    if (selected !== this.#selected && deployments.length > 0) {
-      if ((status?.availableReplicas ?? 0) < (spec?.replicas ?? 1))
+    const isReady = sets.every(
+      ({ spec, status }) => (status?.availableReplicas ?? 0) >= (spec?.replicas ?? 1),
+    );
+    if (deployments.length > 0) {
+      if (sets.length === 0) fail(`the Service selects the ${selected} set, which is not there`);
+      if (selected !== this.#selected && !isReady)
         fail(`the Service switches to the ${selected} set, whose pods are not ready`);
     }
-    if (selected === this.#selected && set === undefined && deployments.length > 0)
-      fail(`the Service selects the ${selected} set, which is deleted`);
     this.#selected = selected;
   }
 

@@ -15,6 +15,7 @@ import { splitKey } from "../../runtime/key.ts";
 import { BACKOFF } from "../../runtime/queue.ts";
 import { createRecorder } from "../../runtime/recorder.ts";
 import { createPoller, type Poller } from "../../sources/poller.ts";
+import { CanaryMeter } from "../canary-meter.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, type View } from "../cache.ts";
 import type { FreezeView } from "../freeze-view.ts";
 import { projectApp, projectDeployment, projectObject, projectPod } from "../projections.ts";
@@ -67,6 +68,7 @@ export class OperatorProcess {
   readonly #kinds: ReadonlyMap<StaleView<KubernetesObject>, string>;
   readonly #apps: StaleView<KubernetesObject>;
   readonly #poller: Poller;
+  readonly #meter: CanaryMeter;
   readonly #reconciler: Reconciler;
   readonly #stop = new AbortController();
   #isDue = true;
@@ -136,7 +138,16 @@ export class OperatorProcess {
         ),
       onChange,
     });
+    // Pods of another server than ours: steps are judged on readiness.
+    this.#meter = new CanaryMeter({
+      clock,
+      scrape: async () => undefined,
+      onChange: () => {
+        this.#isDue = true;
+      },
+    });
     this.#reconciler = new Reconciler({
+      meter: this.#meter,
       kube,
       notifier,
       cache: {
@@ -209,6 +220,7 @@ export class OperatorProcess {
     this.#hasEnded = true;
     this.#cancelWake();
     this.#stop.abort();
+    this.#meter.close();
     await this.#poller.close();
     for (const view of this.#views) await view.close();
   }

@@ -152,7 +152,67 @@ const strategies: readonly Scenario[] = [
   },
 ];
 
+const canary = {
+  replicas: 3,
+  rollout: {
+    strategy: "Canary",
+    canary: {
+      steps: [
+        { weight: 20, pause: "10s" },
+        { weight: 50, pause: "20s" },
+      ],
+    },
+  },
+} as const satisfies SpecInput;
+
+const canaries: readonly Scenario[] = [
+  {
+    name: "canary: a bump goes through its steps",
+    spec: canary,
+    prepare: settle,
+    play: async (stage) => {
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.settle();
+    },
+  },
+  {
+    name: "canary: its pods crash, and a better release follows",
+    spec: canary,
+    prepare: settle,
+    play: async (stage) => {
+      stage.judges.serve = failVersion("2");
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.settle();
+      await stage.publish({ versions: ["1", "2", "3"] });
+      await stage.settle();
+    },
+  },
+  {
+    name: "canary: it is given up",
+    spec: canary,
+    prepare: settle,
+    play: async (stage) => {
+      await stage.publish({ versions: ["1", "2"] });
+      await stage.until("RollingOut");
+      const { id } = await stage.release(isVersion("2"));
+      await stage.annotate(annotations.abort, id);
+      await stage.settle();
+    },
+  },
+  {
+    name: "canary: a hold goes back at once",
+    spec: canary,
+    prepare: two,
+    play: async (stage) => {
+      const { id } = await stage.release(isVersion("1"));
+      await stage.annotate(annotations.hold, id);
+      await stage.settle();
+    },
+  },
+];
+
 export const scenarios: readonly Scenario[] = [
+  ...canaries,
   ...strategies,
   { name: "the first release", play: settle },
   {

@@ -12,6 +12,7 @@ import type { Timing } from "../release/timing.ts";
 import type { PullerSettings } from "../resources/template.ts";
 import type { Trouble } from "./diagnose.ts";
 import { isComplete, type Rollout } from "../strategies/arrange.ts";
+import type { Judgement } from "../strategies/strategy.ts";
 import { attemptOf, type VerificationState } from "./verification.ts";
 
 export interface Situation {
@@ -21,6 +22,7 @@ export interface Situation {
   readonly intents: Intents;
   readonly rollout: Rollout;
   readonly trouble: Trouble | undefined;
+  readonly judgement: Judgement | undefined;
   readonly verification: VerificationState | undefined;
   readonly deliveries: DeliveryView;
   /** Computed when a release is about to begin: at rest it is not needed. */
@@ -54,7 +56,7 @@ export function factsOf(
   situation: Situation,
   before: Ledger,
 ): Facts {
-  const { app, requested, intents, rollout, trouble, verification, now } = situation;
+  const { app, requested, intents, rollout, trouble, judgement, verification, now } = situation;
   const { candidate, stable } = ledger;
   // What was observed is of the candidate that was there when it was observed.
   const isObserved = candidate !== undefined && candidate === before.candidate;
@@ -76,7 +78,10 @@ export function factsOf(
     isBlocked: trouble !== undefined || (observed !== undefined && isBlocked(observed)),
     rollout: {
       isComplete: isComplete(rollout, subject.id),
-      fault: isObserved ? rolloutFault(rollout, trouble, subject.id) : undefined,
+      fault: isObserved
+        ? (rolloutFault(rollout, trouble, subject.id) ?? worseFault(judgement))
+        : undefined,
+      next: isObserved && judgement?.kind === "next" ? { message: judgement.message } : undefined,
     },
     isSuspended: app.spec.suspend,
     abort:
@@ -106,6 +111,12 @@ function rolloutFault(
     message: `${exceededDeadline}; see why the pods of the release are not ready, or raise spec.rollout.progressDeadline`,
     isInfrastructure: false,
   };
+}
+
+function worseFault(judgement: Judgement | undefined): Facts["rollout"]["fault"] {
+  if (judgement?.kind !== "worse") return undefined;
+  const { reason, message } = judgement;
+  return { reason, message, isInfrastructure: false };
 }
 
 export function retryAt(candidate: ReleaseRecord): number {

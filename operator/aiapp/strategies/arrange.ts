@@ -1,6 +1,7 @@
 import { blueGreen, liveSet } from "./blue-green.ts";
+import { canary } from "./canary.ts";
 import { rolling } from "./rolling.ts";
-import type { Arrangement, Strategy, StrategyInput } from "./strategy.ts";
+import type { Arrangement, Judgement, Strategy, StrategyInput } from "./strategy.ts";
 import type { SetState } from "./sets.ts";
 import type { SetName } from "../resources/owner.ts";
 
@@ -14,6 +15,7 @@ export interface Rollout extends SetState {
 const strategies = {
   Rolling: rolling,
   BlueGreen: blueGreen,
+  Canary: canary,
 } as const satisfies Record<string, Strategy>;
 
 function strategyOf({ spec, sets, ledger }: StrategyInput): Strategy {
@@ -25,6 +27,10 @@ function strategyOf({ spec, sets, ledger }: StrategyInput): Strategy {
 /** What should exist, by the strategy that counts now. */
 export function arrange(input: StrategyInput): Arrangement {
   return strategyOf(input).arrange(input);
+}
+
+export function judge(input: StrategyInput): Judgement | undefined {
+  return strategyOf(input).judge?.(input);
 }
 
 export function readRollout(input: StrategyInput): Rollout {

@@ -1,7 +1,9 @@
+import type { Reason } from "../../../crds/conditions.ts";
 import type { AIAppSpec } from "../../../crds/aiapp/spec.ts";
 import type { Ledger } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import type { SetName } from "../resources/owner.ts";
+import type { Measurement } from "./measurement.ts";
 import type { Sets, SetState } from "./sets.ts";
 
 /** All that a strategy decides on. */
@@ -9,6 +11,8 @@ export interface StrategyInput {
   readonly spec: AIAppSpec;
   readonly sets: Sets;
   readonly ledger: Ledger;
+  /** Of the step of a canary that was followed last. */
+  readonly measured: Measurement | undefined;
   /** Milliseconds. */
   readonly now: number;
 }
@@ -34,7 +38,21 @@ export interface Arrangement {
   readonly serving: SetName;
   /** Milliseconds: when something else should exist, though nothing happens. */
   readonly changesAt: number | undefined;
+  /** How far it is, in words of the strategy's own. */
+  readonly note?: string;
+  /** Pods whose metrics are to be compared. */
+  readonly measures?: {
+    /** Another key begins another measurement. */
+    readonly key: string;
+    readonly stable: ReleaseRecord;
+    readonly candidate: ReleaseRecord;
+  };
 }
+
+/** What a strategy finds of a rollout, beside pods that fail: it may go on, or is worse than what serves. */
+export type Judgement =
+  | { readonly kind: "next"; readonly message: string }
+  | { readonly kind: "worse"; readonly reason: Reason; readonly message: string };
 
 /** How the pods of one release are replaced by those of the next. Pure. */
 export interface Strategy {
@@ -42,6 +60,8 @@ export interface Strategy {
   readonly arrange: (input: StrategyInput) => Arrangement;
   /** Whether the set that rolls the target out serves, as far as it is settled. */
   readonly isServing: (sets: Sets, set: SetName) => boolean;
+  /** Whether the rollout goes on to a next step, or is worse. */
+  readonly judge?: (input: StrategyInput) => Judgement | undefined;
 }
 
 /**
