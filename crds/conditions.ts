@@ -90,6 +90,7 @@ export const reasons = [
   "SecretNotFound",
   "SecretInvalid",
   "HostNotAllowed",
+  "NotAllowedByPolicy",
   "CredentialsMissing",
   ...podReasons,
   ...verificationReasons,

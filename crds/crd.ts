@@ -4,7 +4,17 @@ import { rootRules } from "./aiapp/aiapp.ts";
 import { AIAppSpec } from "./aiapp/spec.ts";
 import { AIAppStatus } from "./aiapp/status.ts";
 import { AIAppReleaseFreezeSpec } from "./freeze.ts";
-import { FREEZE_KIND, FREEZE_PLURAL, GROUP, KIND, PLURAL, VERSION } from "./names.ts";
+import {
+  FREEZE_KIND,
+  FREEZE_PLURAL,
+  GROUP,
+  KIND,
+  PLURAL,
+  POLICY_KIND,
+  POLICY_PLURAL,
+  VERSION,
+} from "./names.ts";
+import { AIAppSourcePolicySpec } from "./policy.ts";
 
 /** A node of an OpenAPI v3 schema. */
 type Schema = Record<string, unknown>;
@@ -203,5 +213,49 @@ export function freezeDefinition(): Schema {
     description:
       "AIAppReleaseFreeze names a time in which no release of an AIApp begins, and the namespaces that it holds for. A release that has begun is finished.",
     properties: { spec: openApi(AIAppReleaseFreezeSpec) },
+  });
+}
+
+const policyColumns = [
+  { name: "Images", type: "string", jsonPath: ".spec.images" },
+  { name: "Stores", type: "string", jsonPath: ".spec.stores" },
+  {
+    name: "Namespaces",
+    type: "string",
+    jsonPath: ".spec.namespaceSelector",
+    description: "The labels of the namespaces that it is for. All namespaces when it is empty.",
+  },
+  { name: "Hosts", type: "string", priority: 1, jsonPath: ".spec.hosts" },
+  {
+    name: "Source ranges",
+    type: "string",
+    priority: 1,
+    jsonPath: ".spec.loadBalancerSourceRanges",
+  },
+  {
+    name: "Service accounts",
+    type: "string",
+    priority: 1,
+    jsonPath: ".spec.serviceAccountNames",
+  },
+  { name: "Min interval", type: "string", priority: 1, jsonPath: ".spec.minInterval" },
+  { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
+] as const;
+
+/** The CustomResourceDefinition of AIAppSourcePolicy. Cluster-scoped: a tenant cannot allow itself anything. */
+export function policyDefinition(): Schema {
+  return definition({
+    names: {
+      kind: POLICY_KIND,
+      listKind: `${POLICY_KIND}List`,
+      plural: POLICY_PLURAL,
+      singular: "aiappsourcepolicy",
+      shortNames: ["aiapolicy"],
+    },
+    scope: "Cluster",
+    columns: policyColumns,
+    description:
+      "AIAppSourcePolicy names what the AIApps of some namespaces may use: images, stores, DNS names, source ranges, ServiceAccounts and intervals. Once one exists, AIApps may use only what some policy allows.",
+    properties: { spec: openApi(AIAppSourcePolicySpec) },
   });
 }

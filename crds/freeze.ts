@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { Duration } from "./aiapp/fields.ts";
 import { cel } from "./cel.ts";
+import { LabelSelector } from "./label-selector.ts";
 import { API_VERSION, FREEZE_KIND } from "./names.ts";
 import { Schedule, TimeZone } from "./schedule.ts";
 
@@ -9,47 +10,6 @@ import { Schedule, TimeZone } from "./schedule.ts";
  * The AIAppReleaseFreeze resource: while one holds, no release begins in the namespaces that it selects. The zod source of
  * the CRD (`generate.ts`) and of what the operator reads, as `aiapp.ts` is for the AIApp.
  */
-
-const LabelValue = z
-  .string()
-  .max(63)
-  .regex(/^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/);
-
-const MatchExpression = z
-  .object({
-    key: z
-      .string()
-      .min(1)
-      .max(317)
-      .regex(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/),
-    operator: z.enum(["In", "NotIn", "Exists", "DoesNotExist"]),
-    values: z.array(LabelValue).max(64).optional().meta({ "x-kubernetes-list-type": "atomic" }),
-  })
-  .meta(
-    cel(
-      {
-        rule: "!(self.operator in ['In', 'NotIn']) || (has(self.values) && size(self.values) > 0)",
-        message: "In and NotIn compare with values: name at least one",
-        fieldPath: ".values",
-      },
-      {
-        rule: "self.operator in ['In', 'NotIn'] || !has(self.values) || size(self.values) == 0",
-        message: "Exists and DoesNotExist take no values: remove them, or write In or NotIn",
-        fieldPath: ".values",
-      },
-    ),
-  );
-
-/** A Kubernetes label selector, bounded. */
-export const LabelSelector = z.object({
-  matchLabels: z.record(z.string(), LabelValue).optional().meta({ maxProperties: 16 }),
-  matchExpressions: z
-    .array(MatchExpression)
-    .max(16)
-    .optional()
-    .meta({ "x-kubernetes-list-type": "atomic" }),
-});
-export type LabelSelector = z.infer<typeof LabelSelector>;
 
 /** A point in time as RFC 3339 writes it. A string without `format`, so that the refusal can say what to write. */
 function timestamp(field: string): z.ZodString {

@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { stringify } from "yaml";
 import { z } from "zod";
 
-import { aiAppDefinition, freezeDefinition } from "./crd.ts";
-import { FREEZE_PLURAL, GROUP, PLURAL } from "./names.ts";
+import { aiAppDefinition, freezeDefinition, policyDefinition } from "./crd.ts";
+import { FREEZE_PLURAL, GROUP, PLURAL, POLICY_PLURAL } from "./names.ts";
 import { ReleaseEvent } from "./notification.ts";
 
 /**
@@ -17,6 +17,7 @@ const root = join(import.meta.dirname, "..");
 const resources = [
   { source: "crds/aiapp/spec.ts", plural: PLURAL, definition: aiAppDefinition },
   { source: "crds/freeze.ts", plural: FREEZE_PLURAL, definition: freezeDefinition },
+  { source: "crds/policy.ts", plural: POLICY_PLURAL, definition: policyDefinition },
 ] as const;
 
 const folders = ["crds/generated", "charts/aiapp-operator/files"] as const;

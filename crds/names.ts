@@ -7,6 +7,8 @@ export const KIND = "AIApp";
 export const PLURAL = "aiapps";
 export const FREEZE_KIND = "AIAppReleaseFreeze";
 export const FREEZE_PLURAL = "aiappreleasefreezes";
+export const POLICY_KIND = "AIAppSourcePolicy";
+export const POLICY_PLURAL = "aiappsourcepolicies";
 
 /** The field manager of every server-side apply, and the value of the managed-by label. */
 export const MANAGER = "aiapp-operator";

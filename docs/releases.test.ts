@@ -82,11 +82,13 @@ describe("the table of what a release waits for", () => {
   const stable = { id: "two", revision: 1, journal: served } as unknown as ReleaseRecord;
 
   const closed: Timing = {
+    refusal: undefined,
     window: { isOpen: false, opensAt: undefined },
     freeze: undefined,
     freezeChangesAt: undefined,
   };
   const freezing: Timing = {
+    refusal: undefined,
     window: undefined,
     freeze: { name: "holidays", reason: "holidays", until: undefined },
     freezeChangesAt: undefined,
@@ -124,7 +126,8 @@ describe("the table of what a release waits for", () => {
         );
       const { settled, verified, approved, scheduled } = gates(closed);
       const { scheduled: frozen } = gates(freezing);
-      return [settled, verified, approved, scheduled, frozen].map(({ isOpen }) =>
+      const { scheduled: refused } = gates({ ...closed, window: undefined, refusal: "no" });
+      return [settled, verified, approved, scheduled, frozen, refused].map(({ isOpen }) =>
         isOpen ? "–" : "waits",
       );
     });

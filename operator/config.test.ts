@@ -27,6 +27,7 @@ describe("the configuration", () => {
       podNamespace: "default",
       watchNamespaces: [],
       watchFreezes: false,
+      watchPolicies: false,
       leaderElection: true,
       leaseSeconds: 35,
       workers: 4,

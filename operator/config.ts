@@ -56,6 +56,7 @@ const Environment = z.object({
   /** Empty: all namespaces. */
   WATCH_NAMESPACES: list(""),
   WATCH_FREEZES: z.stringbool().default(false),
+  WATCH_SOURCE_POLICIES: z.stringbool().default(false),
   LEADER_ELECTION: z.stringbool().default(true),
   LEASE_SECONDS: z.coerce.number().int().min(2).max(600).default(35),
   WORKERS: z.coerce.number().int().min(1).max(64).default(4),
@@ -86,6 +87,8 @@ export interface Config {
   readonly watchNamespaces: readonly string[];
   /** Read AIAppReleaseFreezes and the labels of namespaces: both need rights in the whole cluster. */
   readonly watchFreezes: boolean;
+  /** Read AIAppSourcePolicies and the labels of namespaces. */
+  readonly watchPolicies: boolean;
   readonly leaderElection: boolean;
   readonly leaseSeconds: number;
   readonly workers: number;
@@ -115,6 +118,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     podNamespace: data.POD_NAMESPACE,
     watchNamespaces: data.WATCH_NAMESPACES,
     watchFreezes: data.WATCH_FREEZES,
+    watchPolicies: data.WATCH_SOURCE_POLICIES,
     leaderElection: data.LEADER_ELECTION,
     leaseSeconds: data.LEASE_SECONDS,
     workers: data.WORKERS,

@@ -138,6 +138,11 @@ export const errors = {
     reason: "HostNotAllowed",
     summary: "the host or its address is not allowed",
   },
+  NOT_ALLOWED_BY_POLICY: {
+    retry: "backoff",
+    reason: "NotAllowedByPolicy",
+    summary: "no AIAppSourcePolicy allows what the AIApp names",
+  },
   // The verification of a release
   VERIFICATION_FAILED: {
     retry: "terminal",

@@ -7,7 +7,14 @@ import { z } from "zod";
 
 import { conditionTypes } from "../../crds/conditions.ts";
 import type { Phase } from "../../crds/aiapp/status.ts";
-import { annotations, FREEZE_PLURAL, GROUP, labels, PLURAL } from "../../crds/names.ts";
+import {
+  annotations,
+  FREEZE_PLURAL,
+  GROUP,
+  labels,
+  PLURAL,
+  POLICY_PLURAL,
+} from "../../crds/names.ts";
 import {
   conditionsOf,
   digestOf,
@@ -18,7 +25,11 @@ import {
 const root = join(import.meta.dirname, "../..");
 
 /** The pages, each with the plural name of its resource. */
-const pages = { "aiapp.md": PLURAL, "aiappreleasefreeze.md": FREEZE_PLURAL } as const;
+const pages = {
+  "aiapp.md": PLURAL,
+  "aiappreleasefreeze.md": FREEZE_PLURAL,
+  "aiappsourcepolicy.md": POLICY_PLURAL,
+} as const;
 type Page = keyof typeof pages;
 
 function textOf(page: Page): string {
@@ -117,6 +128,7 @@ describe.each<[Page, "spec" | "status"]>([
   ["aiapp.md", "spec"],
   ["aiapp.md", "status"],
   ["aiappreleasefreeze.md", "spec"],
+  ["aiappsourcepolicy.md", "spec"],
 ])("docs/reference/%s, %s", (page, half) => {
   const fields = crdFields(page, half);
   const rows = rowsOf(page, half);
@@ -146,7 +158,7 @@ describe.each<[Page, "spec" | "status"]>([
   });
 });
 
-it.each<Page>(["aiapp.md", "aiappreleasefreeze.md"])(
+it.each<Page>(["aiapp.md", "aiappreleasefreeze.md", "aiappsourcepolicy.md"])(
   "docs/reference/%s has the defaults of the CRD, and states which fields are required",
   (page) => {
     const fields = crdFields(page, "spec");

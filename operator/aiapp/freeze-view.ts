@@ -2,6 +2,7 @@ import { AIAppReleaseFreeze } from "../../crds/freeze.ts";
 import { API_VERSION, FREEZE_KIND, FREEZE_PLURAL } from "../../crds/names.ts";
 import type { Kind, KubernetesObject } from "../kube/types.ts";
 import type { View } from "./cache.ts";
+import { labelsOf } from "./namespace-labels.ts";
 import { parseFreeze, type Freeze } from "./release/freeze.ts";
 import type { Freezes } from "./release/timing.ts";
 
@@ -38,14 +39,4 @@ export function freezeView(
       labels: labelsOf(namespaces.get("", namespace)),
     }),
   };
-}
-
-function labelsOf(namespace: KubernetesObject | undefined): Freezes["labels"] {
-  const labels: unknown = Reflect.get(namespace?.metadata ?? {}, "labels");
-  if (typeof labels !== "object" || labels === null) return {};
-  return Object.fromEntries(
-    Object.entries(labels).filter(
-      (entry): entry is [string, string] => typeof entry[1] === "string",
-    ),
-  );
 }

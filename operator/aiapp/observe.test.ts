@@ -15,6 +15,7 @@ import {
 import type { Poller } from "../sources/poller.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, type Cache, type View } from "./cache.ts";
 import { noFreezes } from "./freeze-view.ts";
+import { noPolicies } from "./policy-view.ts";
 import { observe } from "./observe.ts";
 import type { Observed } from "./observed.ts";
 import { aiapp, digestOf, puller } from "./observed.testing.ts";
@@ -71,7 +72,7 @@ async function look(cache: Cache, wanted: unknown[] = []): Promise<Observed> {
   const resolver = { image: unresolved, model: unresolved, recorded };
   const notifier = { view: () => ({ isDelivered: () => false, failing: [] }) };
   const meter = { of: () => undefined };
-  const sources = { poller, resolver, revisions, freezes: noFreezes };
+  const sources = { poller, resolver, revisions, freezes: noFreezes, policies: noPolicies };
   const tools = { kube, cache, ...sources, notifier, meter };
   return observe(app, tools, signal);
 }

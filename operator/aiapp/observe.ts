@@ -14,6 +14,7 @@ import { containers } from "../../crds/names.ts";
 import type { CanaryMeter } from "./canary-meter.ts";
 import { milliseconds } from "../../crds/grammar/duration.ts";
 import type { FreezeView } from "./freeze-view.ts";
+import type { PolicyView } from "./policy-view.ts";
 import {
   ours,
   slotOf,
@@ -43,6 +44,7 @@ export interface ObserveTools {
   readonly freezes: FreezeView;
   readonly notifier: Pick<Notifier, "view">;
   readonly meter: Pick<CanaryMeter, "of">;
+  readonly policies: Pick<PolicyView, "refusal">;
 }
 
 /** Reads the world around one app. */
@@ -101,6 +103,7 @@ export async function observe(
     freezes: tools.freezes.of(app.metadata.namespace),
     deliveries: tools.notifier.view(key),
     measured: tools.meter.of(key),
+    refusal: tools.policies.refusal(app),
     rejectedPods: await readRejection(owned, pods, kube, signal),
     image: viewOf(image, poller),
     model: viewOf(model, poller),

@@ -182,6 +182,8 @@ export class World {
   freezes: readonly Freeze[] = [];
   /** What webhooks have taken, and which of them fail. */
   deliveries: DeliveryView = { isDelivered: () => true, failing: [] };
+  /** Why no AIAppSourcePolicy allows what the app names. Its sources are not polled then. */
+  refusal: string | undefined;
   /** What the API server answers to the pods of the verification Job, when it rejects them. */
   rejectedPods: string | undefined;
 
@@ -344,9 +346,19 @@ export class World {
       measured: this.#followed && { ...this.#followed, until: this.now, ...this.counts },
       freezes: { all: this.freezes, labels: { team: "cats" } },
       deliveries: this.deliveries,
-      image: view("image", this.#image),
-      model: view("model", this.#model),
+      refusal: this.refusal,
+      image: this.refusal === undefined ? view("image", this.#image) : this.#refused(),
+      model: this.refusal === undefined ? view("model", this.#model) : this.#refused(),
     };
+  }
+
+  #refused(): SourceView<never> {
+    const error = {
+      code: "NOT_ALLOWED_BY_POLICY",
+      message: this.refusal ?? "",
+      since: this.now,
+    } as const;
+    return { ...NOTHING, key: undefined, reference: "reference", error };
   }
 
   /** Versions and image digests that are gone from their sources. */

@@ -88,6 +88,8 @@ export interface Observed {
   readonly recorded: readonly RecordedView[];
   readonly freezes: Freezes;
   readonly deliveries: DeliveryView;
+  /** Why no AIAppSourcePolicy allows what the app names; undefined where it may name it. */
+  readonly refusal: string | undefined;
   /** What the API server says to the Job that verifies a release, while it has no pod: why it may not have one. */
   readonly rejectedPods: string | undefined;
   /** What was measured of a canary, as far as one is followed. */

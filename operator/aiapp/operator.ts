@@ -25,6 +25,7 @@ import { scrapePod } from "./pod-metrics.ts";
 import { priorityOfApp, priorityOfOwned } from "./priority.ts";
 import { projectApp, projectDeployment, projectObject, projectPod } from "./projections.ts";
 import { freezeKind, freezeView, noFreezes } from "./freeze-view.ts";
+import { noPolicies, policyKind, policyView, type PolicyView } from "./policy-view.ts";
 import { Reconciler } from "./reconcile.ts";
 import { createSourceResolver } from "./resolve-sources.ts";
 import { aiappKind } from "./status-writer.ts";
@@ -73,6 +74,12 @@ export class AIAppOperator extends OperatorFrame {
       onChange: (key) => queue.add(key, "rollout"),
     });
     this.#meter = meter;
+    const policies = config.watchPolicies
+      ? policyView(
+          viewOf(() => this.informersOf(policyKind)),
+          viewOf(() => this.informersOf(kinds.namespace)),
+        )
+      : noPolicies;
     const reconciler = new Reconciler({
       kube,
       notifier,
@@ -83,7 +90,8 @@ export class AIAppOperator extends OperatorFrame {
       },
       poller,
       meter,
-      resolver: this.#createSourceResolver(hosts),
+      resolver: this.#createSourceResolver(hosts, policies),
+      policies,
       freezes: config.watchFreezes
         ? freezeView(
             viewOf(() => this.informersOf(freezeKind)),
@@ -143,7 +151,7 @@ export class AIAppOperator extends OperatorFrame {
       else watchOwned<KubernetesObject>(kind, projectObject);
     }
     watchOwned(kinds.pod, projectPod);
-    if (this.#config.watchFreezes) this.#watchFreezes(queue);
+    this.#watchClusterScoped(queue);
     const settings = { kind: KIND, transform: projectApp };
     await Promise.all(
       namespaces.map((namespace) =>
@@ -152,13 +160,16 @@ export class AIAppOperator extends OperatorFrame {
     );
   }
 
-  /** A freeze that changes, or a label of a namespace, may let releases of many apps begin. */
-  #watchFreezes(queue: Queue): void {
+  /** A freeze or a policy that changes, or a label of a namespace, may let releases of many apps begin. */
+  #watchClusterScoped(queue: Queue): void {
+    const { watchFreezes, watchPolicies } = this.#config;
+    if (!watchFreezes && !watchPolicies) return;
     const apps = viewOf(() => this.informersOf(aiappKind));
     const onChange = (): void => {
       for (const app of apps.all()) queue.add(keyOf(app), "background");
     };
-    this.watch(freezeKind, { transform: projectObject, onChange });
+    if (watchFreezes) this.watch(freezeKind, { transform: projectObject, onChange });
+    if (watchPolicies) this.watch(policyKind, { transform: projectObject, onChange });
     this.watch(kinds.namespace, { transform: projectObject, onChange });
   }
 
@@ -167,13 +178,10 @@ export class AIAppOperator extends OperatorFrame {
     return { insecureHosts: new Set(insecureHosts), allowLoopback, deniedNetworks, caBundle };
   }
 
-  #createSourceResolver({
-    policy,
-    agents,
-  }: {
-    readonly policy: HostPolicy;
-    readonly agents: Agents;
-  }): ReturnType<typeof createSourceResolver> {
+  #createSourceResolver(
+    { policy, agents }: { readonly policy: HostPolicy; readonly agents: Agents },
+    policies: PolicyView,
+  ): ReturnType<typeof createSourceResolver> {
     const { kube, clock } = this;
     const config = this.#config;
     const credentials = createTokenCredentials({
@@ -189,6 +197,7 @@ export class AIAppOperator extends OperatorFrame {
     const open = createContainers({ azureSuffixes: config.azureStorageSuffixes, ...shared });
     return createSourceResolver({
       kube,
+      policies,
       clock,
       registry,
       models: createBlobStore(open, agents.budget),

@@ -83,7 +83,10 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     judgement: judge(seen),
     verification,
     deliveries: observed.deliveries,
-    timing: () => timingOf(app.spec, observed.freezes, intents.overrideFreeze, now),
+    timing: () => {
+      const { freezes, refusal } = observed;
+      return timingOf(app.spec, freezes, { refusal, overridden: intents.overrideFreeze }, now);
+    },
     puller,
     now,
   };

@@ -16,6 +16,7 @@ import { canonical } from "./canonical.ts";
 import { invalidStatus, refusedStatus } from "./conditions/refused.ts";
 import { eventsOf } from "./events.ts";
 import type { FreezeView } from "./freeze-view.ts";
+import type { PolicyView } from "./policy-view.ts";
 import { execute, type WriteAction } from "./execute.ts";
 import { observe } from "./observe.ts";
 import { plan, planNothing, type Plan } from "./plan.ts";
@@ -37,6 +38,7 @@ export interface ReconcilerParts {
   readonly freezes: FreezeView;
   readonly notifier: Notifier;
   readonly meter: Pick<CanaryMeter, "of" | "follow">;
+  readonly policies: PolicyView;
   readonly recorder: Recorder;
   readonly puller: PullerSettings;
   readonly clock: Clock;

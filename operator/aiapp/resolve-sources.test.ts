@@ -8,6 +8,7 @@ import type { Identity } from "../sources/identity.ts";
 import type { ModelCopies } from "../sources/keep/model-copies.ts";
 import type { ModelStore } from "../sources/model/model-store.ts";
 import type { ImageRegistry } from "../sources/registry/image-registry.ts";
+import { noPolicies } from "./policy-view.ts";
 import { createSourceResolver } from "./resolve-sources.ts";
 
 const signal = new AbortController().signal;
@@ -15,7 +16,7 @@ const CLIENT_ID = "azure.workload.identity/client-id";
 const TENANT_ID = "azure.workload.identity/tenant-id";
 
 /** Objects by `<plural>/<namespace>/<name>`, and a resolver that reads them; sources record the identities that they use. */
-function world(tenantId = "") {
+function world(tenantId = "", policies = noPolicies) {
   const clock = new ManualClock();
   const objects = new Map<string, object | Error>();
   const reads: string[] = [];
@@ -60,7 +61,15 @@ function world(tenantId = "") {
     setMetadata: async () => "changed",
     remove: async () => "changed",
   };
-  const resolver = createSourceResolver({ kube, clock, registry, models, copies, tenantId });
+  const resolver = createSourceResolver({
+    kube,
+    policies,
+    clock,
+    registry,
+    models,
+    copies,
+    tenantId,
+  });
   return { clock, objects, reads, identities, resolver };
 }
 
@@ -341,5 +350,46 @@ describe("a source", () => {
       error: { code: "VERSIONS_AMBIGUOUS" },
     });
     expect(one.reads).toEqual([]);
+  });
+});
+
+describe("an app that a policy refuses", () => {
+  const refusal = "AIAppSourcePolicy shop does not allow the image";
+  const error = { code: "NOT_ALLOWED_BY_POLICY", message: refusal };
+  const spec = { credentials: { storage: "models", registry: "login" } };
+  const release = {
+    image: "old.azurecr.io/cats:1",
+    imageDigest: `sha256:${"b".repeat(64)}`,
+    modelVersion: "6",
+    modelDigest: `sha256:${"c".repeat(64)}`,
+    pullImage: "old.azurecr.io/operator:1",
+    rolledOutAt: 0,
+    model: { store: "https://old.blob.core.windows.net/models", name: "cats" },
+  };
+
+  it("has no source, and none of its Secrets is read", async () => {
+    const one = world("", { refusal: () => refusal, refusalOfRelease: () => undefined });
+    expect(await one.resolver.image(app(spec), signal)).toMatchObject({ error });
+    expect(await one.resolver.model(app(spec), signal)).toMatchObject({ error });
+    expect(await one.resolver.recorded(app(spec), release, signal)).toMatchObject({
+      image: { error },
+      model: { error },
+      puller: { error },
+      kept: { image: { error }, model: { error } },
+    });
+    expect(one.reads).toEqual([]);
+  });
+
+  it("of a recorded release alone, is not looked for there", async () => {
+    const one = world("", { refusal: () => undefined, refusalOfRelease: () => refusal });
+    one.objects.set("secrets/shop/models", secret({ sasToken: "sv=1&sig=2" }));
+    expect(await one.resolver.model(app(spec), signal)).toHaveProperty("source");
+    expect(await one.resolver.recorded(app(spec), release, signal)).toMatchObject({
+      image: { error },
+      model: { error },
+      puller: { error },
+      kept: { image: { error }, model: { error } },
+    });
+    expect(one.reads).toEqual(["secrets/shop/models"]);
   });
 });

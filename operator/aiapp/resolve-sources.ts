@@ -26,6 +26,7 @@ import { modelSource } from "../sources/model/model-source.ts";
 import type { ModelStore } from "../sources/model/model-store.ts";
 import type { ImageRegistry } from "../sources/registry/image-registry.ts";
 import { imageSource } from "../sources/registry/image-source.ts";
+import type { PolicyView } from "./policy-view.ts";
 import { createSlices } from "../slices.ts";
 import type {
   ImageSeen,
@@ -43,6 +44,7 @@ export type ResolvedSource<V extends Seen> =
 
 export interface SourceTools {
   readonly kube: Pick<Kube, "get">;
+  readonly policies: PolicyView;
   readonly clock: Clock;
   readonly registry: ImageRegistry;
   readonly models: ModelStore;
@@ -98,6 +100,7 @@ const MAX_SOURCES = 2000;
 
 /** Resolves `spec.image` and `spec.model` to sources, with the identity that reads each. */
 export function createSourceResolver(tools: SourceTools): SourceResolver {
+  const { policies } = tools;
   const identities = createIdentityReader(tools);
   /** A source holds the listing that it last found: each key must keep its one object. */
   const sources = new LRUCache<string, Source>({ max: MAX_SOURCES });
@@ -125,11 +128,13 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
   async function resolvePuller(
     app: AIApp,
     image: string,
+    refusal: string | undefined,
     signal: AbortSignal,
   ): Promise<NonNullable<RecordedSources["puller"]>> {
     const isSameRegistry = parseReference(image).registry === registryOf(app.spec.image);
     let isConclusive = false;
     const resolved = await resolve(image, async () => {
+      throwIf(refusal);
       const identity: Identity = isSameRegistry
         ? await identities.forRegistry(app, signal, image)
         : { kind: "anonymous" };
@@ -143,14 +148,17 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
   async function resolveKeepers(
     app: AIApp,
     { image, imageDigest: digest, model, modelVersion, modelDigest, rolledOutAt }: RecordedRelease,
+    refusal: string | undefined,
     signal: AbortSignal,
   ): Promise<RecordedKeepers> {
     const [foundImage, foundModel] = await Promise.all([
       resolve(image, async () => {
+        throwIf(refusal);
         const identity = await identities.forRegistry(app, signal, image);
         return imageKeeper(tools.registry, { ...parseReference(image), digest }, identity);
       }),
       resolve(`${model.store}/${model.name}/${modelVersion}`, async () => {
+        throwIf(refusal);
         const need = {
           location: { store: model.store, name: model.name },
           version: modelVersion,
@@ -168,12 +176,14 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
     image: (app, signal) =>
       resolve(app.spec.image, async () => {
         const { image, imagePolicy: policy } = app.spec;
+        throwIf(policies.refusal(app));
         const identity = await identities.forRegistry(app, signal);
         return imageSource(tools.registry, { image, policy }, identity, slices);
       }),
     model: (app, signal) => {
       const { model, modelVersion } = app.spec;
       return resolve(`${model.store}/${model.name}/${modelVersion}`, async () => {
+        throwIf(policies.refusal(app));
         const selector = withOperatorErrors(() => parseSelector(modelVersion));
         const query = {
           location: { store: model.store, name: model.name },
@@ -186,13 +196,16 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
     },
     recorded: async (app, release, signal) => {
       const { image, imageDigest, model, modelVersion, pullImage } = release;
+      const refusal = policies.refusal(app) ?? policies.refusalOfRelease(app, release);
       const pinnedImage = pinned(parseReference(image), imageDigest);
       const [foundImage, foundModel, puller, kept] = await Promise.all([
         resolve(pinnedImage, async () => {
+          throwIf(refusal);
           const identity = await identities.forRegistry(app, signal, image);
           return imageSource(tools.registry, { image: pinnedImage, policy: undefined }, identity);
         }),
         resolve(`${model.store}/${model.name}/${modelVersion}`, async () => {
+          throwIf(refusal);
           const selector = { kind: "exact", version: modelVersion } as const;
           const query = {
             location: model,
@@ -203,13 +216,20 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
           return modelSource(tools.models, query, await identities.forStorage(app, signal));
         }),
         pullImage !== undefined && isReference(pullImage)
-          ? resolvePuller(app, pullImage, signal)
+          ? resolvePuller(app, pullImage, refusal, signal)
           : undefined,
-        app.spec.release?.keep === "Off" ? undefined : resolveKeepers(app, release, signal),
+        app.spec.release?.keep === "Off"
+          ? undefined
+          : resolveKeepers(app, release, refusal, signal),
       ]);
       return { image: foundImage, model: foundModel, puller, kept };
     },
   };
+}
+
+/** Before anything is read that the source names: its Secret, its ServiceAccount, its host. @throws NOT_ALLOWED_BY_POLICY */
+function throwIf(refusal: string | undefined): void {
+  if (refusal !== undefined) throw new OperatorError("NOT_ALLOWED_BY_POLICY", refusal);
 }
 
 /** While the API server cannot be read, nothing is known about the source. */

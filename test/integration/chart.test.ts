@@ -302,6 +302,29 @@ describe("the chart's NetworkPolicies", () => {
   });
 });
 
+describe("the chart with sourcePolicies", () => {
+  it("installs and enforces policies; without, neither", async () => {
+    const CRD = "CustomResourceDefinition/aiappsourcepolicies.aiapp.dev";
+    expect(await rendered(TENANT)).not.toContain(CRD);
+    expect(await helm(TEMPLATE, TENANT)).not.toContain("WATCH_SOURCE_POLICIES");
+    const values = { ...TENANT, sourcePolicies: true };
+    expect(await rendered(values)).toContain(CRD);
+    expect(await helm(TEMPLATE, values)).toContain(
+      '{ name: WATCH_SOURCE_POLICIES, value: "true" }',
+    );
+  });
+
+  it("lets the operator read policies and namespaces, and nothing else of the cluster", async () => {
+    await helm(UPGRADE, { ...TENANT, sourcePolicies: true });
+    expect(await operatorCan("watch", "aiappsourcepolicies", "other")).toBe(true);
+    expect(await operatorCan("watch", "namespaces", "other")).toBe(true);
+    expect(await operatorCan("patch", "aiappsourcepolicies", "other")).toBe(false);
+    expect(await operatorCan("get", "secrets", "other")).toBe(false);
+    await helm(UPGRADE, TENANT);
+    expect(await operatorCan("watch", "namespaces", "other")).toBe(false);
+  });
+});
+
 describe("what the chart says", () => {
   it("refuses to install without a namespace to serve, and names the two ways out", async () => {
     const { exitCode, output } = await runHelm(TEMPLATE, {});

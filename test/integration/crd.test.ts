@@ -8,7 +8,11 @@ import { startApiServer, type ApiServer } from "../support/apiserver.ts";
 /** The CustomResourceDefinitions on a real API server: what it takes, what it refuses, and with which words. */
 
 const root = join(import.meta.dirname, "..", "..");
-const CRDS = ["aiapps.aiapp.dev", "aiappreleasefreezes.aiapp.dev"] as const;
+const CRDS = [
+  "aiapps.aiapp.dev",
+  "aiappreleasefreezes.aiapp.dev",
+  "aiappsourcepolicies.aiapp.dev",
+] as const;
 let server: ApiServer;
 
 beforeAll(async () => {
@@ -625,5 +629,56 @@ describe("freezes that are stored", () => {
     const table = await server.kubectl(["get", "aiafreeze", "--output", "wide"]);
     expect(table).toMatch(/holidays.*{"matchLabels":{"stage":"production"}}/);
     expect(table).toMatch(/weekends.*Europe\/Berlin/);
+  });
+});
+
+function policy(spec: Fields, name = "shop"): string {
+  const kind = "AIAppSourcePolicy";
+  return JSON.stringify({ apiVersion: "aiapp.dev/v1alpha1", kind, metadata: { name }, spec });
+}
+
+describe("the API server takes a policy", () => {
+  it.each<[string, Fields]>([
+    ["that says nothing", {}],
+    ["of a registry with a port", { images: ["registry.contoso.com:5000", "localhost"] }],
+    ["of a repository", { images: ["contoso.azurecr.io/shop/cats"] }],
+    ["of an account, a container and a folder", { stores: ["https://a.blob.core.windows.net", "https://a.blob.core.windows.net/$web", "http://azurite:10000/account/models"] }], // prettier-ignore
+    ["of names below one", { hosts: ["*.contoso.com", "cats.contoso.com"] }],
+    ["of every address", { loadBalancerSourceRanges: ["0.0.0.0/0", "::/0"] }],
+    ["of nothing", { images: [], stores: [], hosts: [], serviceAccountNames: [] }],
+  ])("%s", async (_, spec) => {
+    await expect(dryRun(policy(spec))).resolves.toMatchObject({ kind: "AIAppSourcePolicy" });
+  });
+
+  it("of each example of its page, and shows what it allows", async () => {
+    const page = await readFile(join(root, "docs/reference/aiappsourcepolicy.md"), "utf8");
+    const [, examples = ""] = /```yaml\n(.*?)```/s.exec(page) ?? [];
+    await server.kubectl(["create", "--validate=strict", "--filename", "-"], examples);
+    const table = await server.kubectl(["get", "aiapolicy"]);
+    expect(table).toMatch(/NAME\s+IMAGES\s+STORES\s+NAMESPACES\s+AGE/);
+    expect(table).toMatch(
+      /shop\s+\["contoso.azurecr.io\/shop","mcr.microsoft.com"\]\s+\["https:\/\/contoso.*{"matchLabels":{"team":"shop"}}/,
+    );
+    const wide = await server.kubectl(["get", "aiapolicy", "--output", "wide"]);
+    expect(wide).toMatch(/shop.*\["\*\.shop\.contoso\.com"\].*203.0.113.0\/24.*scoring.*30s/);
+  });
+});
+
+describe("the API server refuses a policy, and says how to correct it", () => {
+  it.each<[string, Fields, RegExp]>([
+    ["of a tag", { images: ["contoso.azurecr.io/cats:1"] }, /images must name registries or/],
+    ["of a digest", { images: [`contoso.azurecr.io/cats@sha256:${"a".repeat(64)}`] }, /images must/], // prettier-ignore
+    ["of a pattern", { images: ["contoso.azurecr.io/*"] }, /images must name registries or/],
+    ["that ends in a slash", { images: ["contoso.azurecr.io/cats/"] }, /images must name/],
+    ["of an image without registry", { images: ["library/nginx"] }, /images must name registries/],
+    ["of a store without scheme", { stores: ["a.blob.core.windows.net"] }, /stores must be URLs/],
+    ["of a store with a token", { stores: ["https://a.com/models?sig=1"] }, /stores must be URLs/],
+    ["of a store's parent", { stores: ["https://a.com/models/.."] }, /stores must be URLs/],
+    ["of a pattern of names", { hosts: ["c*.contoso.com"] }, /hosts must be DNS names/],
+    ["of an address", { loadBalancerSourceRanges: ["10.0.0.1"] }, /must be written as 203/],
+    ["of a long interval", { minInterval: "48h" }, /minInterval must be between 1s and 24h/],
+    ["of too many images", { images: Array.from({ length: 129 }, (_, n) => `${n}.io`) }, /must have at most 128/], // prettier-ignore
+  ])("%s", async (_, spec, message) => {
+    await expect(dryRun(policy(spec))).rejects.toThrow(message);
   });
 });

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { execa } from "execa";
 
 import { explain, onPath, preflight, type Lack } from "../cluster/preflight.ts";
-import { FREEZE_PLURAL, GROUP, PLURAL } from "../../crds/names.ts";
+import { FREEZE_PLURAL, GROUP, PLURAL, POLICY_PLURAL } from "../../crds/names.ts";
 import { accountClient, storageAccount } from "./azurite.ts";
 import {
   builtImages,
@@ -152,7 +152,10 @@ async function removeAll(): Promise<void> {
   for (const step of [
     () => execa("helm", ["uninstall", HELM_RELEASE, "--namespace", SYSTEM, "--ignore-not-found"]),
     () => removeNamespaces(kubectl),
-    () => kubectl(["delete", "crd", CRD, `${FREEZE_PLURAL}.${GROUP}`, "--ignore-not-found"]),
+    () => {
+      const cluster = [FREEZE_PLURAL, POLICY_PLURAL].map((plural) => `${plural}.${GROUP}`);
+      return kubectl(["delete", "crd", CRD, ...cluster, "--ignore-not-found"]);
+    },
   ]) {
     await step().catch((error: unknown) => {
       console.error(error instanceof Error ? error.message : error);

@@ -120,7 +120,7 @@ export const sourceFails: Check = ({ observed: { image, model } }) => {
   const failing = [image, model].flatMap(({ error }) => (error === undefined ? [] : [error]));
   const [first] = failing;
   if (first === undefined) return undefined;
-  const message = failing.map(({ message }) => message).join("; ");
+  const message = [...new Set(failing.map(({ message }) => message))].join("; ");
   return isFalse(reasonOf(first.code) ?? "WaitingForSources", message);
 };
 
@@ -151,9 +151,9 @@ export const candidateWaits: Check = (findings) => {
   if (phase !== "Settling" && phase !== "AwaitingApproval" && phase !== "Scheduled")
     return undefined;
   const { scheduled } = findings.releases.gates ?? {};
-  const isFrozen = phase === "Scheduled" && scheduled?.isOpen === false && scheduled.isFrozen;
+  const reason = phase === "Scheduled" && scheduled?.isOpen === false && scheduled.reason;
   const message = describeWait(findings) ?? `the next release is ${phase}`;
-  return isFalse(isFrozen === true ? "Frozen" : phase, message);
+  return isFalse(reason || phase, message);
 };
 
 export const verifying: Check = (findings) =>

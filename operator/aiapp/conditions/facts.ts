@@ -23,6 +23,7 @@ const needsUser: ReadonlySet<Reason> = new Set([
   "SecretInvalid",
   "CredentialsMissing",
   "HostNotAllowed",
+  "NotAllowedByPolicy",
   "InvalidSpec",
 ]);
 

@@ -1,15 +1,15 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { AIAppReleaseFreeze, type LabelSelector } from "../../../crds/freeze.ts";
+import { AIAppReleaseFreeze } from "../../../crds/freeze.ts";
+import type { LabelSelector } from "../../../crds/label-selector.ts";
+import { selects, type Labels } from "../namespace-labels.ts";
 import {
   activeFreezes,
   isOverridden,
   nextFreezeChange,
   parseFreeze,
-  selects,
   type Freeze,
-  type Labels,
 } from "./freeze.ts";
 
 const at = (text: string): number => Date.parse(text);

@@ -1,6 +1,8 @@
-import type { AIAppReleaseFreeze, LabelSelector } from "../../../crds/freeze.ts";
+import type { AIAppReleaseFreeze } from "../../../crds/freeze.ts";
 import { milliseconds } from "../../../crds/grammar/duration.ts";
 import { parseTime } from "../../../crds/grammar/rfc3339.ts";
+import type { LabelSelector } from "../../../crds/label-selector.ts";
+import { selects, type Labels } from "../namespace-labels.ts";
 import {
   closesAt,
   isOpen,
@@ -38,8 +40,6 @@ export interface ActiveFreeze {
   /** Why the time of the freeze cannot be read, and what to write. */
   readonly error?: string;
 }
-
-export type Labels = Readonly<Record<string, string>>;
 
 /** Never throws. Takes about 1 ms for a freeze that recurs: keep the result for as long as the resource is the same. */
 export function parseFreeze({ metadata, spec }: AIAppReleaseFreeze): Freeze {
@@ -114,35 +114,6 @@ function endOf(time: FreezeTime, now: number): number | undefined {
 function beginningOf(time: FreezeTime, now: number): number | undefined {
   if (time.type === "Recurring") return nextOpening(time.window, now);
   return time.type === "Once" && now < time.from && time.from < time.until ? time.from : undefined;
-}
-
-/** As Kubernetes selects by labels: every requirement must be met, and an empty selector selects everything. */
-export function selects(
-  { matchLabels = {}, matchExpressions = [] }: LabelSelector,
-  labels: Labels,
-): boolean {
-  return (
-    Object.entries(matchLabels).every(([key, value]) => labelOf(labels, key) === value) &&
-    matchExpressions.every(({ key, operator, values = [] }) => {
-      const value = labelOf(labels, key);
-      switch (operator) {
-        case "In":
-          return value !== undefined && values.includes(value);
-        case "NotIn":
-          // A namespace without the label meets it, too.
-          return value === undefined || !values.includes(value);
-        case "Exists":
-          return value !== undefined;
-        case "DoesNotExist":
-          return value === undefined;
-      }
-    })
-  );
-}
-
-/** Own properties only: `constructor` may be the key of a selector. */
-function labelOf(labels: Labels, key: string): string | undefined {
-  return Object.hasOwn(labels, key) ? labels[key] : undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { AIAppSpec } from "../../../crds/aiapp/spec.ts";
+import type { Reason } from "../../../crds/conditions.ts";
 import { annotations } from "../../../crds/names.ts";
 import { milliseconds } from "../../../crds/grammar/duration.ts";
 import type { Intents } from "../intents.ts";
@@ -15,8 +16,8 @@ export type Gate =
   | {
       readonly isOpen: false;
       readonly message: string;
-      /** A freeze keeps it shut, not the app's own window. */
-      readonly isFrozen?: boolean;
+      /** What keeps it shut when it is not the app's own window: a freeze, or a policy. */
+      readonly reason?: Extract<Reason, "Frozen" | "NotAllowedByPolicy">;
       /** Milliseconds: when it may open by itself. */
       readonly until?: number | undefined;
     };
@@ -65,8 +66,8 @@ export function gatesOf(
             message: `release ${id} waits for approval: set the annotation aiapp.dev/approve to ${id}`,
           },
     scheduled: scheduled(id, timing, {
-      // A hold goes back to what ran before: a freeze is about what is new.
-      ignoresFreeze: as === "held",
+      // A hold goes back to what ran before: freezes and policies are about what is new.
+      isHeld: as === "held",
       // The first release does not wait: nothing serves before it.
       ignoresWindow: isUrgent || ledger.stable === undefined,
     }),
@@ -75,20 +76,23 @@ export function gatesOf(
 
 function scheduled(
   id: string,
-  { freeze, freezeChangesAt, window }: Timing,
-  {
-    ignoresFreeze,
-    ignoresWindow,
-  }: { readonly ignoresFreeze: boolean; readonly ignoresWindow: boolean },
+  { refusal, freeze, freezeChangesAt, window }: Timing,
+  { isHeld, ignoresWindow }: { readonly isHeld: boolean; readonly ignoresWindow: boolean },
 ): Gate {
-  if (freeze !== undefined && !ignoresFreeze) {
+  if (refusal !== undefined && !isHeld)
+    return {
+      isOpen: false,
+      reason: "NotAllowedByPolicy",
+      message: `release ${id} waits: ${refusal}`,
+    };
+  if (freeze !== undefined && !isHeld) {
     const { name, reason, until, error } = freeze;
     const end =
       until === undefined ? "until it is deleted" : `until ${new Date(until).toISOString()}`;
     const fault = error === undefined ? "" : ` (its time cannot be read: ${error})`;
     return {
       isOpen: false,
-      isFrozen: true,
+      reason: "Frozen",
       message: `release ${id} waits: AIAppReleaseFreeze ${name} holds ${end}: ${reason}${fault}; an urgent release needs the annotation ${annotations.overrideFreeze}=${name}`,
       until: freezeChangesAt,
     };

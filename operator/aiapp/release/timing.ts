@@ -1,12 +1,12 @@
 import type { AIAppSpec } from "../../../crds/aiapp/spec.ts";
 import { milliseconds } from "../../../crds/grammar/duration.ts";
+import type { Labels } from "../namespace-labels.ts";
 import {
   activeFreezes,
   isOverridden,
   nextFreezeChange,
   type ActiveFreeze,
   type Freeze,
-  type Labels,
 } from "./freeze.ts";
 import {
   isOpen,
@@ -17,10 +17,12 @@ import {
   type WindowError,
 } from "./window.ts";
 
-/** Whether releases may begin now, as far as windows and freezes decide. */
+/** Whether releases may begin now, as far as windows, freezes and policies decide. */
 export interface Timing {
   /** Undefined without `spec.release.schedule`: any time. */
   readonly window: { readonly isOpen: boolean; readonly opensAt: number | undefined } | undefined;
+  /** Why no AIAppSourcePolicy allows what the app names. */
+  readonly refusal: string | undefined;
   /** A freeze that holds, and that the app does not override. */
   readonly freeze: ActiveFreeze | undefined;
   /** Milliseconds: when the next freeze begins or ends. */
@@ -52,12 +54,16 @@ function readWindow({ release }: AIAppSpec): Window | WindowError | undefined {
 export function timingOf(
   spec: AIAppSpec,
   { all, labels }: Freezes,
-  overridden: string | undefined,
+  {
+    refusal,
+    overridden,
+  }: { readonly refusal: string | undefined; readonly overridden: string | undefined },
   now: number,
 ): Timing {
   const window = windowOf(spec);
   const active = all.length === 0 ? [] : activeFreezes(all, labels, now);
   return {
+    refusal,
     window:
       window === undefined || isWindowError(window)
         ? undefined

@@ -18,6 +18,7 @@ import { createPoller, type Poller } from "../../sources/poller.ts";
 import { CanaryMeter } from "../canary-meter.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, type View } from "../cache.ts";
 import type { FreezeView } from "../freeze-view.ts";
+import { noPolicies } from "../policy-view.ts";
 import { projectApp, projectDeployment, projectObject, projectPod } from "../projections.ts";
 import { Reconciler } from "../reconcile.ts";
 import { createSourceResolver } from "../resolve-sources.ts";
@@ -159,6 +160,7 @@ export class OperatorProcess {
       },
       poller: this.#poller,
       resolver: createSourceResolver({
+        policies: noPolicies,
         kube,
         clock,
         registry: sources.registry,
@@ -167,6 +169,7 @@ export class OperatorProcess {
         tenantId: "tenant",
       }),
       freezes: parts.freezes,
+      policies: noPolicies,
       recorder: createRecorder({ kube, component: "operator", instance: "0", clock, log }),
       puller,
       clock,

@@ -41,6 +41,9 @@ export function applyOwned(observed: Observed, workloads: Workloads): readonly A
     if (desired === "keep") return [];
     if (desired === "delete")
       return set === undefined ? remove(kind, slot) : retire(observed, workloads.sets, set);
+    // What the spec says of these reaches the cluster at once, without a release.
+    if (observed.refusal !== undefined && (name === "service" || name === "verification"))
+      return [];
     if (isSame !== undefined) return replace(kind, slot, desired, isSame);
     return set !== undefined && isAutoscaled(workloads, set)
       ? handOver(observed.owned[setSlots[set]], desired)
