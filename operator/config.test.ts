@@ -28,6 +28,7 @@ describe("the configuration", () => {
       watchNamespaces: [],
       watchFreezes: false,
       watchPolicies: false,
+      impersonate: undefined,
       leaderElection: true,
       leaseSeconds: 35,
       workers: 4,

@@ -57,6 +57,13 @@ const Environment = z.object({
   WATCH_NAMESPACES: list(""),
   WATCH_FREEZES: z.stringbool().default(false),
   WATCH_SOURCE_POLICIES: z.stringbool().default(false),
+  /** Write what AIApps own as this ServiceAccount of their namespace. */
+  IMPERSONATE_SERVICE_ACCOUNT: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, {
+      error: "must be the name of a ServiceAccount, without its namespace",
+    })
+    .optional(),
   LEADER_ELECTION: z.stringbool().default(true),
   LEASE_SECONDS: z.coerce.number().int().min(2).max(600).default(35),
   WORKERS: z.coerce.number().int().min(1).max(64).default(4),
@@ -89,6 +96,8 @@ export interface Config {
   readonly watchFreezes: boolean;
   /** Read AIAppSourcePolicies and the labels of namespaces. */
   readonly watchPolicies: boolean;
+  /** The ServiceAccount of each namespace as which the operator writes what AIApps own; undefined: as itself. */
+  readonly impersonate: string | undefined;
   readonly leaderElection: boolean;
   readonly leaseSeconds: number;
   readonly workers: number;
@@ -119,6 +128,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     watchNamespaces: data.WATCH_NAMESPACES,
     watchFreezes: data.WATCH_FREEZES,
     watchPolicies: data.WATCH_SOURCE_POLICIES,
+    impersonate: data.IMPERSONATE_SERVICE_ACCOUNT,
     leaderElection: data.LEADER_ELECTION,
     leaseSeconds: data.LEASE_SECONDS,
     workers: data.WORKERS,

@@ -66,6 +66,30 @@ describe("the actions of a plan", () => {
     expect((await live())?.metadata?.labels).toEqual({ a: "1" });
   });
 
+  it("write what an app owns as its tenant, and records as the operator", async () => {
+    const tenants: string[] = [];
+    const theirs = countCalls(api);
+    const record = { metadata: { namespace: "shop", name: "cats-1" }, revision: 1 };
+    await execute(
+      [
+        { kind: "create", resource: kinds.controllerRevision, object: record },
+        { kind: "apply", resource, object: secret(), uid: undefined },
+      ],
+      {
+        kube,
+        poller: { pollSince: () => {} },
+        tenant: (namespace) => {
+          tenants.push(namespace);
+          return theirs;
+        },
+      },
+      signal,
+    );
+    expect(kube.calls()).toEqual(["create ControllerRevision cats-1"]);
+    expect(theirs.calls()).toEqual(["apply Secret cats"]);
+    expect(tenants).toEqual(["shop"]);
+  });
+
   it("report what the API server returned for each write", async () => {
     const seen: unknown[] = [];
     const object = secret();

@@ -1,11 +1,13 @@
 import { MANAGER } from "../../crds/names.ts";
 import type { Kube } from "../kube/client.ts";
-import type { KubernetesObject } from "../kube/types.ts";
+import { kinds, type KubernetesObject } from "../kube/types.ts";
 import type { Poller } from "../sources/poller.ts";
 import type { Action } from "./action.ts";
 
 export interface ExecuteTools {
   readonly kube: Kube;
+  /** Writes what an app owns as its tenant; the operator itself does when not given. */
+  readonly tenant?: ((namespace: string) => Kube) | undefined;
   readonly poller: Pick<Poller, "pollSince">;
   /** Called after each write, with what the API server returned; a delete returns nothing. */
   readonly onWritten?: (action: WriteAction, result: KubernetesObject | undefined) => void;
@@ -18,7 +20,7 @@ export type WriteAction = Exclude<Action, { readonly kind: "poll" }>;
 /** Carries out a plan's actions in their order. The process may end after any of them: the next plan continues. */
 export async function execute(
   actions: readonly Action[],
-  { kube, poller, onWritten, onFailed }: ExecuteTools,
+  { kube, tenant, poller, onWritten, onFailed }: ExecuteTools,
   signal: AbortSignal,
 ): Promise<void> {
   for (const action of actions) {
@@ -28,13 +30,23 @@ export async function execute(
     }
     let result: KubernetesObject | undefined;
     try {
-      result = await write(action, kube, signal);
+      result = await write(action, writerOf(action, kube, tenant), signal);
     } catch (error) {
       onFailed?.(action);
       throw error;
     }
     onWritten?.(action, result);
   }
+}
+
+/** Records of releases are the operator's memory: no tenant needs the right to write them. */
+function writerOf(
+  { resource, object }: WriteAction,
+  kube: Kube,
+  tenant: ExecuteTools["tenant"],
+): Kube {
+  const isRecord = resource.plural === kinds.controllerRevision.plural;
+  return isRecord || tenant === undefined ? kube : tenant(object.metadata?.namespace ?? "");
 }
 
 async function write(

@@ -80,9 +80,14 @@ export class AIAppOperator extends OperatorFrame {
           viewOf(() => this.informersOf(kinds.namespace)),
         )
       : noPolicies;
+    const { impersonate } = config;
     const reconciler = new Reconciler({
       kube,
       notifier,
+      tenant:
+        impersonate === undefined
+          ? undefined
+          : (namespace) => this.kubeAs(`system:serviceaccount:${namespace}:${impersonate}`),
       cache: {
         apps: viewOf(() => this.informersOf(aiappKind)),
         pods: viewOf(() => this.informersOf(kinds.pod)),

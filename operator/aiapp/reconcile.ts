@@ -17,7 +17,7 @@ import { invalidStatus, refusedStatus } from "./conditions/refused.ts";
 import { eventsOf } from "./events.ts";
 import type { FreezeView } from "./freeze-view.ts";
 import type { PolicyView } from "./policy-view.ts";
-import { execute, type WriteAction } from "./execute.ts";
+import { execute, type ExecuteTools, type WriteAction } from "./execute.ts";
 import { observe } from "./observe.ts";
 import { plan, planNothing, type Plan } from "./plan.ts";
 import { ProblemGauges } from "./problems.ts";
@@ -32,6 +32,7 @@ const REJECTED_MS = 60_000;
 
 export interface ReconcilerParts {
   readonly kube: Kube;
+  readonly tenant?: ExecuteTools["tenant"];
   readonly cache: Cache;
   readonly poller: Poller;
   readonly resolver: ReturnType<typeof createSourceResolver>;

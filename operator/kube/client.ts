@@ -1,7 +1,7 @@
 import { isOperatorError } from "../errors.ts";
 import { listObjects, type List } from "./list.ts";
 import { pathOf } from "./path.ts";
-import { createTransport, type Transport, type TransportSettings } from "./transport.ts";
+import { asUser, createTransport, type Transport, type TransportSettings } from "./transport.ts";
 import type { Kind, KubernetesObject, WatchEvent } from "./types.ts";
 import { openWatch } from "./watch.ts";
 import {
@@ -122,7 +122,19 @@ export interface DeleteTarget {
 const SILENCE_MS = 150_000;
 
 export function createKube(settings: TransportSettings): Kube {
-  return kubeOver(createTransport(settings));
+  return createClients(settings).kube;
+}
+
+export interface Clients {
+  /** With the kubeconfig's own identity. */
+  readonly kube: Kube;
+  /** The same connections as another user, such as `system:serviceaccount:shop:scoring`, by impersonation. */
+  readonly kubeAs: (user: string) => Kube;
+}
+
+export function createClients(settings: TransportSettings): Clients {
+  const transport = createTransport(settings);
+  return { kube: kubeOver(transport), kubeAs: (user) => kubeOver(asUser(transport, user)) };
 }
 
 export function kubeOver(transport: Transport): Kube {

@@ -18,6 +18,8 @@ export interface Request {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: { readonly type: string; readonly value: unknown };
+  /** The user that the API server is to decide by, in place of the kubeconfig's: it must allow impersonating that one. */
+  readonly asUser?: string;
 }
 
 export interface TransportSettings {
@@ -27,6 +29,14 @@ export interface TransportSettings {
   readonly maxResponseBytes?: number;
   /** Called with every response, for rest_client_requests_total; the code is `<error>` when none came. */
   readonly onResponse?: (method: string, code: number | "<error>", host: string) => void;
+}
+
+/** The same connections, with each request made as another user. */
+export function asUser({ json, open }: Transport, user: string): Transport {
+  return {
+    json: (request, signal) => json({ ...request, asUser: user }, signal),
+    open: (request, signal) => open({ ...request, asUser: user }, signal),
+  };
 }
 
 type Send = (request: Request, url: URL, signal: AbortSignal) => Promise<Response>;
@@ -57,7 +67,7 @@ function createSender(config: KubeConfig): Send {
     dispatcher: undefined,
     until: 0,
   };
-  return async ({ method, body }, url, signal) => {
+  return async ({ method, body, asUser }, url, signal) => {
     const context = new RequestContext(url.toString(), HttpMethod[method]);
     await config.applySecurityAuthentication(context);
     if (connections.until <= performance.now()) {
@@ -72,6 +82,8 @@ function createSender(config: KubeConfig): Send {
         ...context.getHeaders(),
         accept: "application/json",
         ...(body && { "content-type": body.type }),
+        // The API server adds the groups of a ServiceAccount itself.
+        ...(asUser !== undefined && { "impersonate-user": asUser }),
       },
       ...(body && { body: toJson(body.value) }),
       ...(connections.dispatcher && { dispatcher: connections.dispatcher }),

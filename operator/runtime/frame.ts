@@ -5,7 +5,7 @@ import k8sOperator, {
 } from "@dot-i/k8s-operator";
 
 import { sleep, type Clock } from "../clock.ts";
-import { createKube, type Kube } from "../kube/client.ts";
+import { createClients, type Clients, type Kube } from "../kube/client.ts";
 import type { Kind, KubernetesObject } from "../kube/types.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
@@ -54,6 +54,7 @@ const STOP_TIMEOUT_MS = 20_000;
  */
 export abstract class OperatorFrame extends k8sOperator.default {
   protected readonly kube: Kube;
+  protected readonly kubeAs: Clients["kubeAs"];
   protected readonly clock: Clock;
   protected readonly log: Logger;
   protected readonly metrics: Metrics;
@@ -74,12 +75,14 @@ export abstract class OperatorFrame extends k8sOperator.default {
     this.clock = parts.clock;
     this.metrics = parts.metrics;
     this.#election = parts.election;
-    this.kube = createKube({
+    const { kube, kubeAs } = createClients({
       config: this.kubeConfig,
       requestTimeoutMs: REQUEST_TIMEOUT_MS,
       onResponse: (method, code, host) =>
         parts.metrics.kubeRequests.inc({ method, code: String(code), host }),
     });
+    this.kube = kube;
+    this.kubeAs = kubeAs;
   }
 
   /** Aborted when the operator is to end: stopped, or no longer the leader. */

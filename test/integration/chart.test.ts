@@ -80,9 +80,15 @@ async function rendered(values: Readonly<Record<string, unknown>>): Promise<read
 }
 
 /** @param resource as in an RBAC rule: `aiapps/status` is a subresource */
-async function operatorCan(verb: string, resource: string, namespace: string): Promise<boolean> {
+async function operatorCan(
+  verb: string,
+  resource: string,
+  namespace: string,
+  object?: string,
+): Promise<boolean> {
   const [name = "", subresource] = resource.split("/");
-  const question = ["auth", "can-i", verb, name, "--namespace", namespace, "--as", OPERATOR];
+  const what = object === undefined ? name : `${name}/${object}`;
+  const question = ["auth", "can-i", verb, what, "--namespace", namespace, "--as", OPERATOR];
   if (subresource !== undefined) question.push("--subresource", subresource);
   const answer = await server.kubectl(question).catch((error: unknown) => {
     // kubectl exits with 1 for "no".
@@ -322,6 +328,29 @@ describe("the chart with sourcePolicies", () => {
     expect(await operatorCan("get", "secrets", "other")).toBe(false);
     await helm(UPGRADE, TENANT);
     expect(await operatorCan("watch", "namespaces", "other")).toBe(false);
+  });
+});
+
+describe("the chart with impersonate", () => {
+  it("lets the operator act as one ServiceAccount of each tenant, and write nothing for itself", async () => {
+    const values = { ...TENANT, impersonate: true, defaultServiceAccount: "deployer" };
+    await helm(UPGRADE, values);
+    for (const resource of ["deployments", "jobs", "services", "serviceaccounts"]) {
+      expect(await operatorCan("watch", resource, "shop")).toBe(true);
+      expect(await operatorCan("create", resource, "shop")).toBe(false);
+      expect(await operatorCan("patch", resource, "shop")).toBe(false);
+      expect(await operatorCan("delete", resource, "shop")).toBe(false);
+    }
+    expect(await operatorCan("create", "controllerrevisions", "shop")).toBe(true);
+    expect(await operatorCan("impersonate", "serviceaccounts", "shop", "deployer")).toBe(true);
+    expect(await operatorCan("impersonate", "serviceaccounts", "shop", "default")).toBe(false);
+    expect(await operatorCan("impersonate", "serviceaccounts", "other", "deployer")).toBe(false);
+    expect(await operatorCan("impersonate", "users", "shop", "admin")).toBe(false);
+    expect(await helm(TEMPLATE, values)).toContain(
+      '{ name: IMPERSONATE_SERVICE_ACCOUNT, value: "deployer" }',
+    );
+    await helm(UPGRADE, TENANT);
+    expect(await operatorCan("impersonate", "serviceaccounts", "shop", "deployer")).toBe(false);
   });
 });
 

@@ -21,8 +21,14 @@ const Rules = z.array(
     verbs: z.array(z.string()),
   }),
 );
-const text = /define "aiapp\.rules" -?\}\}\n([^]*?)\{\{-? end/.exec(helpers)?.[1] ?? "";
-const rules = Rules.parse(parse(text));
+
+function rulesOf(template: string): z.infer<typeof Rules> {
+  const definition = new RegExp(`define "${template}" -?\\}\\}\\n([^]*?)\\{\\{-? end`);
+  return Rules.parse(parse(definition.exec(helpers)?.[1] ?? ""));
+}
+
+const writes = rulesOf("aiapp.writes");
+const rules = [...rulesOf("aiapp.rules"), ...writes];
 
 function verbsFor(apiVersion: string, plural: string): readonly string[] {
   const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
@@ -40,6 +46,15 @@ describe("the chart's rules", () => {
       );
     },
   );
+
+  it("leave what AIApps own to the tenant when the operator impersonates it", () => {
+    const written = writes.flatMap(({ resources }) => resources);
+    expect(new Set(written)).toEqual(
+      new Set(slotNames.map((name) => ownedObjects[name].kind.plural)),
+    );
+    const others = rulesOf("aiapp.rules").filter(({ verbs }) => verbs.includes("create"));
+    expect(others.flatMap(({ resources }) => resources)).toEqual(["controllerrevisions", "events"]);
+  });
 
   it("let it write nothing else but events and the status of AIApps", () => {
     const owned = new Set([
