@@ -244,7 +244,7 @@ const KUBE_OUTAGES: ReadonlySet<ErrorCode> = new Set([
 function sourceError(error: unknown, now: number): SourceError {
   if (!(error instanceof OperatorError) || KUBE_OUTAGES.has(error.code)) throw error;
   if (error.code === "KUBE_FORBIDDEN") {
-    const message = `the operator lacks permission to read the credentials: list the namespace in the chart's tenantNamespaces (${messageOf(error)})`;
+    const message = `the operator lacks permission to read the credentials: list the namespace in the chart's tenantNamespaces, or them in its tenantCredentials (${messageOf(error)})`;
     return { code: "CREDENTIALS_MISSING", message, since: now };
   }
   return { code: error.code, message: messageOf(error), since: now };

@@ -136,6 +136,40 @@ describe("the chart with tenantNamespaces", () => {
   });
 });
 
+describe("the chart with tenantCredentials", () => {
+  const listed = { secrets: ["storage"], serviceAccounts: ["scoring"] };
+
+  it("lets the operator use the Secrets and ServiceAccounts that a tenant lists, and no others", async () => {
+    await helm(UPGRADE, {
+      tenantNamespaces: ["shop", "other"],
+      tenantCredentials: { shop: listed },
+    });
+    expect(await operatorCan("get", "secrets", "shop", "storage")).toBe(true);
+    expect(await operatorCan("get", "secrets", "shop", "payments")).toBe(false);
+    expect(await operatorCan("get", "secrets", "shop")).toBe(false);
+    expect(await operatorCan("create", "serviceaccounts/token", "shop", "scoring")).toBe(true);
+    expect(await operatorCan("create", "serviceaccounts/token", "shop", "admin")).toBe(false);
+    expect(await operatorCan("get", "secrets", "other", "payments")).toBe(true);
+  });
+
+  it("lets it use none where the lists are empty", async () => {
+    await helm(UPGRADE, { ...TENANT, tenantCredentials: { shop: { secrets: [] } } });
+    expect(await operatorCan("get", "secrets", "shop", "storage")).toBe(false);
+    expect(await operatorCan("create", "serviceaccounts/token", "shop", "scoring")).toBe(false);
+    await helm(UPGRADE, TENANT);
+    expect(await operatorCan("get", "secrets", "shop", "storage")).toBe(true);
+  });
+
+  it("refuses a namespace that is no tenant", async () => {
+    const { exitCode, output } = await runHelm(TEMPLATE, {
+      ...TENANT,
+      tenantCredentials: { lab: listed },
+    });
+    expect(exitCode).toBe(1);
+    expect(output).toContain("tenantCredentials lists lab, which tenantNamespaces does not");
+  });
+});
+
 describe("the chart with clusterWide", () => {
   const values = { ...TENANT, clusterWide: true };
   beforeAll(async () => {
