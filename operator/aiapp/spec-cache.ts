@@ -1,7 +1,12 @@
+import { z } from "zod";
+
 import { AIApp } from "../../crds/aiapp/aiapp.ts";
 import type { KubernetesObject } from "../kube/types.ts";
+import { excessOf, SPEC_LIMITS } from "./limits.ts";
 
-type Parsed = ReturnType<typeof AIApp.safeParse>;
+type Parsed =
+  | { readonly success: true; readonly data: AIApp }
+  | { readonly success: false; readonly error: z.ZodError };
 
 const Rest = AIApp.omit({ spec: true });
 
@@ -27,6 +32,8 @@ export class SpecCache {
       if (known.uid === uid && known.generation === generation)
         return { success: true, data: { ...rest.data, spec: known.spec } };
     }
+    const excess = excessOf(Reflect.get(object, "spec"), SPEC_LIMITS);
+    if (excess !== undefined) return { success: false, error: tooMuch(excess) };
     const parsed = AIApp.safeParse(object);
     if (parsed.success) {
       const { metadata, spec } = parsed.data;
@@ -38,4 +45,9 @@ export class SpecCache {
   forget(key: string): void {
     this.#entries.delete(key);
   }
+}
+
+/** As the schema would say it. */
+function tooMuch(message: string): z.ZodError {
+  return new z.ZodError([{ code: "custom", path: ["spec"], message, input: undefined }]);
 }

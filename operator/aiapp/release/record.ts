@@ -5,6 +5,7 @@ import type { V1ControllerRevision, V1PodTemplateSpec } from "../../kube/types.t
 import { isReference } from "../../../crds/grammar/image-reference.ts";
 import type { Action } from "../action.ts";
 import { canonical, hashOf } from "../canonical.ts";
+import { excessOf, RECORD_LIMITS } from "../limits.ts";
 import { kinds } from "../../kube/types.ts";
 import { ownerReference, type Owner } from "../resources/owner.ts";
 import type { Journal } from "../../../crds/journal.ts";
@@ -67,6 +68,7 @@ export function readRecord(revision: V1ControllerRevision): ReleaseRecord | unde
 }
 
 function parseRecord(revision: V1ControllerRevision): ReleaseRecord | undefined {
+  if (excessOf(revision.data, RECORD_LIMITS) !== undefined) return undefined;
   const { data } = RecordData.safeParse(revision.data);
   const { name, uid, resourceVersion, annotations: notes = {} } = revision.metadata ?? {};
   if (data === undefined || name === undefined || uid === undefined) return undefined;
