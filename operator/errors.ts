@@ -208,11 +208,15 @@ export function withOperatorErrors<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof GrammarError) {
-      throw new OperatorError(error.code, error.message, { cause: error });
-    }
-    throw error;
+    throw asOperatorError(error);
   }
+}
+
+/** An error of the contract's grammar as an OperatorError of the same code; others as they are. */
+export function asOperatorError(error: unknown): unknown {
+  return error instanceof GrammarError
+    ? new OperatorError(error.code, error.message, { cause: error })
+    : error;
 }
 
 /** The condition reason of a code, for those that users see in conditions. */

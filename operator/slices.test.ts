@@ -2,6 +2,8 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 
 import { describe, expect, it } from "vitest";
 
+import type { Steps } from "../crds/grammar/steps.ts";
+import { selectInSteps, selectVersions } from "../crds/grammar/version-order.ts";
 import { anonymousRegistry } from "./sources/registry/registry.testing.ts";
 import { imageSource } from "./sources/registry/image-source.ts";
 import { createSlices } from "./slices.ts";
@@ -72,3 +74,56 @@ describe("the pattern of an imagePolicy that takes long, over 30,000 tags, for 1
     expect(loop.percentile(99) / 1e6).toBeLessThan(100);
   }, 60_000);
 });
+
+describe("10,000 semantic versions", () => {
+  const selector = { kind: "range", range: ">=1" } as const;
+  const versions = Array.from(
+    { length: 10_000 },
+    (_, n) => `${(n * 7919) % 100}.${(n * 104_729) % 1000}.${n}`,
+  );
+
+  it("are sorted as at once, in slices, and other work has its turn after each", async () => {
+    // A clock by which each step takes a tenth of a millisecond.
+    let steps = 0;
+    const slices = createSlices(() => steps / 10);
+    const longest = { ours: 0, turns: 0 };
+    let before = 0;
+    let isSorted = false;
+    const onTurn = (): void => {
+      longest.ours = Math.max(longest.ours, steps - before);
+      longest.turns += 1;
+      before = steps;
+      if (!isSorted) setImmediate(onTurn);
+    };
+    setImmediate(onTurn);
+    const counted = count(selectInSteps(versions, selector, "Auto"), () => (steps += 1));
+    const sorted = await slices.run(counted, signal);
+    isSorted = true;
+    expect(sorted).toEqual(selectVersions(versions, selector, "Auto"));
+    expect(sorted).toHaveLength(9900);
+    expect(steps).toBeGreaterThan(100_000);
+    // 10 ms, and the clock is read after each eight.
+    expect(longest.ours).toBeLessThanOrEqual(100 + 8);
+    expect(longest.turns).toBeGreaterThan(900);
+  }, 60_000);
+
+  it("are given up between two slices when the signal is aborted", async () => {
+    const stop = new AbortController();
+    const slices = createSlices();
+    const steps = count(selectInSteps(versions, selector, "Auto"), () => stop.abort(new Error("stopped"))); // prettier-ignore
+    await expect(slices.run(steps, stop.signal)).rejects.toThrow("stopped");
+    expect(await slices.run(selectInSteps(["2", "1"], selector, "Auto"), signal)).toEqual([
+      "2",
+      "1",
+    ]);
+  });
+});
+
+function* count<T>(steps: Steps<T>, onStep: () => void): Steps<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    onStep();
+    yield;
+  }
+}

@@ -1,5 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
+import type { Steps } from "../crds/grammar/steps.ts";
+
 /**
  * Runs work on a long list in slices of a few milliseconds. The event loop has a turn of its own between any two slices,
  * and one list after the other gets one: neither the list of a tenant nor many of them delay what else the process does.
@@ -11,6 +13,8 @@ export interface Slices {
     work: (item: T) => void,
     signal: AbortSignal,
   ) => Promise<void>;
+  /** Takes all steps. @throws the signal's reason, between two slices */
+  readonly run: <T>(steps: Steps<T>, signal: AbortSignal) => Promise<T>;
 }
 
 const SLICE_MS = 10;
@@ -30,6 +34,20 @@ export function createSlices(now: () => number = () => performance.now()): Slice
   }
 
   return {
+    run: async <T>(steps: Steps<T>, signal: AbortSignal): Promise<T> => {
+      for (;;) {
+        const ended = await runAlone(() => {
+          signal.throwIfAborted();
+          const end = now() + SLICE_MS;
+          for (let count = 1; ; count += 1) {
+            const step = steps.next();
+            if (step.done === true) return { value: step.value };
+            if (count % ITEMS_PER_CHECK === 0 && now() >= end) return undefined;
+          }
+        });
+        if (ended !== undefined) return ended.value;
+      }
+    },
     forEach: async (items, work, signal) => {
       let index = 0;
       while (index < items.length) {

@@ -1,6 +1,7 @@
 import semver from "semver";
 
 import type { Model } from "../aiapp/sources.ts";
+import { lastOf, type Steps } from "./steps.ts";
 
 /** How the names of version folders are read: as dates, as semantic versions or as numbers. */
 
@@ -60,16 +61,44 @@ function kindsOf(order: VersionOrder): readonly VersionKind[] {
 
 /** The one kind that all versions are of; undefined when there is none. */
 export function kindOf(versions: readonly string[], order: VersionOrder): VersionKind | undefined {
-  return kindsOf(order).find((kind) => {
-    const read = readerOf(kind, order);
-    return versions.every((version) => read(version) !== undefined);
-  });
+  return lastOf(findKind(versions, order));
 }
 
-/** The versions that are not of the last kind that the order tries: what a message names when `kindOf` finds none. */
-export function unreadable(versions: readonly string[], order: VersionOrder): readonly string[] {
+/** `kindOf`, with a step for each version. */
+export function* findKind(
+  versions: readonly string[],
+  order: VersionOrder,
+): Steps<VersionKind | undefined> {
+  for (const kind of kindsOf(order)) {
+    const read = readerOf(kind, order);
+    let isOfKind = true;
+    for (const version of versions) {
+      yield;
+      isOfKind = read(version) !== undefined;
+      if (!isOfKind) break;
+    }
+    if (isOfKind) return kind;
+  }
+  return undefined;
+}
+
+/**
+ * The first versions that are not of the last kind that the order tries: what a message names when `kindOf` finds none. A
+ * step for each version.
+ */
+export function* findUnreadable(
+  versions: readonly string[],
+  order: VersionOrder,
+  count: number,
+): Steps<readonly string[]> {
   const read = readerOf(kindsOf(order).at(-1) ?? "SemVer", order);
-  return versions.filter((version) => read(version) === undefined);
+  const found: string[] = [];
+  for (const version of versions) {
+    yield;
+    if (read(version) === undefined) found.push(version);
+    if (found.length === count) break;
+  }
+  return found;
 }
 
 /**

@@ -2,13 +2,16 @@ import semver from "semver";
 
 import { GrammarError } from "./grammar-error.ts";
 import type { Selector } from "./selector.ts";
+import { lastOf, sortInSteps, type Steps } from "./steps.ts";
 import {
   compareKeys,
   compareVersions,
   keyOf,
+  findKind,
+  findUnreadable,
   kindOf,
   readSemver,
-  unreadable,
+  type VersionKey,
   type VersionKind,
   type VersionOrder,
 } from "./version-kind.ts";
@@ -26,15 +29,30 @@ export function selectVersions(
   selector: Exclude<Selector, { kind: "exact" }>,
   order: VersionOrder,
 ): readonly string[] {
+  return lastOf(selectInSteps(versions, selector, order));
+}
+
+/** `selectVersions` in steps of some microseconds: a list of 10,000 takes a fraction of a second. */
+export function* selectInSteps(
+  versions: readonly string[],
+  selector: Exclude<Selector, { kind: "exact" }>,
+  order: VersionOrder,
+): Steps<readonly string[]> {
   if (versions.length === 0) return [];
-  const kind = kindOf(versions, order);
-  if (kind === undefined) throw mixedKinds(versions, order);
-  if (selector.kind === "range") checkComparable(versions, selector.range, kind);
-  return versions
-    .map((version) => ({ version, key: keyOf(kind, version) }))
-    .filter(({ version, key }) => admits(selector, version, kind, key))
-    .toSorted((a, b) => compareKeys(b.key, a.key) || (a.version < b.version ? 1 : -1))
-    .map(({ version }) => version);
+  const kind = yield* findKind(versions, order);
+  if (kind === undefined) throw yield* mixedKinds(versions, order);
+  if (selector.kind === "range") yield* checkComparable(versions, selector.range, kind);
+  const admitted: { readonly version: string; readonly key: VersionKey }[] = [];
+  for (const version of versions) {
+    yield;
+    const key = keyOf(kind, version);
+    if (admits(selector, version, kind, key)) admitted.push({ version, key });
+  }
+  const sorted = yield* sortInSteps(
+    admitted,
+    (a, b) => compareKeys(b.key, a.key) || (a.version < b.version ? 1 : -1),
+  );
+  return sorted.map(({ version }) => version);
 }
 
 /** Whether a selector admits both versions, and `to` is older than `from`. Of two kinds, neither is older. */
@@ -72,24 +90,29 @@ function admits(
   }
 }
 
-function checkComparable(versions: readonly string[], range: string, kind: VersionKind): void {
+function* checkComparable(
+  versions: readonly string[],
+  range: string,
+  kind: VersionKind,
+): Steps<void> {
   if (kind === "Date") {
     throw new GrammarError(
       "VERSIONS_AMBIGUOUS",
       `the range ${JSON.stringify(range)} needs versions that are numbers or semantic versions; these are dates: use latest, or name a version`,
     );
   }
-  const tooLarge = versions.find((version) => readSemver(version) === undefined);
-  if (tooLarge !== undefined) {
+  for (const version of versions) {
+    yield;
+    if (readSemver(version) !== undefined) continue;
     throw new GrammarError(
       "VERSIONS_AMBIGUOUS",
-      `the range ${JSON.stringify(range)} cannot be compared with ${tooLarge}, which is above ${Number.MAX_SAFE_INTEGER}: use latest, or name a version`,
+      `the range ${JSON.stringify(range)} cannot be compared with ${version}, which is above ${Number.MAX_SAFE_INTEGER}: use latest, or name a version`,
     );
   }
 }
 
-function mixedKinds(versions: readonly string[], order: VersionOrder): GrammarError {
-  const examples = unreadable(versions, order).slice(0, 3).join(", ");
+function* mixedKinds(versions: readonly string[], order: VersionOrder): Steps<GrammarError> {
+  const examples = (yield* findUnreadable(versions, order, 3)).join(", ");
   return new GrammarError(
     "VERSIONS_AMBIGUOUS",
     order === "Auto"

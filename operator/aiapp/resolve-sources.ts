@@ -191,7 +191,8 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
           order: model.order,
           requireManifest: model.requireManifest ?? selector.kind !== "exact",
         };
-        return modelSource(tools.models, query, await identities.forStorage(app, signal));
+        const identity = await identities.forStorage(app, signal);
+        return modelSource(tools.models, query, identity, slices);
       });
     },
     recorded: async (app, release, signal) => {

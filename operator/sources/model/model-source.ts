@@ -1,9 +1,10 @@
 import { MANIFEST } from "../../../crds/bundle.ts";
 import type { Selector } from "../../../crds/grammar/selector.ts";
 import type { VersionOrder } from "../../../crds/grammar/version-kind.ts";
-import { selectVersions } from "../../../crds/grammar/version-order.ts";
+import { selectInSteps } from "../../../crds/grammar/version-order.ts";
 import { systemClock, type Clock } from "../../clock.ts";
-import { OperatorError, withOperatorErrors } from "../../errors.ts";
+import { asOperatorError, OperatorError } from "../../errors.ts";
+import { createSlices, type Slices } from "../../slices.ts";
 import { identityKey, type Identity } from "../identity.ts";
 import type { ModelSeen, Source } from "../source.ts";
 import { listingDigest, manifestDigest, parseManifest, sha256 } from "./manifest.ts";
@@ -22,10 +23,11 @@ export function modelSource(
   store: ModelStore,
   query: ModelQuery,
   identity: Identity,
+  slices: Slices = createSlices(),
   clock: Pick<Clock, "now"> = systemClock,
 ): Source<ModelSeen> {
   const reader = createReader(store, query, identity);
-  const select = createSelect();
+  const select = createSelect(slices);
   const { location, selector } = query;
   return {
     key: `model ${JSON.stringify(query)} ${identityKey(identity)}`,
@@ -108,15 +110,19 @@ type Select = (
   versions: readonly string[],
   selector: Exclude<Selector, { kind: "exact" }>,
   order: VersionOrder,
-) => readonly string[];
+  signal: AbortSignal,
+) => Promise<readonly string[]>;
 
-/** Sorts a list once, and not again while it stays the same: 10,000 versions take a fraction of a second. */
-function createSelect(): Select {
+/** Sorts a list once, and not again while it stays the same: 10,000 versions take a fraction of a second, in slices. */
+function createSelect(slices: Slices): Select {
   let last: { readonly digest: string; readonly selected: readonly string[] } | undefined;
-  return (versions, selector, order) => {
+  return async (versions, selector, order, signal) => {
     const digest = sha256(versions.join("\n"));
     if (last?.digest !== digest) {
-      const selected = withOperatorErrors(() => selectVersions(versions, selector, order));
+      const steps = selectInSteps(versions, selector, order);
+      const selected = await slices.run(steps, signal).catch((error: unknown) => {
+        throw asOperatorError(error);
+      });
       last = { digest, selected };
     }
     return last.selected;
@@ -144,7 +150,7 @@ async function newestPublished(
       `${folder}/ has no version: publish one with aiapp publish, or correct spec.model; the current release keeps serving`,
     );
   }
-  const selected = select(versions, selector, order);
+  const selected = await select(versions, selector, order, signal);
   const startedAt = clock.now();
   let checked = 0;
   for (const version of selected) {
