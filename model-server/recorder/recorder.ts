@@ -124,7 +124,7 @@ function fits(scores: Scores, top: number): boolean {
 
 /** Samples are scored with the default number of classes. */
 function shorten(row: Scores[number]): Scores[number] {
-  return isClasses(row) ? (row.slice(0, DEFAULT_TOP) as Scores[number]) : row;
+  return isClasses(row) ? row.slice(0, DEFAULT_TOP) : row;
 }
 
 async function readKept(folder: string): Promise<Map<string, Kept>> {

@@ -11,7 +11,7 @@ function textOf(file: string): string {
   return readFileSync(join(root, file), "utf8");
 }
 
-it.each(mistakes)("it can still be made: $name", ({ file, from, to }) => {
+it.each(mistakes)("the mistake can still be made: $name", ({ file, from, to }) => {
   expect(textOf(file).split(from)).toHaveLength(2);
   expect(to).not.toBe(from);
 });
