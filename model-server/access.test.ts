@@ -79,6 +79,31 @@ describe("with API keys", () => {
     expect(metrics.status).toBe(200);
   });
 
+  test("every other path of the interface needs one", async () => {
+    const file = await fileOf(FIRST);
+    const server = await serving(identity("float"), { API_KEYS_FILE: file, MODEL_VERSION: "7" });
+    const document = (await (await ask(server, "/openapi.json")).json()) as {
+      readonly paths: Readonly<Record<string, Readonly<Record<string, object>>>>;
+    };
+    const answered = new Set<string>();
+    for (const [form, methods] of Object.entries(document.paths))
+      for (const method of Object.keys(methods)) {
+        const path = form.replace("{name}", "model").replace("{version}", "7");
+        const { status } = await ask(server, path, {}, method.toUpperCase());
+        if (status !== 401) answered.add(`${path} ${status}`);
+      }
+    expect(answered).toEqual(
+      new Set([
+        "/ 200",
+        "/openapi.json 200",
+        "/v2/health/live 200",
+        "/v2/health/ready 200",
+        "/v2/models/model/ready 200",
+        "/v2/models/model/versions/7/ready 200",
+      ]),
+    );
+  });
+
   test("keys are replaced while it runs; a file that is wrong changes nothing", async () => {
     const file = await fileOf(FIRST);
     const keys = await openKeys(file, createLogger("silent"), 10);
