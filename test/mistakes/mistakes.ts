@@ -47,7 +47,7 @@ export const mistakes: readonly Mistake[] = [
   {
     name: "a release begins its rollout without a verification",
     file: "operator/aiapp/release/gates.ts",
-    from: "spec.verify?.enabled === false || (record !== undefined && isVerified(record))",
+    from: "spec.verify?.enabled === false || (record !== undefined && isPassed(record))",
     to: "true",
     test: { file: CRASH, title: "a verification fails" },
   },

@@ -6,7 +6,7 @@ import type { Intents } from "../intents.ts";
 import type { JournalEntry } from "../../../crds/journal.ts";
 import { parseTime } from "../../../crds/grammar/rfc3339.ts";
 import { lastOf } from "./journal.ts";
-import { isVerified, type Ledger } from "./ledger.ts";
+import { isVerified, phaseOf, type Ledger } from "./ledger.ts";
 import type { Timing } from "./timing.ts";
 import type { ReleaseRecord } from "./record.ts";
 
@@ -52,7 +52,7 @@ export function gatesOf(
   return {
     settled: isUrgent || wasReleased || as === "half" ? OPEN : settled(spec, record, now),
     verified:
-      spec.verify?.enabled === false || (record !== undefined && isVerified(record))
+      spec.verify?.enabled === false || (record !== undefined && isPassed(record))
         ? OPEN
         : { isOpen: false, message: `release ${id} is not verified yet` },
     approved:
@@ -72,6 +72,11 @@ export function gatesOf(
       ignoresWindow: isUrgent || ledger.stable === undefined,
     }),
   };
+}
+
+/** A retry of a release that failed after its verification verifies it again. */
+function isPassed(record: ReleaseRecord): boolean {
+  return phaseOf(record) !== "Failed" && isVerified(record);
 }
 
 function scheduled(

@@ -721,6 +721,28 @@ describe("by hand", () => {
     expect(on.deployedRelease).toBe(id);
   });
 
+  it("a retry verifies again what passed, and failed afterwards", () => {
+    const on = released();
+    publish(on, { version: "2" });
+    on.reconcile();
+    on.verify();
+    on.reconcile();
+    const { id } = ofVersion(on, "2");
+    on.annotate(annotations.abort, id);
+    on.reconcile();
+    expect(phaseOf(ofVersion(on, "2"))).toBe("Failed");
+    on.annotate(annotations.abort, undefined).annotate(annotations.retry, `${id}/1`);
+    on.converge();
+    expect(phases(ofVersion(on, "2"))).toEqual([
+      "Verifying",
+      "RollingOut",
+      "Failed",
+      "Verifying",
+      "RollingOut",
+      "Released",
+    ]);
+  });
+
   it("an abort gives up the release under way, and quarantines it", () => {
     const on = two();
     const before = on.deployedRelease;
