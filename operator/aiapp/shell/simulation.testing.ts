@@ -3,7 +3,7 @@ import { digestOf, puller } from "../observed.testing.ts";
 import { kinds } from "../../kube/types.ts";
 import { phaseOf } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
-import { ShellStage } from "./stage.testing.ts";
+import { notifications, ShellStage } from "./stage.testing.ts";
 
 /** A simulation of one app over a long time. The same seed gives the same one. */
 export interface SimulationOptions {
@@ -43,7 +43,7 @@ function seeded(seed: number): () => number {
 
 export async function simulate({ seed, hours }: SimulationOptions): Promise<SimulationReport> {
   const simulation = new Simulation(
-    await ShellStage.open({ replicas: 2, interval: "2m" }),
+    await ShellStage.open({ replicas: 2, interval: "2m", notifications }),
     seeded(seed),
   );
   return simulation.run(hours * HOUR_MS);
@@ -60,6 +60,7 @@ class Simulation {
   #images = 1;
   #version = 1;
   #tokens = 0;
+  #isFrozen = false;
 
   constructor(stage: ShellStage, random: () => number) {
     this.#stage = stage;
@@ -88,11 +89,11 @@ class Simulation {
     }
     const isConverged = await this.#heal();
     await stage.close();
-    const { invariants, mistakes } = stage;
+    const { invariants, webhooks, mistakes } = stage;
     return {
       events: this.#events,
       writes: invariants.writes.length,
-      problems: [...invariants.violations, ...mistakes.map(String)],
+      problems: [...invariants.violations, ...webhooks.premature, ...mistakes.map(String)],
       isConverged,
     };
   }
@@ -101,6 +102,8 @@ class Simulation {
   async #heal(): Promise<boolean> {
     const stage = this.#stage;
     stage.sources.failing = undefined;
+    stage.webhooks.isFailing = false;
+    stage.freeze([]);
     await stage.arm();
     for (const name of [annotations.hold, annotations.abort, annotations.retry])
       await stage.annotate(name, undefined);
@@ -115,7 +118,8 @@ class Simulation {
       candidate === undefined &&
       stable?.modelVersion === String(this.#version) &&
       stable.imageDigest === digestOf(`image ${this.#images}`) &&
-      JSON.stringify(deployment).includes(stable.id)
+      JSON.stringify(deployment).includes(stable.id) &&
+      stage.webhooks.summarize().includes(`${stable.id} Released`)
     );
   }
 
@@ -128,6 +132,8 @@ class Simulation {
       [3, () => this.#annotate()],
       [2, () => this.#failSource()],
       [1, () => this.#upgrade()],
+      [1, () => this.#freeze()],
+      [1, () => this.#failWebhook()],
     ];
     const total = steps.reduce((sum, [weight]) => sum + weight, 0);
     let at = this.#random() * total;
@@ -230,6 +236,20 @@ class Simulation {
       ? { half: "image", code: "REGISTRY_UNAVAILABLE" }
       : { half: "model", code: "STORAGE_UNAVAILABLE" };
     return `the ${sources.failing.half} source fails`;
+  }
+
+  async #freeze(): Promise<string> {
+    this.#isFrozen = !this.#isFrozen;
+    const time = { type: "Once", from: -Infinity, until: Infinity } as const;
+    const freeze = { name: "weekend", reason: "the team is away", selector: {}, time };
+    this.#stage.freeze(this.#isFrozen ? [freeze] : []);
+    return this.#isFrozen ? "releases are frozen" : "the freeze ends";
+  }
+
+  async #failWebhook(): Promise<string> {
+    const { webhooks } = this.#stage;
+    webhooks.isFailing = !webhooks.isFailing;
+    return webhooks.isFailing ? "the webhook fails" : "the webhook responds again";
   }
 
   async #upgrade(): Promise<string> {
