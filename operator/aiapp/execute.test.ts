@@ -50,6 +50,16 @@ describe("the actions of a plan", () => {
     expect(failed).toEqual([action]);
   });
 
+  it("find a deleted object changed: what was decided on it is decided again", async () => {
+    const { metadata } = await api.create(resource, secret(), signal);
+    const uid = metadata?.uid ?? "";
+    await api.delete(resource, { namespace: "shop", name: "cats", uid }, signal);
+    const patch = { metadata: { uid, labels: { a: "1" } } };
+    await expect(run({ kind: "patch", resource, object: secret(), patch })).rejects.toMatchObject({
+      code: "KUBE_CONFLICT",
+    });
+  });
+
   it("are carried out in their order, and end with the first that fails", async () => {
     await api.create(resource, secret(), signal);
     const other = { metadata: { namespace: "shop", name: "dogs" } };

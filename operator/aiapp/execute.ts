@@ -1,4 +1,5 @@
 import { MANAGER } from "../../crds/names.ts";
+import { isOperatorError, messageOf, OperatorError } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
 import { kinds, type KubernetesObject } from "../kube/types.ts";
 import type { Poller } from "../sources/poller.ts";
@@ -71,7 +72,22 @@ async function write(
     case "patch": {
       const { resource, object, patch } = action;
       const { namespace, name = "" } = object.metadata ?? {};
-      return kube.patch(resource, namespace, name, patch, { fieldManager: MANAGER }, signal);
+      try {
+        return await kube.patch(
+          resource,
+          namespace,
+          name,
+          patch,
+          { fieldManager: MANAGER },
+          signal,
+        );
+      } catch (error) {
+        if (!isOperatorError(error, "KUBE_NOT_FOUND")) throw error;
+        // As with any other version than the one that the decision rests on.
+        throw new OperatorError("KUBE_CONFLICT", `${messageOf(error)}: it was deleted meanwhile`, {
+          cause: error,
+        });
+      }
     }
     case "delete": {
       const { resource, object } = action;
