@@ -95,8 +95,8 @@ export const mistakes: readonly Mistake[] = [
   },
   {
     name: "the number of pods is taken back from the autoscaler",
-    file: "operator/aiapp/steps/workloads.ts",
-    from: 'return owned.deployment.state === "ours" ? undefined : autoscaling.minReplicas;',
+    file: "operator/aiapp/strategies/strategy.ts",
+    from: "return exists ? undefined : autoscaling.minReplicas;",
     to: "return autoscaling.minReplicas;",
     test: { file: "operator/aiapp/plan.test.ts", title: "is the autoscaler's" },
   },
