@@ -474,48 +474,58 @@ describe("a start", () => {
     );
   }
 
-  test("answers at once that it lives and loads, and is ready once the samples are answered", async () => {
-    const from = digits("2");
-    const { request, expected } = await sample(from);
-    // Enough of them to be still busy when the requests come.
-    const many = {
-      request: { input: Array(1024).fill(request.input[0]) },
-      expected: Array(1024).fill(expected[0]),
-    };
-    await bundle(from, { "samples/1.json": many, "samples/2.json": many, "samples/3.json": many });
-    server = await start(folder, { MODEL_VERSION: "2" });
-    const [live, ready, home, refused] = await Promise.all([
-      ask(server, "/v2/health/live"),
-      ask(server, "/v2/health/ready"),
-      ask(server, "/"),
-      score(server, request),
-    ]);
-    expect(live).toMatchObject({ status: 200, body: { live: true } });
-    expect(ready).toMatchObject({ status: 503, body: { ready: false } });
-    expect(home).toMatchObject({ status: 200, body: { status: "loading" } });
-    expect(refused).toMatchObject({
-      status: 503,
-      body: { error: "the model is being loaded: try again soon" },
-    });
-    expect(refused.headers.get("retry-after")).toBe("1");
-    expect(refused.headers.get("aiapp-model-version")).toBe("2");
+  // Three thousand images: half a minute where other work runs beside.
+  const SLOW = { timeout: 120_000 };
+  test(
+    "answers at once that it lives and loads, and is ready once the samples are answered",
+    SLOW,
+    async () => {
+      const from = digits("2");
+      const { request, expected } = await sample(from);
+      // Enough of them to be still busy when the requests come.
+      const many = {
+        request: { input: Array(1024).fill(request.input[0]) },
+        expected: Array(1024).fill(expected[0]),
+      };
+      await bundle(from, {
+        "samples/1.json": many,
+        "samples/2.json": many,
+        "samples/3.json": many,
+      });
+      server = await start(folder, { MODEL_VERSION: "2" });
+      const [live, ready, home, refused] = await Promise.all([
+        ask(server, "/v2/health/live"),
+        ask(server, "/v2/health/ready"),
+        ask(server, "/"),
+        score(server, request),
+      ]);
+      expect(live).toMatchObject({ status: 200, body: { live: true } });
+      expect(ready).toMatchObject({ status: 503, body: { ready: false } });
+      expect(home).toMatchObject({ status: 200, body: { status: "loading" } });
+      expect(refused).toMatchObject({
+        status: 503,
+        body: { error: "the model is being loaded: try again soon" },
+      });
+      expect(refused.headers.get("retry-after")).toBe("1");
+      expect(refused.headers.get("aiapp-model-version")).toBe("2");
 
-    const state = { loaded: false };
-    void server.loaded.then(() => (state.loaded = true));
-    const meanwhile: { status: number; loaded: boolean }[] = [];
-    while (!state.loaded) {
-      const { status } = await ask(server, "/v2/health/ready");
-      meanwhile.push({ status, ...state });
-    }
-    expect(meanwhile).toContainEqual({ status: 503, loaded: false });
-    expect(meanwhile).not.toContainEqual({ status: 200, loaded: false });
-    expect(await ask(server, "/v2/health/ready")).toMatchObject({
-      status: 200,
-      body: { ready: true },
-    });
-    expect(await ask(server, "/")).toMatchObject({ body: { status: "ready" } });
-    expect((await score(server, request)).status).toBe(200);
-  });
+      const state = { loaded: false };
+      void server.loaded.then(() => (state.loaded = true));
+      const meanwhile: { status: number; loaded: boolean }[] = [];
+      while (!state.loaded) {
+        const { status } = await ask(server, "/v2/health/ready");
+        meanwhile.push({ status, ...state });
+      }
+      expect(meanwhile).toContainEqual({ status: 503, loaded: false });
+      expect(meanwhile).not.toContainEqual({ status: 200, loaded: false });
+      expect(await ask(server, "/v2/health/ready")).toMatchObject({
+        status: 200,
+        body: { ready: true },
+      });
+      expect(await ask(server, "/")).toMatchObject({ body: { status: "ready" } });
+      expect((await score(server, request)).status).toBe(200);
+    },
+  );
 
   test("fails with a model that the runtime refuses, and goes on saying that it is not ready", async () => {
     await bundle(IRIS, { "model.onnx": "weights" });
