@@ -234,10 +234,11 @@ describe("the API server rejects, and says how to fix it", () => {
       { credentials: { registry: "s", anonymous: ["Registry"] } },
       /credentials\.registry and anonymous Registry exclude each other/,
     ],
+    ["an unknown strategy", { rollout: { strategy: "Shadow" } }, /supported values: "Rolling"/],
     [
-      "a strategy of the future",
+      "a canary without steps",
       { rollout: { strategy: "Canary" } },
-      /supported values: "Rolling"/,
+      /rollout\.canary\.steps need each other: set both, or remove both/,
     ],
     [
       "a time zone without a schedule",
