@@ -136,6 +136,7 @@ describe("a blue-green release", () => {
       WHERE,
       "the undo",
       (one) => condition(one, "Stalled")?.reason === "PodCrashing",
+      240_000,
     );
     expect(condition(app, "Ready")).toMatchObject({ status: "True" });
     expect(app.status?.current?.id).toBe(before);
@@ -194,7 +195,7 @@ describe("a canary", () => {
       WHERE,
       "the undo",
       (one) => condition(one, "Stalled")?.reason === "CanaryWorse",
-      180_000,
+      240_000,
     );
     process.stdout.write(`${condition(app, "Stalled")?.message}\n`);
     expect(condition(app, "Stalled")?.message).toMatch(/p95 \d+ ms \(allowed \d+ ms\)/);
