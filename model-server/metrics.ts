@@ -107,13 +107,13 @@ export function createMetrics({ model, version, pending, epoch }: MetricsOptions
     );
   const seconds = histogram(
     "aiapp_score_seconds",
-    "From a request's arrival to its answer.",
+    "From the end of a request's body to its answer.",
     SECONDS,
   );
   const queueSeconds = histogram("aiapp_queue_seconds", "Waiting for a worker.", SECONDS);
   const inputSeconds = histogram(
     "aiapp_input_seconds",
-    "Reading a request: its body, and JSON or raw bytes.",
+    "Reading a request's JSON or raw bytes, once its body has arrived.",
     SECONDS,
   );
   const decodeSeconds = histogram(

@@ -25,13 +25,14 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
     request: FastifyRequest<ModelParams>,
     reply: FastifyReply,
   ): Promise<FastifyReply> {
-    const began = performance.now();
     checkModel(config.model, request.params);
     const model = parts.model();
     if (model === undefined)
       throw new ServerError("NOT_READY", "the model is being loaded: try again soon");
     const signal = signalOf(reply.raw, config.requestTimeoutMs);
     const body = await readBody(request.raw, reply.raw, limits);
+    // A slow client does not make a slow server.
+    const began = performance.now();
     const { wanted, read, outputs, rows } = await admission.admit(async () => {
       const wanted = readRequest(body, request.headers[HEADER_LENGTH], model);
       const read = performance.now();

@@ -44,12 +44,13 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
   }
 
   async function score(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const began = performance.now();
     const served = parts.model();
     if (served === undefined)
       throw new ServerError("NOT_READY", "the model is being loaded: try again soon");
     const signal = signalOf(reply.raw, config.requestTimeoutMs);
     const body = await readBody(request.raw, reply.raw, limits);
+    // A slow client does not make a slow server.
+    const began = performance.now();
     const { top, format } = readQuery(request.query);
     const { input, read, scores } = await admission.admit(async () => {
       const input = await readInput(request, body, served.scorePorts);

@@ -200,16 +200,26 @@ describe("a comparison", () => {
   it("never finds pods worse that do as the stable ones do", () => {
     fc.assert(
       fc.property(counts, (same) => {
-        expect(compare({ ...step, stable: same, candidate: same }).isWorse).toBe(false);
+        expect(compare({ ...step, stable: same, candidate: same }, true).isWorse).toBe(false);
       }),
     );
+  });
+
+  it("finds a slow one worse at the end of a step, or once there are many requests", () => {
+    const stable = { requests: 1000, errors: 0, p95Ms: 20 };
+    const slow = (requests: number): Counts => ({ requests, errors: 0, p95Ms: 500 });
+    const isWorse = (requests: number, isOver: boolean): boolean =>
+      compare({ ...step, stable, candidate: slow(requests) }, isOver).isWorse;
+    expect(isWorse(66, false)).toBe(false);
+    expect(isWorse(66, true)).toBe(true);
+    expect(isWorse(500, false)).toBe(true);
   });
 
   it("only gets worse with more errors", () => {
     fc.assert(
       fc.property(counts, counts, fc.nat({ max: 50 }), (stable, one, errors) => {
         const isWorse = (more: number): boolean =>
-          compare({ ...step, stable, candidate: { ...one, errors: more } }).isWorse;
+          compare({ ...step, stable, candidate: { ...one, errors: more } }, true).isWorse;
         expect(Number(isWorse(errors + 1))).toBeGreaterThanOrEqual(Number(isWorse(errors)));
       }),
     );

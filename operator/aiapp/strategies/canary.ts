@@ -121,10 +121,10 @@ function judge(input: StrategyInput): Judgement | undefined {
   if (progress?.step === undefined || measured === undefined || measures?.key !== measured.key)
     return undefined;
   const { index, steps, step } = progress;
-  const { isWorse, message } = compare(measured);
+  const isOver = measured.until - measured.since >= milliseconds(step.pause);
+  const { isWorse, message } = compare(measured, isOver);
   const what = `step ${index} of ${steps.length}`;
   if (isWorse) return { kind: "worse", reason: "CanaryWorse", message: `${what}: ${message}` };
-  const isOver = measured.until - measured.since >= milliseconds(step.pause);
   return isOver && sets.candidate.isSettled
     ? { kind: "next", message: `${what} passed: ${message}` }
     : undefined;

@@ -21,6 +21,8 @@ export interface Measurement {
 
 /** The least number of requests of each set that says something. */
 export const MIN_REQUESTS = 50;
+/** So many give a percentile that ends a step before its time. The first requests to new pods are slow. */
+const MANY_REQUESTS = 500;
 /** Beyond what the stable pods have in the same time. */
 const MORE_ERRORS = 0.01;
 const SLOWER = 1.5;
@@ -31,8 +33,12 @@ export interface Comparison {
   readonly message: string;
 }
 
-/** Compares the pods of a canary with the stable ones over the same time. With too little to compare it is not worse. */
-export function compare({ stable, candidate }: Measurement): Comparison {
+/**
+ * Compares the pods of a canary with the stable ones over the same time. With too little to compare it is not worse.
+ *
+ * @param isOver the step has had its time: the latency counts then also of few requests
+ */
+export function compare({ stable, candidate }: Measurement, isOver: boolean): Comparison {
   if (stable === undefined || candidate === undefined)
     return {
       isWorse: false,
@@ -49,8 +55,9 @@ export function compare({ stable, candidate }: Measurement): Comparison {
   const allowedMs =
     stable.p95Ms === undefined ? Number.POSITIVE_INFINITY : stable.p95Ms * SLOWER + SLOWER_MS;
   const p95Ms = candidate.p95Ms ?? 0;
+  const isSlower = p95Ms > allowedMs && (isOver || fewest >= MANY_REQUESTS);
   return {
-    isWorse: rate > allowedRate || p95Ms > allowedMs,
+    isWorse: rate > allowedRate || isSlower,
     message:
       `error rate ${percent(rate)} (allowed ${percent(allowedRate)}), ` +
       `p95 ${Math.round(p95Ms)} ms (allowed ${Math.round(allowedMs)} ms) of ${candidate.requests} requests`,
