@@ -199,3 +199,27 @@ export async function eventsOf(
 export async function json<T>(platform: Platform, args: readonly string[]): Promise<T> {
   return JSON.parse(await platform.kubectl([...args, "--output", "json"])) as T;
 }
+
+/** A change of the spec whose pods pass their verification, and crash in the rollout. The image has no shell. */
+export const crashesInRollout = {
+  env: [
+    {
+      name: "ROLE",
+      valueFrom: { fieldRef: { fieldPath: "metadata.labels['aiapp.dev/role']" } },
+    },
+  ],
+  podTemplate: {
+    spec: {
+      containers: [
+        {
+          name: "server",
+          command: [
+            "node",
+            "--eval",
+            'if (process.env.ROLE !== "verification") process.exit(3); import("/app/model-server/main.ts")',
+          ],
+        },
+      ],
+    },
+  },
+} as const satisfies Spec;

@@ -14,6 +14,7 @@ import {
   annotate,
   apply,
   ask,
+  crashesInRollout,
   digits,
   everyKind,
   imageOf,
@@ -122,17 +123,7 @@ describe("a release", () => {
   it("that passes its verification and crashes in its rollout is undone", async () => {
     await platform.push(platform.images.server, image);
     const before = (await readApp(platform, NAMESPACE, NAME)).status?.current?.id;
-    // The image has no shell.
-    const command = [
-      "node",
-      "--eval",
-      'if (process.env.ROLE !== "verification") process.exit(3); import("/app/model-server/main.ts")',
-    ];
-    const role = { fieldRef: { fieldPath: "metadata.labels['aiapp.dev/role']" } };
-    await patch(platform, NAMESPACE, NAME, {
-      env: [{ name: "ROLE", valueFrom: role }],
-      podTemplate: { spec: { containers: [{ name: "server", command }] } },
-    });
+    await patch(platform, NAMESPACE, NAME, crashesInRollout);
     const app = await waitFor(
       platform,
       WHERE,

@@ -19,6 +19,7 @@ import {
   annotate,
   apply,
   ask,
+  crashesInRollout,
   digits,
   everyKind,
   json,
@@ -124,13 +125,7 @@ describe("a blue-green release", () => {
 
   it("whose pods crash gets no request, and is undone", async () => {
     const before = (await readApp(platform, NAMESPACE, NAME)).status?.current?.id;
-    // prettier-ignore
-    const command = ["sh", "-c", '[ "$ROLE" = verification ] || exit 3; exec node model-server/main.ts'];
-    const role = { fieldRef: { fieldPath: "metadata.labels['aiapp.dev/role']" } };
-    await patch(platform, NAMESPACE, NAME, {
-      env: [{ name: "ROLE", valueFrom: role }],
-      podTemplate: { spec: { containers: [{ name: "server", command }] } },
-    });
+    await patch(platform, NAMESPACE, NAME, crashesInRollout);
     const app = await waitFor(
       platform,
       WHERE,

@@ -2,7 +2,15 @@ import { join } from "node:path";
 
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { expectations, known, models } from "../demo/pictures.ts";
-import { apply, digits, imageOf, patch, publish, serving } from "../e2e/harness.ts";
+import {
+  apply,
+  crashesInRollout,
+  digits,
+  imageOf,
+  patch,
+  publish,
+  serving,
+} from "../e2e/harness.ts";
 import { condition, isReleased, readApp, waitFor } from "../support/aiapp.ts";
 import type { Platform } from "../support/platform.ts";
 import { publishWrong } from "../support/publish.ts";
@@ -88,16 +96,7 @@ export class Story {
   /** Passes its verification, and crashes in its rollout. */
   async #badRollout(): Promise<void> {
     const before = await this.#currentId();
-    const command = [
-      "sh",
-      "-c",
-      '[ "$ROLE" = verification ] || exit 3; exec node model-server/main.ts',
-    ];
-    const role = { fieldRef: { fieldPath: "metadata.labels['aiapp.dev/role']" } };
-    await this.#patch({
-      env: [{ name: "ROLE", valueFrom: role }],
-      podTemplate: { spec: { containers: [{ name: "server", command }] } },
-    });
+    await this.#patch(crashesInRollout);
     await this.#until(
       "the undo",
       (app) => condition(app, "Stalled")?.reason === "PodCrashing" && isCurrent(app, before),
