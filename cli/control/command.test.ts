@@ -132,7 +132,7 @@ describe("--wait", () => {
     "exits with 4 when the operator has not acted in time; a terminal: %s",
     async (interactive) => {
       await using api = await startApi(serve(() => withCandidate("RollingOut")));
-      const flags = { wait: true, timeout: 10 };
+      const flags = { wait: true, timeout: 500 };
       const { code, err } = await run(api, "abort", flags, undefined, interactive);
       expect(code).toBe(4);
       expect(err).toContain("did not answer");
