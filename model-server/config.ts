@@ -55,7 +55,7 @@ const Environment = z
     MAX_QUEUE_ROWS: count(1, 10_000_000).default(65_536),
     MAX_QUEUE_BYTES: count(1024, 2 ** 40).default(256 * 1024 * 1024),
     /** How long a request may be expected to wait: beyond it the server rejects it at once. */
-    MAX_WAIT_MS: count(1, 3_600_000).default(1000),
+    MAX_WAIT_MS: count(1, 3_600_000).default(5000),
     /** Whether requests share a run; `auto`: where the model names its first dimension a batch. */
     BATCHING: z.enum(["auto", "on", "off"]).default("auto"),
     /** The most rows and bytes of input of one run. */
