@@ -7,7 +7,7 @@ import type { MeasuredPod, MeterRequest } from "./canary-meter.ts";
 import { droppedEvent, eventsOf } from "./events.ts";
 import { readIntents, type Intents } from "./intents.ts";
 import type { Observed } from "./observed.ts";
-import { makeLedger, phaseOf, type Ledger } from "./release/ledger.ts";
+import { makeLedger, phaseOf } from "./release/ledger.ts";
 import { timingOf } from "./release/timing.ts";
 import type { SetName } from "./resources/owner.ts";
 import { metricsPort, type PullerSettings } from "./resources/template.ts";
@@ -20,7 +20,7 @@ import { findPair } from "./steps/pair.ts";
 import { advanceReleases, unchanged, type PhaseChange } from "./steps/releases.ts";
 import type { Situation } from "./steps/situation.ts";
 import { givesPlaceTo, targetOf, verificationOf } from "./steps/target.ts";
-import { readVerification, type VerificationState } from "./steps/verification.ts";
+import { readVerification } from "./steps/verification.ts";
 import { decideWanted } from "./steps/wanted.ts";
 import { applyOwned, applySuspended, findUnmanaged, type Workloads } from "./steps/workloads.ts";
 import { arrange, judge, readRollout } from "./strategies/arrange.ts";
@@ -95,12 +95,16 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
   const { ledger, changes, wakeAt } = releases;
   const target = targetOf(ledger);
   const arrangement = arrange({ ...seen, ledger });
-  const workloads = {
-    ...workloadsOf(observed, ledger, verification),
+  const workloads: Workloads = {
+    app,
     arrangement,
     sets,
+    verification: verificationOf(ledger),
+    givesPlaceTo: givesPlaceTo(app, ledger, verification),
+    isRollingOut: ledger.candidate !== undefined && phaseOf(ledger.candidate) === "RollingOut",
     puller,
   };
+  const unmanaged = findUnmanaged(observed, workloads);
   const autoscaler = readAutoscaler(observed, now);
   const status = buildStatus({
     observed,
@@ -116,7 +120,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     trouble,
     verification,
     autoscaler,
-    unmanaged: findUnmanaged(observed, workloads),
+    unmanaged,
     now,
   });
   // Objects of other owners, and the events of a Job without pods, are not watched.
@@ -132,7 +136,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
       ...pair.polls,
       ...requestedPolls(observed, intents, now),
       ...releases.actions,
-      ...(mayWrite ? applyWorkloads(observed, workloads) : []),
+      ...(mayWrite ? applyWorkloads(observed, workloads, unmanaged !== undefined) : []),
       ...releases.prune,
     ],
     status,
@@ -166,23 +170,14 @@ function measuredPods({ pods }: Observed, { measures }: Arrangement): MeterReque
   return { key: measures.key, stable: of("stable"), candidate: of("candidate") };
 }
 
-function workloadsOf(
-  { app }: Observed,
-  ledger: Ledger,
-  verification: VerificationState | undefined,
-): Omit<Workloads, "arrangement" | "sets" | "puller"> {
-  return {
-    app,
-    verification: verificationOf(ledger),
-    givesPlaceTo: givesPlaceTo(app, ledger, verification),
-    isRollingOut: ledger.candidate !== undefined && phaseOf(ledger.candidate) === "RollingOut",
-  };
-}
-
-function applyWorkloads(observed: Observed, workloads: Workloads): readonly Action[] {
+function applyWorkloads(
+  observed: Observed,
+  workloads: Workloads,
+  isServingApplied: boolean,
+): readonly Action[] {
   return observed.app.spec.suspend
     ? applySuspended(observed, workloads)
-    : applyOwned(observed, workloads);
+    : applyOwned(observed, workloads, isServingApplied);
 }
 
 /** A source is about to be polled for the first time since the operator started, or again because the other changed. */

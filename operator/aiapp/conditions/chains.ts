@@ -11,7 +11,6 @@ import {
   targetIsComplete,
   whyNotChosen,
 } from "./facts.ts";
-
 import type { Ledger } from "../release/ledger.ts";
 import { setSlots } from "../resources/owned.ts";
 import { setName } from "../resources/owner.ts";

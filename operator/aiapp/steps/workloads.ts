@@ -30,8 +30,16 @@ export interface Workloads extends BuildContext {
   readonly isRollingOut: boolean;
 }
 
-/** Brings every owned object to what it should be; what is so already is not written. */
-export function applyOwned(observed: Observed, workloads: Workloads): readonly Action[] {
+/**
+ * Brings every owned object to what it should be; what is so already is not written.
+ *
+ * @param isServingApplied the set that serves is known to be what it should be: it is not compared again
+ */
+export function applyOwned(
+  observed: Observed,
+  workloads: Workloads,
+  isServingApplied: boolean,
+): readonly Action[] {
   return slotNames.flatMap((name) => {
     // Each slot holds what its entry of the table names.
     const { kind, isSame } = ownedObjects[name] as OwnedObject;
@@ -45,9 +53,10 @@ export function applyOwned(observed: Observed, workloads: Workloads): readonly A
     if (observed.refusal !== undefined && (name === "service" || name === "verification"))
       return [];
     if (isSame !== undefined) return replace(kind, slot, desired, isSame);
-    return set !== undefined && isAutoscaled(workloads, set)
-      ? handOver(observed.owned[setSlots[set]], desired)
-      : apply(kind, slot, desired);
+    if (set !== undefined && isAutoscaled(workloads, set))
+      return handOver(observed.owned[setSlots[set]], desired);
+    const isApplied = isServingApplied && set === workloads.arrangement.serving;
+    return isApplied ? [] : apply(kind, slot, desired);
   });
 }
 
