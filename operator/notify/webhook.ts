@@ -1,9 +1,8 @@
-import { request as httpRequest, type IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
+import type { IncomingMessage } from "node:http";
 
 import { retryAfterMs } from "../../crds/grammar/retry-after.ts";
 import { isOperatorError, OperatorError } from "../errors.ts";
-import { schemeOf, type Agents, type HostPolicy } from "../sources/hosts.ts";
+import { openRequest, schemeOf, type Agents, type HostPolicy } from "../sources/hosts.ts";
 
 export interface WebhookRequest {
   readonly url: URL;
@@ -25,7 +24,7 @@ const MAX_RETRY_AFTER_MS = 10 * 60_000;
 /** Of the hosts that sources may have, too. */
 export function createWebhookSender(policy: HostPolicy, agents: Agents): SendWebhook {
   return async (request, signal) => {
-    const { protocol, hostname, host } = request.url;
+    const { protocol, host } = request.url;
     if (protocol !== "https:" && schemeOf(host, policy) !== "http") {
       throw new OperatorError(
         "HOST_NOT_ALLOWED",
@@ -34,8 +33,9 @@ export function createWebhookSender(policy: HostPolicy, agents: Agents): SendWeb
     }
     let response: IncomingMessage;
     try {
-      agents.check(hostname);
-      response = await post(request, agents, signal);
+      const { url, body } = request;
+      const headers = { ...request.headers, "content-length": String(Buffer.byteLength(body)) };
+      response = await openRequest({ method: "POST", url, headers, body }, agents, signal);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       throw unreachable(error);
@@ -48,28 +48,6 @@ export function createWebhookSender(policy: HostPolicy, agents: Agents): SendWeb
       retryAfterMs: retryAfterMs({ retryAfter, date }, MAX_RETRY_AFTER_MS),
     });
   };
-}
-
-function post(
-  { url, headers, body }: WebhookRequest,
-  agents: Agents,
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
-  const insecure = url.protocol === "http:";
-  return new Promise((resolve, reject) => {
-    const request = (insecure ? httpRequest : httpsRequest)(
-      url,
-      {
-        method: "POST",
-        headers: { ...headers, "content-length": Buffer.byteLength(body) },
-        signal,
-        agent: insecure ? agents.http : agents.https,
-      },
-      resolve,
-    );
-    request.on("error", reject);
-    request.end(body);
-  });
 }
 
 function describe(status: number): string {

@@ -1,6 +1,6 @@
 import dns from "node:dns";
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 import { getCACertificates } from "node:tls";
 
@@ -113,6 +113,30 @@ function notAllowed(host: string): OperatorError {
     "HOST_NOT_ALLOWED",
     `${host} has an address that is not allowed (loopback, link-local, metadata, reserved, or in the operator's deniedNetworks): name a registry or store outside these networks`,
   );
+}
+
+export interface HostRequest {
+  readonly method: "GET" | "HEAD" | "PUT" | "POST";
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+}
+
+/** One request through agents that check addresses; the body of the response is not read. Follows no redirect. @throws HOST_NOT_ALLOWED */
+export async function openRequest(
+  { method, url, headers, body }: HostRequest,
+  agents: Agents,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  agents.check(url.hostname);
+  const insecure = url.protocol === "http:";
+  return new Promise((resolve, reject) => {
+    const agent = insecure ? agents.http : agents.https;
+    const send = insecure ? httpRequest : httpsRequest;
+    const request = send(url, { method, headers, signal, agent }, resolve);
+    request.on("error", reject);
+    request.end(body);
+  });
 }
 
 /** Sends a request again, once, when the server closed a kept-alive connection. Only for requests that may be sent twice. */

@@ -1,15 +1,11 @@
-import { request as httpRequest, type IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
+import type { IncomingMessage } from "node:http";
 
 import { readBounded, ResponseTooLargeError } from "../../body.ts";
-import { retryOnConnectionReset, type Agents } from "../hosts.ts";
+import { openRequest, retryOnConnectionReset, type Agents, type HostRequest } from "../hosts.ts";
 import { describeRequest, MAX_BODY_BYTES, type RegistryResponse } from "./response.ts";
 
-export interface RegistryRequest {
+export interface RegistryRequest extends HostRequest {
   readonly method: "GET" | "HEAD" | "PUT";
-  readonly url: URL;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string | undefined;
 }
 
 /** One request through agents that check addresses. Follows no redirect. @throws HOST_NOT_ALLOWED, ResponseTooLargeError */
@@ -18,25 +14,10 @@ export async function sendRequest(
   agents: Agents,
   signal: AbortSignal,
 ): Promise<RegistryResponse> {
-  agents.check(request.url.hostname);
-  return retryOnConnectionReset(() => sendOnce(request, agents, signal));
-}
-
-function sendOnce(
-  { method, url, headers, body }: RegistryRequest,
-  agents: Agents,
-  signal: AbortSignal,
-): Promise<RegistryResponse> {
-  const insecure = url.protocol === "http:";
-  return new Promise((resolve, reject) => {
-    const request = (insecure ? httpRequest : httpsRequest)(
-      url,
-      { method, headers, signal, agent: insecure ? agents.http : agents.https },
-      (response) => resolve(readResponse(method, url, response, agents)),
-    );
-    request.on("error", reject);
-    request.end(body);
-  });
+  const { method, url } = request;
+  return retryOnConnectionReset(async () =>
+    readResponse(method, url, await openRequest(request, agents, signal), agents),
+  );
 }
 
 async function readResponse(
