@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { blames } from "./journal.ts";
-import { notifiedPhases } from "./aiapp/notifications.ts";
+import { NotifiedPhase } from "./aiapp/notifications.ts";
 
 /**
  * What a webhook of type Generic gets: a CloudEvent (https://cloudevents.io, 1.0) in structured JSON. Members are added
@@ -24,7 +24,7 @@ export type NotifiedRelease = z.infer<typeof NotifiedRelease>;
 const ReleaseNotice = z.object({
   app: z.object({ namespace: z.string(), name: z.string() }),
   release: NotifiedRelease,
-  phase: z.enum(notifiedPhases).describe("The phase that the release has entered."),
+  phase: NotifiedPhase.describe("The phase that the release has entered."),
   before: NotifiedRelease.optional().describe(
     "The release that was fully rolled out before this one; absent for the first one of an app.",
   ),

@@ -1,19 +1,13 @@
 import { z } from "zod";
 
 import { listMap, ObjectName } from "./fields.ts";
+import { phases } from "./status.ts";
 
 /** `spec.notifications`: whom the operator notifies of a release. */
 
 /** The phases that a notification may be about. The others are over within one reconcile, or waited for elsewhere. */
-export const notifiedPhases = [
-  "Verifying",
-  "AwaitingApproval",
-  "Scheduled",
-  "RollingOut",
-  "Released",
-  "Failed",
-  "Superseded",
-] as const;
+export const NotifiedPhase = z.enum(phases).exclude(["Settling", "Composing"]);
+export type NotifiedPhase = z.infer<typeof NotifiedPhase>;
 
 export const MAX_NOTIFICATIONS = 8;
 
@@ -33,9 +27,9 @@ export const NotificationTarget = z.object({
     "A Secret in this namespace with the key url (https). With the key token, for Generic, the operator sends Authorization: Bearer <token>.",
   ),
   on: z
-    .array(z.enum(notifiedPhases))
+    .array(NotifiedPhase)
     .min(1)
-    .max(notifiedPhases.length)
+    .max(NotifiedPhase.options.length)
     .default(["AwaitingApproval", "Released", "Failed"])
     .meta({ "x-kubernetes-list-type": "set" })
     .describe("The phases of a release that it is sent for."),

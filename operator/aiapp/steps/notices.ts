@@ -1,5 +1,5 @@
 import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
-import { notifiedPhases, type NotificationTarget } from "../../../crds/aiapp/notifications.ts";
+import { NotifiedPhase, type NotificationTarget } from "../../../crds/aiapp/notifications.ts";
 import type { Phase } from "../../../crds/aiapp/status.ts";
 import type { JournalEntry } from "../../../crds/journal.ts";
 import { annotations, API_VERSION, PLURAL } from "../../../crds/names.ts";
@@ -21,8 +21,6 @@ import type { ReleaseRecord } from "../release/record.ts";
 
 /** An event that its webhook has not taken for so long is given up. Milliseconds. */
 const MAX_AGE_MS = 24 * 3_600_000;
-
-type NotifiedPhase = (typeof notifiedPhases)[number];
 
 /** Whom an entry of this phase is for: a part of the entry. */
 export function notifyOf({ spec }: AIApp, phase: Phase): Pick<JournalEntry, "notify"> {
@@ -56,7 +54,7 @@ function undelivered({ all }: Ledger): readonly Undelivered[] {
   return all
     .flatMap((record) =>
       record.journal.flatMap((entry) => {
-        const phase = notifiedPhases.find((one) => one === entry.phase);
+        const phase = NotifiedPhase.options.find((one) => one === entry.phase);
         if (phase === undefined) return [];
         return (entry.notify ?? []).map((name) => ({ record, phase, entry, name }));
       }),
