@@ -9,7 +9,8 @@ import { cores } from "../../model-server/cores.ts";
 import { atLeast, atMost, median, reported, type Figure } from "../figures.ts";
 import type { BareOptions } from "./bare.ts";
 import { ensureWrk, load, type LoadRequest, type LoadResult } from "./load.ts";
-import { cnn, mlp, randomOf, type BenchModel } from "./models.ts";
+import { randomOf } from "../../operator/random.testing.ts";
+import { cnn, mlp, type BenchModel } from "./models.ts";
 import { binaryRequest, imageRequest, jsonRequest, startEmpty, startOurs } from "./ours.ts";
 
 /** The model server against the bare runtime, in turns: only the ratios of one run hold. */

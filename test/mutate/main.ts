@@ -1,3 +1,4 @@
+import { randomOf } from "../../operator/random.testing.ts";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -19,17 +20,6 @@ const TIMEOUT_MS = 180_000;
 interface Place extends Mutant {
   readonly file: string;
   readonly text: string;
-}
-
-/** A generator of numbers from 0 to 1 that gives the same ones for the same seed (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 async function filesOf(patterns: readonly string[]): Promise<readonly string[]> {
@@ -76,7 +66,7 @@ if (changes !== "") {
   process.stderr.write("the work tree has changes: commit or stash them first\n");
   process.exit(1);
 }
-const next = random(Number(values.seed));
+const next = randomOf(Number(values.seed));
 const places = (await filesOf(positionals.length > 0 ? positionals : SCOPE)).flatMap((file) => {
   const text = readFileSync(join(root, file), "utf8");
   return mutantsOf(file, text).map((mutant): Place => ({ ...mutant, file, text }));

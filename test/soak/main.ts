@@ -1,3 +1,4 @@
+import { randomOf } from "../../operator/random.testing.ts";
 import { untilInterrupted } from "../cluster/process.ts";
 import { everyKind, install, setUp, traffic, uninstall } from "../e2e/harness.ts";
 import { explainLacks, platformLacks, withPlatform } from "../support/current.ts";
@@ -53,15 +54,6 @@ function stepsOf({ releases, bad }: SoakOptions): readonly Kind[] {
 /** How many of `count` things are due after `done` of `all` steps. */
 function spread(done: number, count: number, all: number): number {
   return Math.floor((done * count) / all);
-}
-
-/** A linear congruential generator: moments have to repeat, not to be unpredictable. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
 }
 
 async function soak(options: SoakOptions): Promise<boolean> {

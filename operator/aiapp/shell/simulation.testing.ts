@@ -1,3 +1,4 @@
+import { randomOf } from "../../random.testing.ts";
 import { annotations } from "../../../crds/names.ts";
 import { digestOf, puller } from "../observed.testing.ts";
 import { kinds } from "../../kube/types.ts";
@@ -30,21 +31,10 @@ const CRASH = "Error: cannot serve";
 
 const lagging = [kinds.controllerRevision, kinds.job, kinds.deployment, kinds.pod];
 
-/** A 32-bit generator (Mulberry32): its numbers are the same on every machine. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d_2b_79_f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export async function simulate({ seed, hours }: SimulationOptions): Promise<SimulationReport> {
   const simulation = new Simulation(
     await ShellStage.open({ replicas: 2, interval: "2m", notifications }),
-    seeded(seed),
+    randomOf(seed),
   );
   return simulation.run(hours * HOUR_MS);
 }
