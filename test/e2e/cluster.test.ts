@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { eventually } from "../cluster/process.ts";
 import { condition, isReleased, waitFor } from "../support/aiapp.ts";
 import type { Platform } from "../support/platform.ts";
-import { apply, digits, eventsOf, json, serving, setUp, tearDown } from "./harness.ts";
+import { apply, digits, eventsOf, list, serving, setUp, tearDown } from "./harness.ts";
 
 /**
  * What the cluster rejects, and what others do to an app's objects. One app of one pod, without traffic: it may have an
@@ -26,16 +26,9 @@ const kubectl = (...args: readonly string[]): Promise<string> =>
 const PODS = ["--selector", "aiapp.dev/app=single,aiapp.dev/role=stable"] as const;
 /** The Deployment and its pods, without those that terminate. */
 async function uids(): Promise<readonly string[]> {
-  const { items } = await json<{
-    items: { metadata: { uid: string; deletionTimestamp?: string } }[];
-  }>(platform, [
-    "get",
-    "deployment,pod",
-    "--selector",
-    "aiapp.dev/app=single",
-    "--namespace",
-    NAMESPACE,
-  ]);
+  const items = await list<{
+    readonly metadata: { readonly uid: string; readonly deletionTimestamp?: string };
+  }>(platform, NAMESPACE, "deployment,pod", "aiapp.dev/app=single");
   return items.flatMap(({ metadata }) =>
     metadata.deletionTimestamp === undefined ? [metadata.uid] : [],
   );

@@ -6,7 +6,7 @@ import {
   apply,
   digits,
   everyKind,
-  json,
+  list,
   patch,
   serving,
   setUp,
@@ -39,8 +39,7 @@ interface Pod {
 }
 
 async function podsOf(name: string): Promise<readonly Pod[]> {
-  // prettier-ignore
-  const { items } = await json<{ items: Pod[] }>(platform, ["get", "pods", "--namespace", NAMESPACE, "--selector", `aiapp.dev/app=${name}`]);
+  const items = await list<Pod>(platform, NAMESPACE, "pods", `aiapp.dev/app=${name}`);
   return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
 }
 

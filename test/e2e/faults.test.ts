@@ -20,6 +20,7 @@ import {
   eventsOf,
   imageOf,
   json,
+  list,
   patch,
   publish,
   serving,
@@ -274,14 +275,7 @@ describe.runIf(isOurs)("operator and cluster faults", () => {
         ({ status }) => status?.current?.modelVersion === version,
       );
     }
-    const { items } = await json<{ items: unknown[] }>(platform, [
-      "get",
-      "controllerrevision",
-      "--namespace",
-      NAMESPACE,
-      "--selector",
-      "aiapp.dev/app=steady",
-    ]);
+    const items = await list(platform, NAMESPACE, "controllerrevisions", "aiapp.dev/app=steady");
     // One record for each released pair, regardless of the crashes.
     const history = (await readApp(platform, NAMESPACE, NAME)).status?.history ?? [];
     expect(new Set(history.map(({ id }) => id)).size).toBe(history.length);

@@ -200,6 +200,17 @@ export async function json<T>(platform: Platform, args: readonly string[]): Prom
   return JSON.parse(await platform.kubectl([...args, "--output", "json"])) as T;
 }
 
+/** The objects of a kind in a namespace, as kubectl lists them. */
+export async function list<T>(
+  platform: Platform,
+  namespace: Namespace,
+  kind: string,
+  selector = "",
+): Promise<readonly T[]> {
+  const args = ["get", kind, "--namespace", namespace, "--selector", selector];
+  return (await json<{ items: readonly T[] }>(platform, args)).items;
+}
+
 /** A change of the spec whose pods pass their verification, and crash in the rollout. The image has no shell. */
 export const crashesInRollout = {
   env: [

@@ -11,7 +11,7 @@ import {
   digits,
   everyKind,
   imageOf,
-  json,
+  list,
   patch,
   serving,
   setUp,
@@ -41,8 +41,7 @@ afterAll(async () => {
 });
 
 async function pods(): Promise<readonly V1Pod[]> {
-  // prettier-ignore
-  const { items } = await json<{ items: V1Pod[] }>(platform, ["get", "pods", "--namespace", NAMESPACE, "--selector", SELECTOR]);
+  const items = await list<V1Pod>(platform, NAMESPACE, "pods", SELECTOR);
   return items.filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
 }
 

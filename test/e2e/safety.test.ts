@@ -18,7 +18,7 @@ import {
   digits,
   everyKind,
   imageOf,
-  json,
+  list,
   patch,
   publish,
   serving,
@@ -59,29 +59,15 @@ const quarantined = (version: string): Promise<AIApp> =>
     return record?.message !== undefined && status?.candidate === undefined;
   });
 
-async function pods(selector: string): Promise<readonly V1Pod[]> {
-  const found = await json<{ items: readonly V1Pod[] }>(platform, [
-    "get",
-    "pods",
-    "--namespace",
-    NAMESPACE,
-    "--selector",
-    selector,
-  ]);
-  return found.items;
+function pods(selector: string): Promise<readonly V1Pod[]> {
+  return list<V1Pod>(platform, NAMESPACE, "pods", selector);
 }
 
 describe("a release", () => {
   it("was verified by a Job, which is gone afterwards", async () => {
     const app = await readApp(platform, NAMESPACE, NAME);
     expect(app.status?.current).toMatchObject({ modelVersion: "1", phase: "Released" });
-    const jobs = await json<{ items: unknown[] }>(platform, [
-      "get",
-      "jobs",
-      "--namespace",
-      NAMESPACE,
-    ]);
-    expect(jobs.items).toEqual([]);
+    expect(await list(platform, NAMESPACE, "jobs")).toEqual([]);
   });
 
   it("whose samples fail is refused before any request, and says why", async () => {

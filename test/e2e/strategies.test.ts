@@ -22,7 +22,7 @@ import {
   crashesInRollout,
   digits,
   everyKind,
-  json,
+  list,
   patch,
   publish,
   serving,
@@ -53,20 +53,17 @@ afterAll(() => tearDown(platform, NAMESPACE));
 const until = (what: string, check: (app: AIApp) => boolean): Promise<AIApp> =>
   serving(platform, NAMESPACE, NAME, what, check);
 
-async function list<T>(kind: string): Promise<readonly T[]> {
-  const selector = `aiapp.dev/app=${NAME}`;
-  // prettier-ignore
-  const found = await json<{ items: readonly T[] }>(platform, ["get", kind, "--namespace", NAMESPACE, "--selector", selector]);
-  return found.items;
+function listOwned<T>(kind: string): Promise<readonly T[]> {
+  return list<T>(platform, NAMESPACE, kind, `aiapp.dev/app=${NAME}`);
 }
 
 async function selected(): Promise<string | undefined> {
-  const [service] = await list<V1Service>("services");
+  const [service] = await listOwned<V1Service>("services");
   return service?.spec?.selector?.["aiapp.dev/role"];
 }
 
 async function podNames(): Promise<readonly string[]> {
-  return (await list<V1Pod>("pods")).map(({ metadata }) => metadata?.name ?? "").toSorted();
+  return (await listOwned<V1Pod>("pods")).map(({ metadata }) => metadata?.name ?? "").toSorted();
 }
 
 /** Asks over new connections until the answer is of this release. Returns when that was. */
@@ -81,7 +78,7 @@ async function firstAnswerOf(url: string | undefined, id: string | undefined): P
 /** Waits until one Deployment is left. */
 async function oneSet(): Promise<void> {
   await expect
-    .poll(async () => (await list<V1Deployment>("deployments")).length, { timeout: 30_000 })
+    .poll(async () => (await listOwned<V1Deployment>("deployments")).length, { timeout: 30_000 })
     .toBe(1);
 }
 
@@ -91,7 +88,7 @@ describe("a blue-green release", () => {
     await patch(platform, NAMESPACE, NAME, { modelVersion: "2" });
     await until("version 2", ({ status }) => status?.current?.modelVersion === "2");
     expect(await selected()).toBe("candidate");
-    const deployments = await list<V1Deployment>("deployments");
+    const deployments = await listOwned<V1Deployment>("deployments");
     expect(
       Object.fromEntries(
         deployments.map(({ metadata, status }) => [metadata?.name, status?.readyReplicas]),
@@ -164,7 +161,7 @@ describe("a canary", () => {
     await publish(platform, NAMESPACE, "3", join(models, "1"));
     await patch(platform, NAMESPACE, NAME, { rollout: rollout("10s"), modelVersion: "3" });
     const app = await until("version 3", ({ status }) => status?.current?.modelVersion === "3");
-    const records = await list<V1ControllerRevision>("controllerrevisions");
+    const records = await listOwned<V1ControllerRevision>("controllerrevisions");
     const own = records.find(
       ({ metadata }) => metadata?.labels?.["aiapp.dev/release"] === app.status?.current?.id,
     );
