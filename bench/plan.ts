@@ -6,14 +6,15 @@ import { atMost, median, reported, type Figure } from "./figures.ts";
 /** `plan` of an app at rest, by the number of releases that are kept. */
 
 const RELEASES = [1, 10, 50];
+const WARM_UP = 5;
 const ROUNDS = 15;
 const ROUND_MS = 100;
 const BOUND_MICROSECONDS = 100;
 
-/** Microseconds a call: the median of rounds, after one that warms up. */
+/** Microseconds a call: the median of rounds, after some that warm up. */
 function measure(work: () => unknown): number {
   const rounds: number[] = [];
-  for (let round = 0; round <= ROUNDS; round += 1) {
+  for (let round = 0; round < WARM_UP + ROUNDS; round += 1) {
     const began = performance.now();
     let calls = 0;
     let elapsed = 0;
@@ -22,7 +23,7 @@ function measure(work: () => unknown): number {
       calls += 10;
       elapsed = performance.now() - began;
     }
-    if (round > 0) rounds.push((elapsed / calls) * 1000);
+    if (round >= WARM_UP) rounds.push((elapsed / calls) * 1000);
   }
   return median(rounds);
 }

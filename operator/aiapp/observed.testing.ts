@@ -19,7 +19,6 @@ import type { ImageSeen, KeptSeen, ModelSeen, Seen, SourceState } from "../sourc
 import type { PullerSettings } from "./resources/template.ts";
 import { canonical } from "./canonical.ts";
 import {
-  ours,
   slotOf,
   type Observed,
   type OwnedSlots,
@@ -324,7 +323,10 @@ export class World {
 
   #slot({ kind, nameOf }: OwnedObject): Slot<KubernetesObject> {
     const object = this.get(kind, nameOf(this.app.metadata.name));
-    return object === undefined ? { state: "absent" } : slotOf(this.app, kind, object);
+    // A copy, as it comes from an API server: tests change the objects in place.
+    return object === undefined
+      ? { state: "absent" }
+      : slotOf(this.app, kind, structuredClone(object));
   }
 
   observe(): Observed {
@@ -586,7 +588,7 @@ export function conditionsOf({ status }: Plan): Readonly<Record<string, string>>
 export function deploymentOf(
   world: World,
 ): V1Deployment & Required<Pick<V1Deployment, "metadata" | "spec">> {
-  const deployment = ours(world.observe().owned.deployment);
+  const deployment = world.get(kinds.deployment, world.app.metadata.name);
   const { metadata, spec } = deployment ?? {};
   if (deployment === undefined || metadata === undefined || spec === undefined)
     throw new Error("there is no Deployment");

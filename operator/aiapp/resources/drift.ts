@@ -1,4 +1,37 @@
 import { sameQuantity } from "../../kube/quantity.ts";
+import type { KubernetesObject, V1Deployment } from "../../kube/types.ts";
+
+export interface Comparison {
+  /** Whether the object still says all that the operator applied. */
+  readonly isApplied: boolean;
+  /** What others have added to the pods of a Deployment that is what was applied (see unmanagedEntries). */
+  readonly unmanaged: readonly string[];
+}
+
+interface Compared extends Comparison {
+  readonly desired: KubernetesObject;
+}
+
+const compared = new WeakMap<KubernetesObject, Compared>();
+
+/**
+ * Compares an object of the cluster with what the operator applies. Done once for the two: objects are never changed in
+ * place, neither those that were observed nor those of `desiredOf`, and nearly every reconcile finds the same.
+ */
+export function compare(live: KubernetesObject, desired: KubernetesObject): Comparison {
+  const known = compared.get(live);
+  if (known?.desired === desired) return known;
+  const isApplied = covers(live, desired);
+  const unmanaged = isApplied ? unmanagedEntries(podOf(live), podOf(desired)) : [];
+  const made = { desired, isApplied, unmanaged };
+  compared.set(live, made);
+  return made;
+}
+
+function podOf(object: KubernetesObject): unknown {
+  const { spec } = object as V1Deployment;
+  return spec?.template?.spec;
+}
 
 /**
  * Whether an object still says all that the operator applied. The API server adds defaults, and other actors add fields

@@ -54,9 +54,10 @@ function undelivered({ all }: Ledger): readonly Undelivered[] {
   return all
     .flatMap((record) =>
       record.journal.flatMap((entry) => {
+        if (entry.notify === undefined) return [];
         const phase = NotifiedPhase.options.find((one) => one === entry.phase);
         if (phase === undefined) return [];
-        return (entry.notify ?? []).map((name) => ({ record, phase, entry, name }));
+        return entry.notify.map((name) => ({ record, phase, entry, name }));
       }),
     )
     .toSorted((a, b) => (a.entry.at < b.entry.at ? -1 : 1));

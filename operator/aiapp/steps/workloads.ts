@@ -4,7 +4,7 @@ import type { Action } from "../action.ts";
 import { ours, type Observed, type Slot } from "../observed.ts";
 import { RETIRED } from "../resources/deployment.ts";
 import { desiredOf } from "../resources/desired.ts";
-import { covers, unmanagedEntries } from "../resources/drift.ts";
+import { compare } from "../resources/drift.ts";
 import type { SetName } from "../resources/owner.ts";
 import {
   ownedObjects,
@@ -71,17 +71,13 @@ export function findUnmanaged(
   const slot = setSlots[workloads.arrangement.serving];
   const live = ours(observed.owned[slot]);
   const desired = desiredOf(slot, workloads);
-  if (typeof desired === "string" || live === undefined || !covers(live, desired)) return undefined;
-  return unmanagedEntries(podOf(live), podOf(desired)).slice(0, MAX_UNMANAGED);
+  if (typeof desired === "string" || live === undefined) return undefined;
+  const { isApplied, unmanaged } = compare(live, desired);
+  return isApplied ? unmanaged.slice(0, MAX_UNMANAGED) : undefined;
 }
 
 /** As many as status may hold. */
 const MAX_UNMANAGED = 20;
-
-function podOf(deployment: KubernetesObject): unknown {
-  const { spec } = deployment as V1Deployment;
-  return spec?.template.spec;
-}
 
 function isAutoscaled({ arrangement: { sets } }: Workloads, set: SetName): boolean {
   const desired = sets[set];
@@ -161,7 +157,9 @@ function apply(
 ): readonly Action[] {
   const live = ours(slot);
   // The hash is among the annotations that it covers.
-  return live !== undefined && covers(live, desired) ? [] : [write(resource, live, desired)];
+  return live !== undefined && compare(live, desired).isApplied
+    ? []
+    : [write(resource, live, desired)];
 }
 
 /** A write that arrives late, of a process that lost its leadership, must not bring another release back. */
