@@ -36,7 +36,10 @@ export interface Kube {
     options: WatchOptions,
     signal: AbortSignal,
   ) => AsyncIterable<WatchEvent<T>>;
-  /** Server-side apply. With `metadata.uid` set it changes that very object or fails with KUBE_CONFLICT. */
+  /**
+   * Server-side apply. With `metadata.uid` set it changes that very object or fails with KUBE_CONFLICT, with
+   * `metadata.resourceVersion` that version of an object that exists; it creates one that does not.
+   */
   readonly apply: <T extends KubernetesObject>(
     kind: Kind<T>,
     object: T,

@@ -165,12 +165,15 @@ function apply(
 /** A write that arrives late, of a process that lost its leadership, must not bring another release back. */
 const versioned: ReadonlySet<Kind> = new Set<Kind>([kinds.deployment, kinds.service]);
 
+/** No object has this version: what is applied with it is created, or there is a conflict because it exists. */
+const CREATES = { uid: undefined, resourceVersion: "1" } as const;
+
 function write(
   resource: Kind,
   live: KubernetesObject | undefined,
   object: KubernetesObject,
 ): Action {
-  const { uid, resourceVersion } = live?.metadata ?? {};
+  const { uid, resourceVersion } = live === undefined ? CREATES : (live.metadata ?? {});
   const isVersioned = versioned.has(resource) && resourceVersion !== undefined;
   return { kind: "apply", resource, object, uid, ...(isVersioned && { resourceVersion }) };
 }

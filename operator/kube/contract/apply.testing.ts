@@ -248,6 +248,15 @@ export function describeApply(t: Cases): void {
       await refused(apply(kinds.secret, {}, forced, stale), "KUBE_CONFLICT");
     });
 
+    it("only creates with the version that no object has", async () => {
+      const first = { resourceVersion: "1", labels: { a: "1" } };
+      const made = await apply(kinds.secret, {}, ours, first);
+      expect(versionOf(made)).not.toBe("1");
+      const late = { resourceVersion: "1", labels: { a: "2" } };
+      await refused(apply(kinds.secret, {}, forced, late), "KUBE_CONFLICT");
+      expect((await get(kinds.secret))?.metadata?.labels).toEqual({ a: "1" });
+    });
+
     it("refuses what is unknown, misshapen, incomplete or badly named", async () => {
       await refused(apply(kinds.deployment, deployment({}, { imagee: "x" })), "KUBE_INVALID");
       await refused(apply(kinds.deployment, deployment({ replicas: "two" })), "KUBE_INVALID");
