@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { KubeConfig } from "@kubernetes/client-node";
@@ -19,6 +18,7 @@ import { publish } from "../test/contract/publish.ts";
 import { pushImage } from "../test/contract/push.ts";
 import { startApiServer, type ApiServer } from "../test/support/apiserver.ts";
 import { accountClient, startAzurite, storageAccount } from "../test/support/azurite.ts";
+import { installCrds } from "../test/support/crds.ts";
 import { startRegistry } from "../test/support/registry.ts";
 
 /** What the operator works on in `bench apps`: a real API server with etcd, a registry and a storage account. */
@@ -95,10 +95,9 @@ export async function startAppsWorld(folder: string): Promise<AppsWorld> {
   }
 }
 
-async function prepareCluster({ kubectl }: ApiServer, storagePort: number): Promise<void> {
-  const crd = join(import.meta.dirname, "..", "crds", "generated", "aiapps.aiapp.dev.yaml");
-  await kubectl(["apply", "--server-side", "--filename", "-"], await readFile(crd, "utf8"));
-  await kubectl(["wait", "--for=condition=Established", "crd/aiapps.aiapp.dev", "--timeout=60s"]);
+async function prepareCluster(server: ApiServer, storagePort: number): Promise<void> {
+  const { kubectl } = server;
+  await installCrds(server);
   for (const name of [NAMESPACE, BARE_NAMESPACE]) await kubectl(["create", "namespace", name]);
   // prettier-ignore
   await kubectl([

@@ -4,6 +4,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { startApiServer, type ApiServer } from "../support/apiserver.ts";
+import { installCrds } from "../support/crds.ts";
 
 /** The commands that control releases, on a real API server. No operator runs: the test writes the status. */
 
@@ -62,9 +63,7 @@ async function aiapp(args: readonly string[], kubeconfig = server.kubeconfig) {
 beforeAll(async () => {
   server = await startApiServer({ users: ["limited"] });
   limited = await server.kubeconfigFor({ user: "limited" });
-  const crd = join(root, "crds", "generated", "aiapps.aiapp.dev.yaml");
-  await server.kubectl(["apply", "--filename", crd]);
-  await server.kubectl(["wait", "crd/aiapps.aiapp.dev", "--for=condition=Established"]);
+  await installCrds(server);
   const rights = ["--verb=get,patch", "--resource=aiapps.aiapp.dev"];
   await server.kubectl(["create", "clusterrole", "annotate", ...rights]);
   const binding = ["--clusterrole=annotate", "--user=limited"];

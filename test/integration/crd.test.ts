@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { startApiServer, type ApiServer } from "../support/apiserver.ts";
+import { installCrds } from "../support/crds.ts";
 
 /** The CustomResourceDefinitions on a real API server: what it takes, what it refuses, and with which words. */
 
@@ -17,10 +18,7 @@ let server: ApiServer;
 
 beforeAll(async () => {
   server = await startApiServer();
-  for (const crd of CRDS) {
-    await server.kubectl(["apply", "--filename", join(root, `crds/generated/${crd}.yaml`)]);
-    await server.kubectl(["wait", `crd/${crd}`, "--for=condition=Established", "--timeout=30s"]);
-  }
+  await installCrds(server, CRDS);
 });
 afterAll(() => server.close());
 

@@ -8,24 +8,18 @@ import { World } from "../../operator/aiapp/observed.testing.ts";
 import { kinds, type V1ControllerRevision } from "../../operator/kube/types.ts";
 import { describeKube } from "../../operator/kube/contract/contract.testing.ts";
 import { startApiServer, type ApiServer } from "../support/apiserver.ts";
+import { installCrds } from "../support/crds.ts";
 import { documents, reduceOpenApi } from "../support/kube-schema.ts";
 
 /** The fake's contract on a real API server: what both do is what the operator may rely on. */
 
 const root = join(import.meta.dirname, "..", "..");
-const CRD = join(root, "crds", "generated", "aiapps.aiapp.dev.yaml");
 const SCHEMA = join(root, "operator", "kube", "fake", "generated", "schema.json");
 let server: ApiServer;
 
 beforeAll(async () => {
   server = await startApiServer();
-  await server.kubectl(["apply", "--filename", CRD]);
-  await server.kubectl([
-    "wait",
-    "crd/aiapps.aiapp.dev",
-    "--for=condition=Established",
-    "--timeout=30s",
-  ]);
+  await installCrds(server);
 });
 afterAll(() => server.close());
 

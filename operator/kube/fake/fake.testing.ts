@@ -153,8 +153,6 @@ class FakeApi {
     const live = this.store.get(kind, place.key);
     checkPreconditions(kind, place, live, objectAt(given, "metadata"));
     if (live === undefined && subresource !== undefined) throw notFound(kind, place);
-    if (live === undefined && objectAt(given, "metadata")["resourceVersion"] !== undefined)
-      throw new Error("the fake does not apply a resourceVersion to what is not there");
     const before = live?.object ?? this.#writes.blank(resource);
     const { object, managers } = applyConfiguration(
       {
@@ -284,16 +282,21 @@ class FakeApi {
     const wanted = toJsonObject(pruneUnknown(resource.type, typed));
     const prepared = this.#writes.prepare({ resource, strategy, wanted, live, subresource });
     check(resource.type, prepared.object);
-    const managers = trackUpdate(
-      {
-        type: resource.type,
-        live: withoutManagedFields(live?.object ?? this.#writes.blank(resource)),
-        managers: live?.managers ?? new Map(),
-        writer: writerOf(resource, manager, "Update", subresource, this.clock.now()),
-        hasStatus: strategy.hasStatus,
-      },
-      withoutManagedFields(prepared.tracked),
-    );
+    const before = live?.managers ?? new Map();
+    // An object that nobody manages stays so until somebody applies it.
+    const isUntracked = live !== undefined && before.size === 0;
+    const managers = isUntracked
+      ? before
+      : trackUpdate(
+          {
+            type: resource.type,
+            live: withoutManagedFields(live?.object ?? this.#writes.blank(resource)),
+            managers: before,
+            writer: writerOf(resource, manager, "Update", subresource, this.clock.now()),
+            hasStatus: strategy.hasStatus,
+          },
+          withoutManagedFields(prepared.tracked),
+        );
     return this.#writes.commit({ kind, key: place.key, object: prepared.object, live, managers });
   }
 

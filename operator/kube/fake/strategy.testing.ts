@@ -143,11 +143,19 @@ function allotService(
   const clusterIP = spec["clusterIP"] ?? before["clusterIP"] ?? next.address();
   const isExternal = type === "LoadBalancer" || type === "NodePort";
   const needsPorts = isExternal && spec["allocateLoadBalancerNodePorts"] !== false;
+  const ports = spec["ports"];
+  const given = new Set(portsOf(ports).map(({ nodePort }) => nodePort));
+  const kept = new Map(portsOf(before["ports"]).map(({ name, nodePort }) => [name, nodePort]));
   const portOf = (port: JsonObject): JsonObject => {
     if (!isExternal) return withMember(port, "nodePort", undefined);
-    return needsPorts ? { ...port, nodePort: port["nodePort"] ?? next.nodePort() } : port;
+    if (!needsPorts || port["nodePort"] !== undefined) return port;
+    // A port keeps the number that the port of its name had, unless the number is given to another one.
+    const known = kept.get(port["name"]);
+    return {
+      ...port,
+      nodePort: known === undefined || given.has(known) ? next.nodePort() : known,
+    };
   };
-  const ports = spec["ports"];
   let result: JsonObject = {
     ipFamilies: before["ipFamilies"] ?? ["IPv4"],
     ipFamilyPolicy: before["ipFamilyPolicy"] ?? "SingleStack",
@@ -160,6 +168,10 @@ function allotService(
   if (type !== "LoadBalancer")
     result = withMember(result, "allocateLoadBalancerNodePorts", undefined);
   return { ...object, spec: result };
+}
+
+function portsOf(ports: Json | undefined): readonly JsonObject[] {
+  return isList(ports) ? ports.filter(isObject) : [];
 }
 
 function allotJob(object: JsonObject, live: JsonObject | undefined): JsonObject {
