@@ -6,7 +6,7 @@ import { explainLacks, platformLacks, withPlatform } from "../support/current.ts
 import { runInside } from "../support/outside.ts";
 
 /**
- * `npm run demo [-- --keep]`: three releases under traffic on a new cluster. This part prepares the cluster; the story itself
+ * `npm run demo [-- --keep]`: an app and its releases, good and bad, under traffic on a new cluster. This part prepares the cluster; the story itself
  * runs in the cluster's network (story.ts).
  */
 async function main(): Promise<number> {

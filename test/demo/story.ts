@@ -24,11 +24,13 @@ import { accuracy, untilServedBy, score } from "./accuracy.ts";
 import { createNarrator } from "./narrate.ts";
 import { expectations, figures, heldOut, models, pictureFile, pictureFiles } from "./pictures.ts";
 
-/** The demo: one app and three releases, under traffic. Runs in the cluster's network. */
+/** The demo: one app and its releases, good and bad, under traffic. Runs in the cluster's network. */
 
 const NAMESPACE = "demo";
 const APP = { namespace: NAMESPACE, name: "digits" } as const;
 const RATE = 80;
+/** Those that are rolled out after the first one: a model, an image, a model without the image beside it, and back. */
+const RELEASES = 4;
 const MANIFEST = join(import.meta.dirname, "..", "..", "examples", "digits", "aiapp.yaml");
 
 const Example = z.looseObject({ spec: z.looseObject({ model: z.looseObject({}) }) });
@@ -154,10 +156,14 @@ async function release(platform: Platform, url: string, first: string): Promise<
   await refuseModel(platform);
   report(await releaseGoodHalf(platform, image));
 
-  heading("Roll back");
+  heading("Roll back at once");
   report(
-    await step("set modelVersion back to 1, and wait until it is fully rolled out", () =>
-      setVersion(platform, "1"),
+    await step(
+      "set modelVersion back to 1 and rollout.strategy to BlueGreen, and wait until it is fully rolled out",
+      async () => {
+        await patchSpec(platform, { rollout: { strategy: "BlueGreen" } });
+        return setVersion(platform, "1");
+      },
     ),
   );
   await hold(platform);
@@ -309,18 +315,21 @@ async function main(): Promise<number> {
   const asTrained = result.accuracies.every(
     ([version, share]) => Math.abs(share - (trained[version]?.accuracy ?? 0)) < 0.0001,
   );
-  if (!asTrained) console.log("the accuracies differ from those of examples/digits/figures.json");
   console.log(`releases: ${result.releases.size}`);
   console.log(`requests: ${summary.requests}`);
   console.log(`failed requests: ${summary.failed}`);
   for (const [version, share] of result.accuracies)
     console.log(`accuracy of version ${version}: ${(share * 100).toFixed(2)} %`);
-  const enough = summary.requests / summary.seconds >= 50 && summary.dropped === 0;
-  if (!enough)
-    console.log(
-      `the driver made too few requests: ${(summary.requests / summary.seconds).toFixed(1)} a second`,
-    );
-  return summary.failed === 0 && result.releases.size === 3 && asTrained && enough ? 0 : 1;
+  const rate = summary.requests / summary.seconds;
+  const problems = [
+    summary.failed > 0 && "requests failed",
+    result.releases.size !== RELEASES && `there should be ${RELEASES} releases`,
+    !asTrained && "the accuracies differ from those of examples/digits/figures.json",
+    (rate < 50 || summary.dropped > 0) &&
+      `the driver made too few requests: ${rate.toFixed(1)} a second`,
+  ].filter((problem) => problem !== false);
+  for (const problem of problems) console.log(`not as it should be: ${problem}`);
+  return problems.length === 0 ? 0 : 1;
 }
 
 try {
