@@ -283,7 +283,7 @@ class FakeApi {
     const prepared = this.#writes.prepare({ resource, strategy, wanted, live, subresource });
     check(resource.type, prepared.object);
     const before = live?.managers ?? new Map();
-    // An object that nobody manages stays so until somebody applies it.
+    // An object without managers has none until it is applied.
     const isUntracked = live !== undefined && before.size === 0;
     const managers = isUntracked
       ? before
