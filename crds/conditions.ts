@@ -105,6 +105,7 @@ export const reasons = [
   // the cluster
   "PodsDisrupted",
   "UnmanagedEntries",
+  "FieldsOverridden",
   "NameConflict",
   "ApplyRefused",
   "InvalidSpec",

@@ -65,11 +65,21 @@ export function renderStatus(untrusted: AIApp, now: number, style: Style): strin
 
 /** What happened to pods that serve all the same. */
 function others(status: AIApp["status"], style: Style): readonly string[] {
-  const { disruptions, unmanagedEntries } = status ?? {};
+  const { disruptions, unmanagedEntries, overriddenFields } = status ?? {};
   return [
     ...(disruptions ? [field("pods", style.notice(sanitizeLine(disruptions.message)))] : []),
     ...(unmanagedEntries
       ? [field("added", style.notice(`${sanitizeLine(unmanagedEntries.join(", "))}, by others`))]
+      : []),
+    ...(overriddenFields
+      ? [
+          field(
+            "changed",
+            style.notice(
+              `${sanitizeLine(overriddenFields.join("; "))}, by a policy of the cluster`,
+            ),
+          ),
+        ]
       : []),
   ];
 }

@@ -99,6 +99,12 @@ export const AIAppStatus = z.object({
     .max(20)
     .optional()
     .meta({ "x-kubernetes-list-type": "atomic" }),
+  /** What policies of the cluster have changed in the objects that the operator applies, by object and path. */
+  overriddenFields: z
+    .array(z.string())
+    .max(20)
+    .optional()
+    .meta({ "x-kubernetes-list-type": "atomic" }),
   nextReleaseTime: z.string().optional(),
   lastHandledReconcileAt: z.string().optional(),
 });

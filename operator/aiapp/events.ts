@@ -27,7 +27,11 @@ export function eventsOf(
     ...turnedBad("SourcesReady", before, after, ({ status }) => status === "False"),
     ...turnedBad("Notified", before, after, ({ status }) => status === "False"),
   ];
-  events.push(...unmanagedEvent(before, after), ...disruptionEvent(before, after));
+  events.push(
+    ...unmanagedEvent(before, after),
+    ...overriddenEvent(before, after),
+    ...disruptionEvent(before, after),
+  );
   for (const event of conditions)
     if (!events.some(({ reason }) => reason === event.reason)) events.push(event);
   return events;
@@ -46,6 +50,23 @@ function unmanagedEvent(
       type: "Warning",
       reason,
       message: `others have added to the pods of the Deployment: ${unmanagedEntries.join(", ")}; the operator leaves that alone, and releases are verified without it: remove it, or write it into the spec`,
+    },
+  ];
+}
+
+/** Once for each field that a policy changes. */
+function overriddenEvent(
+  before: AIAppStatus | undefined,
+  { overriddenFields = [] }: AIAppStatus,
+): readonly EventNote[] {
+  const known = new Set(before?.overriddenFields);
+  if (overriddenFields.every((field) => known.has(field))) return [];
+  const reason: Reason = "FieldsOverridden";
+  return [
+    {
+      type: "Warning",
+      reason,
+      message: `a policy of the cluster changes what the operator applies: ${overriddenFields.join("; ")}; the operator does not write it again: change the policy, or write into the spec what it wants`,
     },
   ];
 }

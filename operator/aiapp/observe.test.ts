@@ -73,7 +73,8 @@ async function look(cache: Cache, wanted: unknown[] = []): Promise<Observed> {
   const notifier = { view: () => ({ isDelivered: () => false, failing: [] }) };
   const meter = { of: () => undefined };
   const sources = { poller, resolver, revisions, freezes: noFreezes, policies: noPolicies };
-  const tools = { kube, cache, ...sources, notifier, meter };
+  const applied = { isOutcome: () => false };
+  const tools = { kube, cache, ...sources, notifier, meter, applied };
   return observe(app, tools, signal);
 }
 

@@ -9,6 +9,7 @@ import {
 import type { Notifier } from "../notify/notifier.ts";
 import type { Poller, Subscription } from "../sources/poller.ts";
 import type { Seen } from "../sources/source.ts";
+import type { AppliedObjects } from "./applied-objects.ts";
 import type { Cache } from "./cache.ts";
 import { containers } from "../../crds/names.ts";
 import type { CanaryMeter } from "./canary-meter.ts";
@@ -45,6 +46,7 @@ export interface ObserveTools {
   readonly notifier: Pick<Notifier, "view">;
   readonly meter: Pick<CanaryMeter, "of">;
   readonly policies: Pick<PolicyView, "refusal">;
+  readonly applied: Pick<AppliedObjects, "isOutcome">;
 }
 
 /** Reads the world around one app. */
@@ -103,6 +105,7 @@ export async function observe(
     freezes: tools.freezes.of(app.metadata.namespace),
     deliveries: tools.notifier.view(key),
     measured: tools.meter.of(key),
+    isOutcome: (kind, object) => tools.applied.isOutcome(key, kind, object),
     refusal: tools.policies.refusal(app),
     rejectedPods: await readRejection(owned, pods, kube, signal),
     image: viewOf(image, poller),

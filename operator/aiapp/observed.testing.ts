@@ -104,6 +104,10 @@ export class World {
   losesStatus = false;
   /** Called at each write, before it is done. */
   onWrite: (action: Exclude<Action, { kind: "poll" }>) => void = () => {};
+  /** A policy of the cluster: changes the spec of an object that is applied, before it is stored. */
+  policy: (key: string, spec: Record<string, unknown>) => void = () => {};
+  /** What came of the operator's applies, by object, as far as the process remembers them. */
+  readonly outcomes = new Map<string, string>();
   readonly objects = new Map<string, Stored>();
   #image: SourceState<ImageSeen> = NOTHING;
   #model: SourceState<ModelSeen> = NOTHING;
@@ -348,6 +352,10 @@ export class World {
       measured: this.#followed && { ...this.#followed, until: this.now, ...this.counts },
       freezes: { all: this.freezes, labels: { team: "cats" } },
       deliveries: this.deliveries,
+      isOutcome: (kind, { metadata }) => {
+        const key = keyOf(kind, metadata?.name ?? "");
+        return this.outcomes.get(key) === contentOf(this.objects.get(key));
+      },
       refusal: this.refusal,
       image: this.refusal === undefined ? view("image", this.#image) : this.#refused(),
       model: this.refusal === undefined ? view("model", this.#model) : this.#refused(),
@@ -479,6 +487,7 @@ export class World {
         break;
       case "apply":
         this.#apply(key, action);
+        this.outcomes.set(key, contentOf(this.objects.get(key)));
         break;
     }
   }
@@ -517,6 +526,7 @@ export class World {
       throw new OperatorError("KUBE_CONFLICT", `${key} is another object`);
     // As JSON, like everything that goes over the wire: undefined members are not sent.
     const applied = JSON.parse(JSON.stringify(object)) as Stored;
+    if (applied.spec !== undefined) this.policy(key, applied.spec);
     const others = (live?.metadata?.managedFields ?? []).filter((one) => one.manager !== manager);
     const owns = applied.spec?.["replicas"] !== undefined;
     const fieldsV1 = { "f:spec": owns ? { "f:replicas": {} } : {} };
@@ -546,6 +556,12 @@ export class World {
 
 function keyOf(kind: Kind, name: string): string {
   return `${kind.plural}/${name}`;
+}
+
+/** What others may change in an object, without its status. */
+function contentOf(object: Stored | undefined): string {
+  const { labels, annotations } = object?.metadata ?? {};
+  return canonical([object?.spec, labels, annotations]);
 }
 
 /** Some of what the API server adds. */

@@ -78,6 +78,13 @@ export interface KeptView {
   readonly model: SourceView<KeptSeen>;
 }
 
+/** Both copies, once both have been polled: so what is reported of them changes once. */
+export function reportedKept(kept: KeptView | undefined): KeptView | undefined {
+  const isPolled = ({ value, error }: SourceView<KeptSeen>): boolean =>
+    value !== undefined || error !== undefined;
+  return kept !== undefined && isPolled(kept.image) && isPolled(kept.model) ? kept : undefined;
+}
+
 /** The world around one AIApp, read once: all that a decision may rest on. */
 export interface Observed {
   readonly app: AIApp;
@@ -88,6 +95,8 @@ export interface Observed {
   readonly recorded: readonly RecordedView[];
   readonly freezes: Freezes;
   readonly deliveries: DeliveryView;
+  /** Whether an owned object is what the API server made of the last apply of it. */
+  readonly isOutcome: (kind: Kind, object: KubernetesObject) => boolean;
   /** Why no AIAppSourcePolicy allows what the app names; undefined where it may name it. */
   readonly refusal: string | undefined;
   /** What the API server says to the Job that verifies a release, while it has no pod: why it may not have one. */

@@ -743,6 +743,66 @@ describe("what others add to the pods of the Deployment", () => {
   });
 });
 
+describe("what a policy of the cluster changes in what the operator applies", () => {
+  function withPolicy(): World {
+    const world = new World();
+    world.policy = (key, spec) => {
+      if (key.startsWith("deployments/")) spec["progressDeadlineSeconds"] = 77;
+    };
+    world.poll().converge();
+    return world;
+  }
+  const field = "Deployment cats: spec.progressDeadlineSeconds";
+
+  it("is reported, and not written again", () => {
+    const world = withPolicy();
+    const plan = world.reconcile();
+    expect(plan.actions).toEqual([]);
+    expect(plan.status.overriddenFields).toEqual([field]);
+    expect(conditionsOf(plan)["Ready"]).toBe("True Serving");
+  });
+
+  it("is reported in one event", () => {
+    const world = withPolicy();
+    const { status } = world.app;
+    if (status === undefined) throw new Error("there is no status");
+    delete status.overriddenFields;
+    expect(world.reconcile().events).toMatchObject([
+      { type: "Warning", reason: "FieldsOverridden", message: expect.stringContaining(field) },
+    ]);
+    expect(world.reconcile().events).toEqual([]);
+  });
+
+  it("is told apart from what a person changes, which is put back", () => {
+    const world = released();
+    deploymentOf(world).spec.progressDeadlineSeconds = 77;
+    const plan = world.reconcile();
+    expect(describeActions(plan)).toEqual(["apply Deployment"]);
+    expect(plan.status.overriddenFields).toBeUndefined();
+    expect(deploymentOf(world).spec.progressDeadlineSeconds).not.toBe(77);
+  });
+
+  it("is still reported while the objects are about to be written", () => {
+    const world = withPolicy();
+    world.reconcile();
+    // A new process remembers no write.
+    world.outcomes.clear();
+    const plan = world.reconcile();
+    expect(describeActions(plan)).toEqual(["apply Deployment"]);
+    expect(plan.status.overriddenFields).toEqual([field]);
+    expect(plan.events).toEqual([]);
+    expect(world.reconcile().actions).toEqual([]);
+  });
+
+  it("is reported no more once the policy is gone and the next release has been applied", () => {
+    const world = withPolicy();
+    world.policy = () => {};
+    publishVersion(world, "2");
+    world.poll().converge();
+    expect(world.reconcile().status.overriddenFields).toBeUndefined();
+  });
+});
+
 describe("an upgrade of the operator", () => {
   const upgraded = { ...puller, image: "example.azurecr.io/operator:2", insecureHosts: ["a:1"] };
 

@@ -16,6 +16,7 @@ import { readAutoscaler } from "./steps/autoscaler.ts";
 import { findConflict } from "./steps/conflict.ts";
 import { diagnose, isOf } from "./steps/diagnose.ts";
 import { dueNotices, type DroppedNotice } from "./steps/notices.ts";
+import { findOverridden } from "./steps/overridden.ts";
 import { findPair } from "./steps/pair.ts";
 import { advanceReleases, unchanged, type PhaseChange } from "./steps/releases.ts";
 import type { Situation } from "./steps/situation.ts";
@@ -105,6 +106,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     puller,
   };
   const unmanaged = findUnmanaged(observed, workloads);
+  const overridden = findOverridden(observed, workloads);
   const autoscaler = readAutoscaler(observed, now);
   const status = buildStatus({
     observed,
@@ -121,6 +123,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
     verification,
     autoscaler,
     unmanaged,
+    overridden,
     now,
   });
   // Objects of other owners, and the events of a Job without pods, are not watched.

@@ -10,6 +10,7 @@ import type { Notifier } from "../notify/notifier.ts";
 import type { EventNote, Recorder } from "../runtime/recorder.ts";
 import type { Outcome } from "../runtime/queue.ts";
 import type { Poller } from "../sources/poller.ts";
+import { AppliedObjects } from "./applied-objects.ts";
 import type { Cache } from "./cache.ts";
 import type { CanaryMeter } from "./canary-meter.ts";
 import { canonical } from "./canonical.ts";
@@ -54,6 +55,7 @@ export class Reconciler {
   readonly #writer: StatusWriter;
   readonly #problems: ProblemGauges;
   readonly #written = new WrittenRecords();
+  readonly #applied = new AppliedObjects();
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
@@ -73,6 +75,7 @@ export class Reconciler {
       this.#specs.forget(key);
       this.#problems.forget(key);
       this.#written.forget(key);
+      this.#applied.forget(key);
       return { kind: "done" };
     }
     const parsed = this.#specs.parse(key, object);
@@ -94,7 +97,8 @@ export class Reconciler {
     const { clock, puller, cache, notifier, meter } = this.#parts;
     const revisions = (): readonly V1ControllerRevision[] =>
       this.#written.latest(key, cache.of(kinds.controllerRevision).indexed(key), clock.now());
-    const observed = await observe(app, { ...this.#parts, revisions }, signal);
+    const tools = { ...this.#parts, revisions, applied: this.#applied };
+    const observed = await observe(app, tools, signal);
     const made = plan(observed, puller, clock.now());
     meter.follow(key, made.measures);
     const rejection = await this.#execute(key, made, signal);
@@ -119,8 +123,10 @@ export class Reconciler {
   /** The error with which the API server rejects an object, if it does: the spec or the operator's rights must change. */
   async #execute(key: string, { actions }: Plan, signal: AbortSignal): Promise<unknown> {
     const { clock } = this.#parts;
-    const onWritten = (action: WriteAction, result: KubernetesObject | undefined): void =>
+    const onWritten = (action: WriteAction, result: KubernetesObject | undefined): void => {
       this.#written.keep(key, action, result, clock.now());
+      this.#applied.keep(key, action, result);
+    };
     const onFailed = (action: WriteAction): void => this.#written.drop(key, action);
     try {
       await execute(actions, { ...this.#parts, onWritten, onFailed }, signal);

@@ -15,7 +15,7 @@ import { buildConditions } from "./conditions/build.ts";
 import { describeBlame } from "./conditions/facts.ts";
 import type { Findings } from "./conditions/findings.ts";
 import { readIntents } from "./intents.ts";
-import { ours, type Observed, type SourceView } from "./observed.ts";
+import { ours, reportedKept, type Observed, type SourceView } from "./observed.ts";
 import type { Release } from "./release/identity.ts";
 import { phaseOf, phaseSince, releasedAt, type Ledger } from "./release/ledger.ts";
 import type { ReleaseRecord } from "./release/record.ts";
@@ -39,6 +39,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
   const nextReleaseTime = opensAt === undefined ? undefined : formatTime(opensAt);
   // While a rollout changes the Deployment, what was there before still counts.
   const unmanaged = findings.unmanaged ?? app.status?.unmanagedEntries ?? [];
+  const overridden = findings.overridden ?? app.status?.overriddenFields ?? [];
   const disruptions = findDisruptions(observed, findings.rollout);
   const status: AIAppStatus = {
     observedGeneration: app.metadata.generation,
@@ -56,6 +57,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
     ...(failed.length > 0 && { quarantined: failed }),
     ...(disruptions && { disruptions }),
     ...(unmanaged.length > 0 && { unmanagedEntries: [...unmanaged] }),
+    ...(overridden.length > 0 && { overriddenFields: [...overridden] }),
     ...(nextReleaseTime !== undefined && { nextReleaseTime }),
     sources: {
       image: sourceStatus(observed.image, tagOf(observed.image)),
@@ -67,7 +69,7 @@ export function buildStatus(findings: Findings): AIAppStatus {
 }
 
 function released(record: ReleaseRecord, { recorded }: Observed): ServedStatus {
-  const kept = recorded.find((view) => view.record.id === record.id)?.kept;
+  const kept = reportedKept(recorded.find((view) => view.record.id === record.id)?.kept);
   const [image, model] = [keptStatus(kept?.image), keptStatus(kept?.model)];
   return {
     ...statusOf(record, "Released", releasedAt(record) ?? ""),

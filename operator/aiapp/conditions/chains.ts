@@ -15,7 +15,7 @@ import type { Ledger } from "../release/ledger.ts";
 import { setSlots } from "../resources/owned.ts";
 import { setName } from "../resources/owner.ts";
 import type { ReleaseRecord } from "../release/record.ts";
-import { ours, type RecordedView } from "../observed.ts";
+import { ours, reportedKept, type RecordedView } from "../observed.ts";
 import { isFalse, isTrue, type Check, type Findings, type Verdict } from "./findings.ts";
 
 /**
@@ -240,12 +240,13 @@ function nameOf({ id }: ReleaseRecord, { stable }: Ledger): string {
 }
 
 export const recoverable: Check = ({ observed }) => {
-  const notKept = observed.recorded.flatMap(({ kept }) =>
-    [kept?.image, kept?.model].flatMap((view) => {
-      const { state, message } = view?.value ?? {};
+  const notKept = observed.recorded.flatMap((view) => {
+    const { image, model } = reportedKept(view.kept) ?? {};
+    return [image, model].flatMap((copy) => {
+      const { state, message } = copy?.value ?? {};
       return state === "Refused" || state === "Impossible" ? [message] : [];
-    }),
-  );
+    });
+  });
   return isTrue(
     "Recoverable",
     [

@@ -644,14 +644,28 @@ describe("Recoverable", () => {
   it("stays True while a copy of the model is kept, and reports that no original is left", () => {
     const world = released({ modelVersion: "1" });
     world.gone.add("1");
-    world.kept = { model: keptAs("Copying", "copying 2 files") };
+    world.kept = { image: keptAs("Kept", "there"), model: keptAs("Copying", "copying 2 files") };
     expect(read(world).Recoverable).toContain("False ModelGone");
-    world.kept = { model: keptAs("Kept", "https://store/models/.aiapp/kept/0") };
+    world.kept = { ...world.kept, model: keptAs("Kept", "https://store/models/.aiapp/kept/0") };
     expect(read(world).Recoverable).toContain("True Kept");
     expect(read(world).Recoverable).toContain("the copy at https://store/models/.aiapp/kept/0");
     expect(world.reconcile().events).toEqual([]);
     expect(world.app.status?.current?.kept).toEqual({
+      image: { state: "Kept", message: "there" },
       model: { state: "Kept", message: "https://store/models/.aiapp/kept/0" },
+    });
+  });
+
+  it("reports copies once both were looked for", () => {
+    const world = released();
+    world.kept = { model: keptAs("Kept", "there") };
+    world.reconcile();
+    expect(world.app.status?.current?.kept).toBeUndefined();
+    world.kept = { image: keptAs("Refused", "may not push"), model: keptAs("Kept", "there") };
+    world.reconcile();
+    expect(world.app.status?.current?.kept).toMatchObject({
+      image: { state: "Refused" },
+      model: { state: "Kept" },
     });
   });
 

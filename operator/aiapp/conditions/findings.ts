@@ -34,6 +34,8 @@ export interface Findings {
   readonly autoscaler: Autoscaler | undefined;
   /** What others have added to the pods of the Deployment; undefined while that cannot be said. */
   readonly unmanaged: readonly string[] | undefined;
+  /** What policies have changed in owned objects; undefined while that cannot be said. */
+  readonly overridden: readonly string[] | undefined;
   readonly now: number;
 }
 

@@ -4,6 +4,8 @@ import type { KubernetesObject, V1Deployment } from "../../kube/types.ts";
 export interface Comparison {
   /** Whether the object still says all that the operator applied. */
   readonly isApplied: boolean;
+  /** The fields that do not, by path. */
+  readonly overridden: readonly string[];
   /** What others have added to the pods of a Deployment that is what was applied (see unmanagedEntries). */
   readonly unmanaged: readonly string[];
 }
@@ -21,9 +23,10 @@ const compared = new WeakMap<KubernetesObject, Compared>();
 export function compare(live: KubernetesObject, desired: KubernetesObject): Comparison {
   const known = compared.get(live);
   if (known?.desired === desired) return known;
-  const isApplied = covers(live, desired);
+  const found = [...overridden(live, desired)];
+  const isApplied = found.length === 0;
   const unmanaged = isApplied ? unmanagedEntries(podOf(live), podOf(desired)) : [];
-  const made = { desired, isApplied, unmanaged };
+  const made = { desired, isApplied, overridden: found, unmanaged };
   compared.set(live, made);
   return made;
 }
@@ -33,28 +36,41 @@ function podOf(object: KubernetesObject): unknown {
   return spec?.template?.spec;
 }
 
+/** Whether an object still says all that the operator applied. */
+export function covers(live: unknown, desired: unknown): boolean {
+  return overridden(live, desired).next().done === true;
+}
+
 /**
- * Whether an object still says all that the operator applied. The API server adds defaults, and other actors add fields
- * and list elements (a sidecar, an environment variable): those belong to them, and are ignored. An element of a list
- * with a merge key is found by its key, wherever it stands.
+ * The fields that no longer say what the operator applied, each by its path. The API server adds defaults, and other actors
+ * add fields and list elements (a sidecar, an environment variable): those belong to them, and are ignored. An element of
+ * a list with a merge key is found by its key, wherever it stands.
  */
-export function covers(live: unknown, desired: unknown, field = ""): boolean {
-  if (Array.isArray(desired)) return Array.isArray(live) && coversList(live, desired, field);
-  if (typeof desired === "object" && desired !== null) {
-    return (
-      typeof live === "object" &&
-      live !== null &&
-      Object.entries(desired).every(
-        ([key, value]) =>
-          value === undefined ||
-          (QUANTITIES.has(field)
-            ? coversQuantity(Reflect.get(live, key), value)
-            : covers(Reflect.get(live, key), value, key)),
-      )
-    );
+export function* overridden(
+  live: unknown,
+  desired: unknown,
+  field = "",
+  path = "",
+): Generator<string> {
+  if (Array.isArray(desired)) {
+    if (Array.isArray(live)) yield* overriddenIn(live, desired, field, path);
+    else yield path;
+  } else if (typeof desired === "object" && desired !== null) {
+    if (typeof live !== "object" || live === null) {
+      yield path;
+      return;
+    }
+    for (const [key, value] of Object.entries(desired)) {
+      if (value === undefined) continue;
+      const at = path === "" ? key : `${path}.${key}`;
+      const found: unknown = Reflect.get(live, key);
+      if (!QUANTITIES.has(field)) yield* overridden(found, value, key, at);
+      else if (!coversQuantity(found, value)) yield at;
+    }
+  } else if (live !== desired && !(desired === "" && live === undefined)) {
+    // The API server does not store an empty text.
+    yield path;
   }
-  // The API server does not store an empty text.
-  return live === desired || (desired === "" && live === undefined);
 }
 
 /** Members of these are quantities, which the API server may write in another unit ("0.5" as "500m"). */
@@ -69,21 +85,32 @@ function coversQuantity(live: unknown, desired: unknown): boolean {
   );
 }
 
-function coversList(live: readonly unknown[], desired: readonly unknown[], field: string): boolean {
+function* overriddenIn(
+  live: readonly unknown[],
+  desired: readonly unknown[],
+  field: string,
+  path: string,
+): Generator<string> {
   const keys = LIST_KEYS[field];
   if (keys === undefined) {
-    return (
+    // An atomic list is one value.
+    const isSame =
       live.length === desired.length &&
-      desired.every((element, index) => covers(live[index], element))
-    );
+      desired.every((element, index) => covers(live[index], element));
+    if (!isSame) yield path;
+    return;
   }
-  return desired.every((element, index) => {
+  for (const [index, element] of desired.entries()) {
     const isMatch = (other: unknown): boolean => keys.every((key) => sameKey(other, element, key));
     // Nearly always it stands where it was applied.
     const at = live[index];
     const found = at !== undefined && isMatch(at) ? at : live.find(isMatch);
-    return found !== undefined && covers(found, element);
-  });
+    yield* overridden(found, element, "", elementPath(path, element, keys));
+  }
+}
+
+function elementPath(path: string, element: unknown, keys: readonly string[]): string {
+  return `${path}[${String(Reflect.get(Object(element), keys[0] ?? ""))}]`;
 }
 
 /**
@@ -102,7 +129,7 @@ function entriesIn(live: unknown, desired: unknown, field: string, path: string)
     if (keys === undefined) return known.length === 0 && live.length > 0 ? [path] : [];
     return live.flatMap((element: unknown) => {
       const same = known.find((other) => keys.every((key) => sameKey(element, other, key)));
-      const at = `${path}[${String(Reflect.get(Object(element), keys[0] ?? ""))}]`;
+      const at = elementPath(path, element, keys);
       return same === undefined ? [at] : entriesIn(element, same, "", at);
     });
   }

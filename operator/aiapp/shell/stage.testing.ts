@@ -145,7 +145,7 @@ export class ShellStage implements Stage {
     for (const process of this.#processes) await process.end();
     this.#processes = [];
     this.#staleness = staleness;
-    const counted = countCalls(this.invariants.guard("operator 1"));
+    const counted = countCalls(this.#withPolicy(this.invariants.guard("operator 1")));
     this.#counted = counted;
     const paused = pause && pauseAt(counted, pause.n);
     const kube = crash === undefined ? counted : crashAt(counted, crash.n, crash);
@@ -154,6 +154,17 @@ export class ShellStage implements Stage {
       this.#paused = { kube: paused, process };
       this.#pause = pause;
     }
+  }
+
+  /** A policy of the cluster: what it makes of an object that is applied. */
+  policy: (kind: Kind, object: KubernetesObject) => KubernetesObject = (_, object) => object;
+
+  #withPolicy(kube: Kube): Kube {
+    return {
+      ...kube,
+      apply: (kind, object, options, signal) =>
+        kube.apply(kind, this.policy(kind, object) as typeof object, options, signal),
+    };
   }
 
   /** How many calls the first process since `arm` has made. */

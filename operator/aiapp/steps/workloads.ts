@@ -15,6 +15,7 @@ import {
   type SlotName,
 } from "../resources/owned.ts";
 import type { SetState, Sets } from "../strategies/sets.ts";
+import { isOverridden } from "./overridden.ts";
 
 /** Second field manager: holds `spec.replicas` from when the operator drops it until the autoscaler takes it. */
 const HANDOVER = `${MANAGER}-handover`;
@@ -54,9 +55,9 @@ export function applyOwned(
       return [];
     if (isSame !== undefined) return replace(kind, slot, desired, isSame);
     if (set !== undefined && isAutoscaled(workloads, set))
-      return handOver(observed.owned[setSlots[set]], desired);
+      return handOver(observed, observed.owned[setSlots[set]], desired);
     const isApplied = isServingApplied && set === workloads.arrangement.serving;
-    return isApplied ? [] : apply(kind, slot, desired);
+    return isApplied ? [] : apply(observed, kind, slot, desired);
   });
 }
 
@@ -129,9 +130,14 @@ function retire({ owned }: Observed, sets: Sets, set: SetName): readonly Action[
 }
 
 /** To drop a field that only the operator owns would reset it to one pod: another manager holds its value first. */
-function handOver(slot: Slot<V1Deployment>, desired: KubernetesObject): readonly Action[] {
+function handOver(
+  observed: Observed,
+  slot: Slot<V1Deployment>,
+  desired: KubernetesObject,
+): readonly Action[] {
   const live = ours(slot);
-  if (live === undefined || !ownsReplicas(live)) return apply(kinds.deployment, slot, desired);
+  if (live === undefined || !ownsReplicas(live))
+    return apply(observed, kinds.deployment, slot, desired);
   const { namespace = "", name = "", uid } = live.metadata ?? {};
   const object = { metadata: { namespace, name }, spec: { replicas: live.spec?.replicas ?? 1 } };
   // The first write makes a new version, so that the second cannot name one.
@@ -151,15 +157,17 @@ function ownsReplicas(deployment: V1Deployment): boolean {
 }
 
 function apply(
+  observed: Observed,
   resource: Kind,
   slot: Slot<KubernetesObject>,
   desired: KubernetesObject,
 ): readonly Action[] {
   const live = ours(slot);
-  // The hash is among the annotations that it covers.
-  return live !== undefined && compare(live, desired).isApplied
-    ? []
-    : [write(resource, live, desired)];
+  // The hash of what was applied is among the annotations that are compared.
+  const isDone =
+    live !== undefined &&
+    (compare(live, desired).isApplied || isOverridden(observed, resource, live, desired));
+  return isDone ? [] : [write(resource, live, desired)];
 }
 
 /** A write that arrives late, of a process that lost its leadership, must not bring another release back. */
