@@ -773,7 +773,7 @@ describe("what a policy of the cluster changes in what the operator applies", ()
     expect(world.reconcile().events).toEqual([]);
   });
 
-  it("is told apart from what a person changes, which is put back", () => {
+  it("is distinguished from what a person changes, which is put back", () => {
     const world = released();
     deploymentOf(world).spec.progressDeadlineSeconds = 77;
     const plan = world.reconcile();

@@ -815,6 +815,25 @@ describe("a verification pod", () => {
     },
   );
 
+  it("passes once its last container has succeeded, while the server still ends", () => {
+    const on = during({
+      phase: "Running",
+      initContainerStatuses: [{ ...container, name: "server", state: { running: {} } }],
+      containerStatuses: [{ ...container, name: "samples", state: exit(0, "Verified: 3 samples") }],
+    });
+    expect(on.reconcile().changes).toMatchObject([{ phase: "RollingOut" }]);
+    expect(ofVersion(on, "2").journal.at(-1)).toMatchObject({ reason: "Verified" });
+  });
+
+  it("has not passed while its last container runs", () => {
+    const on = during({
+      phase: "Running",
+      initContainerStatuses: [{ ...container, name: "samples", state: exit(0, "3 samples") }],
+      containerStatuses: [{ ...container, name: "verify", state: { running: {} } }],
+    });
+    expect(on.plan().changes).toEqual([]);
+  });
+
   it("fails by the user's container, whose last lines are the message", () => {
     const on = during({
       containerStatuses: [{ ...container, name: "verify", state: exit(7, "accuracy 0.42") }],

@@ -32,7 +32,8 @@ export function readVerification(
       isOf(pod, "verification", candidate.id) &&
       pod.metadata?.ownerReferences?.some(({ uid }) => uid === job.metadata?.uid) !== false,
   );
-  if (hasCondition(job, "Complete")) return { kind: "passed", message: summaryOf(own) };
+  if (hasCondition(job, "Complete") || own.some(hasPassed))
+    return { kind: "passed", message: summaryOf(own) };
   if (hasCondition(job, "Failed")) {
     const cause = own.map(causeOf).find((one) => one !== undefined);
     // Jobs and pods have a watch each: the verdict of a pod that has not ended yet is about to come.
@@ -44,6 +45,12 @@ export function readVerification(
   const trouble = worst(own.filter(({ status }) => status?.phase !== "Failed"));
   if (trouble !== undefined && !trouble.isPassing) return { kind: "failed", trouble };
   return { kind: "running", trouble };
+}
+
+/** The last container has succeeded. The Job is complete only once the server, which drains, has ended as well. */
+function hasPassed({ status }: V1Pod): boolean {
+  const ended = status?.containerStatuses ?? [];
+  return ended.length > 0 && ended.every(({ state }) => state?.terminated?.exitCode === 0);
 }
 
 function isRunning({ status }: V1Pod): boolean {
