@@ -23,6 +23,12 @@ export function reported(name: string, value: number, unit: string): Figure {
   return { name, value, unit, ok: true };
 }
 
+/** @param share in percent */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil((sorted.length * share) / 100) - 1)] ?? Number.NaN;
+}
+
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;

@@ -11,6 +11,7 @@ import { table, type Figure } from "./figures.ts";
 import * as plan from "./plan.ts";
 import * as polling from "./polling.ts";
 import * as release from "./release.ts";
+import * as undo from "./undo.ts";
 import * as overload from "./server/overload.ts";
 import * as server from "./server/run.ts";
 
@@ -21,7 +22,7 @@ interface Bench {
   readonly run: (options: Options) => Promise<readonly Figure[]>;
 }
 
-interface Options extends apps.AppsOptions {
+interface Options extends apps.AppsOptions, undo.UndoOptions {
   readonly json: string | undefined;
 }
 
@@ -31,14 +32,17 @@ const benches: ReadonlyMap<string, Bench> = new Map([
   ["polling", { needs: "cluster", run: polling.run }],
   ["release", { needs: "cluster", run: release.run }],
   ["server-overload", { needs: "nothing", run: overload.run }],
+  ["undo", { needs: "cluster", run: undo.run }],
   ["server", { needs: "nothing", run: server.run }],
 ]);
 
 const DEFAULT_APPS = 1000;
-const usage = `usage: npm run bench -- ${[...benches.keys()].join(" | ")} [--json FILE] [--apps N] [--heap]
+const DEFAULT_UNDOS = 200;
+const usage = `usage: npm run bench -- ${[...benches.keys()].join(" | ")} [--json FILE] [--apps N] [--heap] [--undos N]
   --json FILE  also write the figures as JSON
   --apps N     AIApps in the benchmark apps (${DEFAULT_APPS})
-  --heap       print what the operator's heap holds after the benchmark apps`;
+  --heap       print what the operator's heap holds after the benchmark apps
+  --undos N    how often the benchmark undo goes back (${DEFAULT_UNDOS})`;
 
 /** Whether a cluster, and so the programs that one is made of, can run here; explains what is missing. */
 async function canRun(): Promise<boolean> {
@@ -61,15 +65,23 @@ function readArguments(): { readonly names: readonly string[]; readonly options:
       json: { type: "string" },
       apps: { type: "string", default: String(DEFAULT_APPS) },
       heap: { type: "boolean", default: false },
+      undos: { type: "string", default: String(DEFAULT_UNDOS) },
     },
   });
   const unknown = positionals.filter((name) => !benches.has(name));
   if (unknown.length > 0) throw new TypeError(`no benchmark is named ${unknown.join(", ")}`);
   if (positionals.length === 0) throw new TypeError("no benchmark is named");
-  const count = Number(values.apps);
-  if (!Number.isInteger(count) || count < 1)
-    throw new TypeError(`--apps ${values.apps} is not a positive whole number`);
-  return { names: positionals, options: { json: values.json, apps: count, heap: values.heap } };
+  const { json, heap } = values;
+  const apps = positive("apps", values.apps);
+  const undos = positive("undos", values.undos);
+  return { names: positionals, options: { json, apps, heap, undos } };
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new TypeError(`--${name} ${text} is not a positive whole number`);
+  return value;
 }
 
 async function main(): Promise<number> {

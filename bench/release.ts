@@ -28,7 +28,7 @@ interface Version {
 }
 
 /** The version that answers a new connection; undefined when none does. */
-async function version(url: string): Promise<Version | undefined> {
+export async function versionAt(url: string): Promise<Version | undefined> {
   const request = httpRequest(new URL("/version", url), {
     agent: false,
     signal: AbortSignal.timeout(5000),
@@ -52,7 +52,7 @@ async function measure(
   const began = performance.now();
   const changed = change();
   for (;;) {
-    const answer = await version(url);
+    const answer = await versionAt(url);
     if (answer !== undefined && isNew(answer)) break;
     if (performance.now() - began > 120_000) throw new Error(`nothing new answers at ${url}`);
     await delay(10);
