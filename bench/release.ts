@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { JournalEntry, readEntries } from "../crds/journal.ts";
 import { annotations, labels } from "../crds/names.ts";
+import { eventually } from "../test/cluster/process.ts";
 import { isReleased, readApp, waitFor } from "../test/support/aiapp.ts";
 import { models } from "../test/demo/pictures.ts";
 import type { Platform } from "../test/support/platform.ts";
@@ -174,9 +175,13 @@ async function measureReleases(platform: Platform): Promise<readonly Figure[]> {
       await waitFor(platform, where, `app ${where.name}`, isReleased);
     await platform.kubectl(["rollout", "status", "deployment/bare", "--namespace", NAMESPACE]);
     // Pods that terminate must not answer in the next round.
-    // prettier-ignore
-    await platform.kubectl(["wait", "pods", "--namespace", NAMESPACE, "--all", "--for=condition=Ready", "--timeout=120s"]).catch(() => {});
-    await delay(8000);
+    await eventually("pods to end", 120_000, async () => {
+      const template = "{{range .items}}{{.metadata.deletionTimestamp}}{{end}}";
+      // prettier-ignore
+      const ending = await platform.kubectl(["get", "pods", "--namespace", NAMESPACE, "--output", `go-template=${template}`]);
+      return ending.replaceAll("<no value>", "") === "";
+    });
+    await delay(2000);
   };
   const bump = async (
     where: typeof VERIFIED | typeof PLAIN,
