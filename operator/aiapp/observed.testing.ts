@@ -99,6 +99,7 @@ export class World {
     tag: "1",
     version: "1",
     model: digestOf("model 1"),
+    bytes: 100_000_000,
   };
   /** Whether the whole status is lost before every reconcile. */
   losesStatus = false;
@@ -136,7 +137,7 @@ export class World {
     for (const half of halves.length === 0 ? (["image", "model", "image"] as const) : halves) {
       const startedAt = this.now;
       this.now += 100;
-      const { image: digest, tag, version, model } = this.published;
+      const { image: digest, tag, version, model, bytes } = this.published;
       if (half === "image") {
         const image = `example.azurecr.io/cats:${tag}`;
         const seen = { kind: "image", image, digest, lastPush: undefined } as const;
@@ -144,7 +145,7 @@ export class World {
       } else
         this.#model = this.#seen(
           this.#model,
-          { kind: "model", digest: model, version, etag: undefined },
+          { kind: "model", digest: model, version, etag: undefined, bytes },
           startedAt,
         );
       this.now += 1;
@@ -397,6 +398,7 @@ export class World {
         digest: modelDigest,
         version: modelVersion,
         etag: undefined,
+        bytes: record.modelBytes ?? 0,
       } as const;
       return [
         {

@@ -33,6 +33,7 @@ export type {
   V1Secret,
   V1Service,
   V1ServiceAccount,
+  V1Volume,
   V1VolumeMount,
   V2HorizontalPodAutoscaler,
 } from "@kubernetes/client-node";

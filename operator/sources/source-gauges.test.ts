@@ -15,7 +15,7 @@ it("a scrape counts sources by state, and says when the last and the oldest chec
   const start = clock.now() / 1000;
   const metrics = createMetrics();
   const poller = createPoller({ clock, log: createLogger("silent"), metrics, onChange: () => {} });
-  const seen: ModelSeen = { kind: "model", version: "7", digest: "a", etag: undefined };
+  const seen: ModelSeen = { kind: "model", version: "7", digest: "a", etag: undefined, bytes: 1 };
   const well = model("well", () => Promise.resolve(seen));
   let isLost = false;
   const lost = model("lost", () =>

@@ -37,6 +37,8 @@ export interface ModelSeen extends Seen {
   readonly version: string;
   /** ETag of manifest.json; undefined for a folder without one. */
   readonly etag: string | undefined;
+  /** Of all files together, as the manifest or the listing says. */
+  readonly bytes: number;
 }
 
 /** What became of the copy that is to survive a deletion. */

@@ -148,6 +148,14 @@ describe("an exact version", () => {
     expect(await poll({ version: 7 })).toMatchObject({ kind: "model", version: "7", digest });
   });
 
+  it("has the size of all its files, the manifest among them", async () => {
+    await publish(container, name, "7", { "model.onnx": "weights", "labels.txt": "cat" });
+    const before = await poll({ version: 7 });
+    await publish(container, name, "7", { "model.onnx": "weights+1", "labels.txt": "cat" });
+    expect(before.bytes).toBeGreaterThan("weights".length + "cat".length);
+    expect((await poll({ version: 7 })).bytes).toBe(before.bytes + 2);
+  });
+
   it("costs one conditional request while nothing changes", async () => {
     await publish(container, name, "7");
     const exact = source({ version: 7 });
@@ -198,7 +206,8 @@ describe("a folder without a manifest", () => {
     expect(error.code).toBe("MODEL_INCOMPLETE");
     expect(error.message).toContain("2 found");
     const seen = await folder.poll(undefined, bounded());
-    expect(seen).toMatchObject({ version: "7", etag: undefined });
+    const bytes = "weights".length + "cat".length;
+    expect(seen).toMatchObject({ version: "7", etag: undefined, bytes });
     expect(await folder.poll(seen, bounded())).toEqual(seen);
   });
 

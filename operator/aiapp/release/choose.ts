@@ -98,6 +98,7 @@ function chooseHalf(
       imageDigest: image.imageDigest,
       modelVersion: model.modelVersion,
       modelDigest: model.modelDigest,
+      modelBytes: model.modelBytes,
     };
     const release = releaseOf(spec, pair, model.model);
     return { release, state: stateOf(release.id, ledger) };

@@ -58,6 +58,10 @@ describe("a release's id", () => {
     expect(id({ credentials: { anonymous: ["Registry"] } })).toBe(id({}));
   });
 
+  it("does not depend on the size of the model, which older operators did not record", () => {
+    expect(id({}, { ...pair, modelBytes: 7 })).toBe(id({}));
+  });
+
   it("does not depend on the tag, which moves", () => {
     expect(id({}, { ...pair, image: "example.azurecr.io/cats:stable" })).toBe(id({}));
   });
@@ -79,6 +83,19 @@ describe("a request", () => {
   });
 });
 
+/** Makes the record and the Deployment what an operator wrote that knew no sizes of models. */
+function forgetSize(world: World): void {
+  const unknown = new Set(["modelBytes", "sizeLimit", "limits", "ephemeral-storage"]);
+  for (const [key, object] of world.objects) {
+    if (!key.startsWith(kinds.controllerRevision.plural)) continue;
+    const text = JSON.stringify(object, (name, value: unknown) =>
+      unknown.has(name) ? undefined : value,
+    );
+    world.objects.set(key, JSON.parse(text));
+  }
+  world.converge();
+}
+
 describe("two versions of the operator with other parts and other defaults", () => {
   const newer = {
     ...puller,
@@ -97,6 +114,31 @@ describe("two versions of the operator with other parts and other defaults", () 
     const fresh = new World({ replicas: 2 });
     fresh.puller = newer;
     expect(fresh.poll().converge().deployedRelease).toBe(release);
+  });
+
+  it("leave a release alone that the older one recorded without the size of its model", () => {
+    const world = new World({ modelVersion: "1" }).poll().converge();
+    const release = world.deployedRelease;
+    forgetSize(world);
+    const limits = (): string | undefined => {
+      const { template } = world.get(kinds.deployment)?.spec ?? {};
+      return template?.spec?.volumes?.find(({ name }) => name === "model")?.emptyDir?.sizeLimit;
+    };
+    world.forget();
+    expect(world.plan().actions).toEqual([]);
+    expect(world.poll().plan().actions).toEqual([]);
+    expect([world.deployedRelease, limits()]).toEqual([release, undefined]);
+    world.change({ modelVersion: "2" });
+    world.publish({ version: "2", model: digestOf("model 2") });
+    world.poll().converge();
+    expect(limits()).toBeDefined();
+    // Gone back to, it has what it had, though it is rendered again.
+    world.puller = newer;
+    world.change({ modelVersion: "1" });
+    world.publish({ version: "1", model: digestOf("model 1") });
+    world.poll().converge();
+    expect([world.deployedRelease, limits()]).toEqual([release, undefined]);
+    expect(world.record(({ id }) => id === release).modelBytes).toBeUndefined();
   });
 
   it("render a release that is gone back to with the parts of today, under its old id", () => {

@@ -13,6 +13,8 @@ export interface Pair {
   readonly imageDigest: string;
   readonly modelVersion: string;
   readonly modelDigest: string;
+  /** Of all files of the version; undefined in a record of an operator that did not keep it. */
+  readonly modelBytes?: number | undefined;
 }
 
 /**
@@ -83,10 +85,10 @@ export function releaseOf(
   { store, name }: ModelLocation = spec.model,
 ): Release {
   const { inputs, inputsHash } = identify(spec);
-  const { image, imageDigest, modelVersion, modelDigest } = pair;
+  const { image, imageDigest, modelVersion, modelDigest, modelBytes } = pair;
   const model = { store, name };
   const id = releaseId(pair, model, inputsHash);
-  return { id, image, imageDigest, modelVersion, modelDigest, model, inputs };
+  return { id, image, imageDigest, modelVersion, modelDigest, modelBytes, model, inputs };
 }
 
 /**

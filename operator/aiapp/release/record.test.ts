@@ -19,6 +19,7 @@ describe("a release's record", () => {
       imageDigest: digestOf("image 1"),
       modelVersion: "1",
       modelDigest: digestOf("model 1"),
+      modelBytes: 100_000_000,
       model: { store: "https://models.blob.core.windows.net/models", name: "cats" },
       inputs: {},
       template: { spec: { containers: [{ name: "server" }] } },
@@ -45,6 +46,16 @@ describe("a release's record", () => {
     const { metadata } = older;
     delete metadata?.annotations?.[annotations.request];
     expect(readRecord(older)).toMatchObject({ request: undefined });
+  });
+
+  it.each([
+    ["without the size of its model", undefined],
+    ["with a size that is none", "a lot"],
+    ["with a size below zero", -1],
+  ])("%s is read, and of no known size", (_, modelBytes) => {
+    const object = structuredClone(stored());
+    object.data = { ...object.data, modelBytes };
+    expect(readRecord(object)).toMatchObject({ modelVersion: "1", modelBytes: undefined });
   });
 
   it.each([

@@ -53,6 +53,8 @@ const RecordData = z.looseObject({
   imageDigest: z.string(),
   modelVersion: z.string(),
   modelDigest: z.string(),
+  // A size that cannot be used is as good as none: no release is lost for it.
+  modelBytes: z.number().int().min(0).optional().catch(undefined),
   model: z.object({ store: z.string(), name: z.string() }),
   inputs: ReleaseInputs,
   template: z.custom<V1PodTemplateSpec>(isTemplate),
@@ -93,12 +95,13 @@ function contentOf({
   imageDigest,
   modelVersion,
   modelDigest,
+  modelBytes,
   model,
   inputs,
   template,
 }: Release & Pick<ReleaseRecord, "template">): Omit<Release, "image"> &
   Pick<ReleaseRecord, "template"> {
-  return { id, imageDigest, modelVersion, modelDigest, model, inputs, template };
+  return { id, imageDigest, modelVersion, modelDigest, modelBytes, model, inputs, template };
 }
 
 /** All that changes about a record. */

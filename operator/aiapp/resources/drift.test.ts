@@ -31,6 +31,11 @@ describe("an owned object covers what was applied", () => {
       { resources: { requests: { cpu: "0.5" } } },
     ],
     [
+      "with the limit of a volume in another unit",
+      { volumes: [{ name: "model", emptyDir: { sizeLimit: "2Gi" } }] },
+      { volumes: [{ name: "model", emptyDir: { sizeLimit: "2048Mi" } }] },
+    ],
+    [
       "with an empty text that was not stored",
       { env: [{ name: "A" }] },
       { env: [{ name: "A", value: "" }] },

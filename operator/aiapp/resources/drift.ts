@@ -64,7 +64,8 @@ export function* overridden(
       if (value === undefined) continue;
       const at = path === "" ? key : `${path}.${key}`;
       const found: unknown = Reflect.get(live, key);
-      if (!QUANTITIES.has(field)) yield* overridden(found, value, key, at);
+      const isQuantity = QUANTITY_MAPS.has(field) || QUANTITIES.has(key);
+      if (!isQuantity) yield* overridden(found, value, key, at);
       else if (!coversQuantity(found, value)) yield at;
     }
   } else if (live !== desired && !(desired === "" && live === undefined)) {
@@ -73,8 +74,9 @@ export function* overridden(
   }
 }
 
-/** Members of these are quantities, which the API server may write in another unit ("0.5" as "500m"). */
-const QUANTITIES: ReadonlySet<string> = new Set(["requests", "limits"]);
+/** These, and the members of those, are quantities, which the API server may write in another unit ("0.5" as "500m"). */
+const QUANTITIES: ReadonlySet<string> = new Set(["sizeLimit", "divisor"]);
+const QUANTITY_MAPS: ReadonlySet<string> = new Set(["requests", "limits"]);
 
 function coversQuantity(live: unknown, desired: unknown): boolean {
   return (

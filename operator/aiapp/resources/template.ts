@@ -3,6 +3,7 @@ import type { V1Container, V1EnvVar, V1PodTemplateSpec, V1VolumeMount } from "..
 import { parseReference, pinned } from "../../../crds/grammar/image-reference.ts";
 import type { Release, ReleaseInputs } from "../release/identity.ts";
 import { mergeStrategically } from "./merge.ts";
+import { modelVolume, pullResources } from "./model-limits.ts";
 import { identityLabels, type Owner, type Role } from "./owner.ts";
 
 /** What the operator's own configuration puts into pods. Not part of a release's identity. */
@@ -93,7 +94,7 @@ export function renderTemplate(
       initContainers: [pullContainer(release, puller)],
       containers: [serverContainer(release)],
       volumes: [
-        { name: "model", emptyDir: {} },
+        { name: "model", emptyDir: modelVolume(release) },
         { name: "tmp", emptyDir: {} },
       ],
     },
@@ -235,7 +236,7 @@ function pullContainer(release: Release, puller: PullerSettings): V1Container {
         : [{ name: "INSECURE_HOSTS", value: puller.insecureHosts.join(",") }]),
       ...(puller.caBundle === undefined ? [] : [{ name: "CA_BUNDLE", value: puller.caBundle }]),
     ],
-    resources: { requests: { cpu: "50m", memory: "128Mi" } },
+    resources: pullResources(release),
     securityContext: { ...restricted, capabilities: { drop: ["ALL"] } },
     terminationMessagePolicy: "FallbackToLogsOnError",
     volumeMounts: [{ name: "model", mountPath: MODEL_MOUNT_PATH }],

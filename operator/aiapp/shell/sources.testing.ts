@@ -119,6 +119,11 @@ function manifestOf(version: string): Uint8Array {
 }
 
 /** What a poll sees of a version. */
+/** The file of one byte, and the manifest. */
+export function modelBytes(version: string): number {
+  return 1 + manifestOf(version).byteLength;
+}
+
 export function modelDigest(version: string): string {
   return `sha256:${sha256(manifestOf(version))}`;
 }

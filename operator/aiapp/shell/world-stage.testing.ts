@@ -7,7 +7,7 @@ import { phaseOf } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import type { PullerSettings } from "../resources/template.ts";
 import type { Judges } from "./controllers.testing.ts";
-import { modelDigest, type Published } from "./sources.testing.ts";
+import { modelBytes, modelDigest, type Published } from "./sources.testing.ts";
 import type { Stage } from "./stage.testing.ts";
 
 const MAX_ROUNDS = 80;
@@ -90,7 +90,12 @@ export class WorldStage implements Stage {
     const { image, versions } = this.#published;
     const { modelVersion } = this.world.app.spec;
     const version = modelVersion === "latest" ? (versions.at(-1) ?? "") : String(modelVersion);
-    this.world.publish({ image: digestOf(image), version, model: modelDigest(version) });
+    this.world.publish({
+      image: digestOf(image),
+      version,
+      model: modelDigest(version),
+      bytes: modelBytes(version),
+    });
     this.world.poll();
   }
 

@@ -39,6 +39,7 @@ export function findPair({ image, model }: Observed): PairFound {
       imageDigest: image.value.digest,
       modelVersion: model.value.version,
       modelDigest: model.value.digest,
+      modelBytes: model.value.bytes,
     },
     waiting: undefined,
     polls: [],

@@ -66,7 +66,7 @@ export function beginRecord(
   const isSame = before !== undefined && canonical(before.template) === canonical(template);
   return {
     ...release,
-    ...(before && { inputs: before.inputs }),
+    ...(before && { inputs: before.inputs, modelBytes: before.modelBytes }),
     template: isSame ? before.template : template,
     revision: nextRevision(ledger),
     journal: before?.journal ?? [],

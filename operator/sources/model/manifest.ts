@@ -11,6 +11,12 @@ export function sha256(bytes: Uint8Array | string): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
+/** A manifest may claim more than a number holds exactly: then it is the largest one that does. */
+export function totalBytes(files: readonly { readonly size: number }[]): number {
+  const sum = files.reduce((total, { size }) => total + size, 0);
+  return Math.min(sum, Number.MAX_SAFE_INTEGER);
+}
+
 export function manifestDigest(manifest: Uint8Array): string {
   return `sha256:${sha256(manifest)}`;
 }

@@ -7,7 +7,7 @@ import { asOperatorError, OperatorError } from "../../errors.ts";
 import { createSlices, type Slices } from "../../slices.ts";
 import { identityKey, type Identity } from "../identity.ts";
 import type { ModelSeen, Source } from "../source.ts";
-import { listingDigest, manifestDigest, parseManifest, sha256 } from "./manifest.ts";
+import { listingDigest, manifestDigest, parseManifest, sha256, totalBytes } from "./manifest.ts";
 import type { ModelLocation, ModelStore } from "./model-store.ts";
 import { parseStore } from "./store-url.ts";
 
@@ -85,7 +85,8 @@ function createReader(store: ModelStore, query: ModelQuery, identity: Identity):
           `${where} is that of version ${manifest.version}: publish ${version} itself with aiapp publish`,
         );
       }
-      return { kind: "model", version, digest: manifestDigest(read.bytes), etag: read.etag };
+      const bytes = totalBytes(manifest.files) + read.bytes.byteLength;
+      return { kind: "model", version, digest: manifestDigest(read.bytes), etag: read.etag, bytes };
     },
 
     readFolder: async (version, signal) => {
@@ -98,7 +99,7 @@ function createReader(store: ModelStore, query: ModelQuery, identity: Identity):
       const uncommitted = files.find(({ committed }) => !committed);
       if (uncommitted !== undefined) throw stillUploading(folder, version, uncommitted.path);
       if (before !== digest) throw notYetTwice(folder, version, files.length, before);
-      return { kind: "model", version, digest, etag: undefined };
+      return { kind: "model", version, digest, etag: undefined, bytes: totalBytes(files) };
     },
   };
 }
