@@ -12,6 +12,7 @@ import * as plan from "./plan.ts";
 import * as polling from "./polling.ts";
 import * as release from "./release.ts";
 import * as undo from "./undo.ts";
+import * as memory from "./server/memory.ts";
 import * as overload from "./server/overload.ts";
 import * as server from "./server/run.ts";
 
@@ -31,6 +32,7 @@ const benches: ReadonlyMap<string, Bench> = new Map([
   ["plan", { needs: "nothing", run: plan.run }],
   ["polling", { needs: "cluster", run: polling.run }],
   ["release", { needs: "cluster", run: release.run }],
+  ["server-memory", { needs: "nothing", run: memory.run }],
   ["server-overload", { needs: "nothing", run: overload.run }],
   ["undo", { needs: "cluster", run: undo.run }],
   ["server", { needs: "nothing", run: server.run }],

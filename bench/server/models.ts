@@ -35,6 +35,16 @@ export function mlp(): Promise<BenchModel> {
   return cached("mlp", graph, { shape: [64], outputs: [10], files: {} });
 }
 
+/** 64 → layers × 2048 → 10 with ReLU between: 16.8 MB a layer. */
+export function dense(layers: number): Promise<BenchModel> {
+  const graph = new Graph();
+  let value = graph.relu(graph.dense("x", 64, 2048));
+  for (let layer = 0; layer < layers; layer += 1)
+    value = graph.relu(graph.dense(value, 2048, 2048));
+  graph.dense(value, 2048, 10, "y");
+  return cached(`dense-${layers}`, graph, { shape: [64], outputs: [10], files: {} });
+}
+
 /** As large as ResNet-50, and of its layers, the batch normalisations folded into the convolutions: 8.2 GFLOP, 102 MB. */
 export function cnn(): Promise<BenchModel> {
   const graph = new Graph();
