@@ -47,6 +47,7 @@ describe("the configuration", () => {
       azureAuthorityHost: undefined,
       azureTenantId: "",
       deniedNetworks: [],
+      modelServerImages: [],
       insecureHosts: [],
       allowLoopback: false,
       caBundle: undefined,

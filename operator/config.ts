@@ -82,6 +82,8 @@ const Environment = z.object({
   AZURE_TENANT_ID: z.string().default(""),
   /** Networks that no AIApp may name hosts in, beside loopback, link-local, metadata and reserved addresses. */
   DENIED_NETWORKS: networks,
+  /** Repositories, or prefixes of them, whose images are the project's model server: its memory is known. */
+  MODEL_SERVER_IMAGES: list(""),
   INSECURE_HOSTS: list(""),
   ALLOW_LOOPBACK: z.stringbool().default(false),
   CA_BUNDLE_FILE: z.string().optional(),
@@ -111,6 +113,7 @@ export interface Config {
   readonly azureAuthorityHost: string | undefined;
   readonly azureTenantId: string;
   readonly deniedNetworks: readonly string[];
+  readonly modelServerImages: readonly string[];
   readonly insecureHosts: readonly string[];
   readonly allowLoopback: boolean;
   readonly caBundle: string | undefined;
@@ -142,6 +145,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     azureAuthorityHost: data.AZURE_AUTHORITY_HOST,
     azureTenantId: data.AZURE_TENANT_ID,
     deniedNetworks: data.DENIED_NETWORKS,
+    modelServerImages: data.MODEL_SERVER_IMAGES,
     insecureHosts: data.INSECURE_HOSTS,
     allowLoopback: data.ALLOW_LOOPBACK,
     caBundle: data.CA_BUNDLE_FILE === undefined ? undefined : readBundle(data.CA_BUNDLE_FILE),

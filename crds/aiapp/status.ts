@@ -56,6 +56,8 @@ export type ReleaseStatus = z.infer<typeof ReleaseStatus>;
 
 /** The current or the previous release. */
 export const ServedStatus = ReleaseStatus.extend({
+  /** Of the server container, of the spec or the default one. */
+  memoryLimit: z.string().optional(),
   /** With release.keep: Auto, after the first look. */
   kept: z.object({ image: KeptStatus.optional(), model: KeptStatus.optional() }).optional(),
 });

@@ -43,6 +43,7 @@ export const puller: PullerSettings = {
   azureStorageSuffixes: [],
   insecureHosts: [],
   caBundle: undefined,
+  modelServerImages: [],
 };
 
 /** A digest, the same for the same text. */

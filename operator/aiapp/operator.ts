@@ -115,6 +115,7 @@ export class AIAppOperator extends OperatorFrame {
         azureStorageSuffixes: config.azureStorageSuffixes,
         insecureHosts: config.insecureHosts,
         caBundle: config.caBundle,
+        modelServerImages: config.modelServerImages,
       },
       clock,
       log,

@@ -19,6 +19,7 @@ import { ours, reportedKept, type Observed, type SourceView } from "./observed.t
 import type { Release } from "./release/identity.ts";
 import { phaseOf, phaseSince, releasedAt, type Ledger } from "./release/ledger.ts";
 import type { ReleaseRecord } from "./release/record.ts";
+import { memoryLimitOf } from "./resources/memory-limit.ts";
 import { roleSelector } from "./resources/owner.ts";
 import { findDisruptions } from "./steps/disruptions.ts";
 import { urlOf } from "./resources/service.ts";
@@ -71,8 +72,10 @@ export function buildStatus(findings: Findings): AIAppStatus {
 function released(record: ReleaseRecord, { recorded }: Observed): ServedStatus {
   const kept = reportedKept(recorded.find((view) => view.record.id === record.id)?.kept);
   const [image, model] = [keptStatus(kept?.image), keptStatus(kept?.model)];
+  const memoryLimit = memoryLimitOf(record.template);
   return {
     ...statusOf(record, "Released", releasedAt(record) ?? ""),
+    ...(memoryLimit !== undefined && { memoryLimit }),
     ...((image ?? model) && { kept: { ...(image && { image }), ...(model && { model }) } }),
   };
 }

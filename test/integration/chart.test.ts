@@ -253,6 +253,14 @@ describe("the operator's pods", () => {
     expect(one).not.toContain("PodDisruptionBudget/operator");
   });
 
+  it("know which images are the model server, where the values say so", async () => {
+    const modelServerImages = ["contoso.azurecr.io/scoring", "registry.example.com:5000"];
+    expect(await helm(TEMPLATE, { ...TENANT, modelServerImages })).toContain(
+      '{ name: MODEL_SERVER_IMAGES, value: "contoso.azurecr.io/scoring,registry.example.com:5000" }',
+    );
+    expect(await helm(TEMPLATE, TENANT)).not.toContain("MODEL_SERVER_IMAGES");
+  });
+
   it("have the priority and the spread that the values give", async () => {
     const constraint = { maxSkew: 2, topologyKey: "rack", whenUnsatisfiable: "DoNotSchedule" };
     const [deployment] = await renderedOf("Deployment", Template, {

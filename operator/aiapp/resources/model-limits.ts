@@ -6,7 +6,7 @@ import type { Release } from "../release/identity.ts";
  * that did not know it has made the record, and the pods of that release have run without.
  */
 
-const MIB = 2 ** 20;
+export const MIB = 2 ** 20;
 /** 1 TiB: a manifest may claim any size. */
 const MAX_MODEL_BYTES = 2 ** 40;
 /** Blocks of 10,000 small files, and the manifest. */
@@ -38,7 +38,7 @@ export function pullResources(release: Sized): NonNullable<V1Container["resource
   };
 }
 
-function bounded(bytes: number): number {
+export function bounded(bytes: number): number {
   return Math.min(bytes, MAX_MODEL_BYTES);
 }
 
@@ -47,12 +47,12 @@ function volumeBytes(bytes: number): number {
 }
 
 /** Rounded up, and never none. */
-function mebibytes(bytes: number): string {
+export function mebibytes(bytes: number): string {
   return `${Math.max(1, Math.ceil(bytes / MIB))}Mi`;
 }
 
 /** Whether spec.podTemplate puts the model's volume into memory (tmpfs, huge pages). It is merged unchecked. */
-function isInMemory({ inputs }: Pick<Sized, "inputs">): boolean {
+export function isInMemory({ inputs }: Pick<Sized, "inputs">): boolean {
   const volumes: unknown = member(member(inputs.podTemplate, "spec"), "volumes");
   if (!Array.isArray(volumes)) return false;
   const model: unknown = volumes.find((volume) => member(volume, "name") === "model");

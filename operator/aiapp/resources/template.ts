@@ -3,6 +3,7 @@ import type { V1Container, V1EnvVar, V1PodTemplateSpec, V1VolumeMount } from "..
 import { parseReference, pinned } from "../../../crds/grammar/image-reference.ts";
 import type { Release, ReleaseInputs } from "../release/identity.ts";
 import { mergeStrategically } from "./merge.ts";
+import { withMemoryLimit } from "./memory-limit.ts";
 import { modelVolume, pullResources } from "./model-limits.ts";
 import { identityLabels, type Owner, type Role } from "./owner.ts";
 
@@ -13,6 +14,8 @@ export interface PullerSettings {
   readonly azureStorageSuffixes: readonly string[];
   readonly insecureHosts: readonly string[];
   readonly caBundle: string | undefined;
+  /** Repositories, or prefixes of them, whose images are the project's model server. */
+  readonly modelServerImages: readonly string[];
 }
 
 /** Longer than the server's drain (at most 50 s) and the preStop sleep. */
@@ -99,7 +102,11 @@ export function renderTemplate(
       ],
     },
   };
-  const merged = mergeStrategically(rendered, inputs.podTemplate) as V1PodTemplateSpec;
+  const merged = withMemoryLimit(
+    mergeStrategically(rendered, inputs.podTemplate) as V1PodTemplateSpec,
+    release,
+    puller.modelServerImages,
+  );
   if (!usesWorkloadIdentity(inputs)) return merged;
   // Without this label the pods get no token to pull the model with: not for spec.podTemplate to remove.
   const { metadata } = merged;
