@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 
 import { describe, expect, it } from "vitest";
 
+import { onAccount, type Account, type Charge } from "./account.ts";
 import type { Steps } from "../crds/grammar/steps.ts";
 import { selectInSteps, selectVersions } from "../crds/grammar/version-order.ts";
 import { anonymousRegistry } from "./sources/registry/registry.testing.ts";
@@ -44,6 +45,52 @@ describe("a long list", () => {
     let count = 0;
     await slices.forEach([1, 2], () => (count += 1), signal);
     expect(count).toBe(2);
+  });
+});
+
+describe("the lists of two namespaces", () => {
+  it("take turns: sixteen long ones of one do not delay a short one of the other", async () => {
+    let time = 0;
+    const slices = createSlices(() => time);
+    /** Whose slices ran, in order. */
+    const ran: string[] = [];
+    const stop = new AbortController();
+    const accountOf = (namespace: string): Account => ({ namespace, charge: () => {} });
+    const work = (namespace: string, items: number): Promise<void> =>
+      onAccount(accountOf(namespace), () => {
+        let last = -1;
+        const item = (): void => {
+          // A slice of this list begins where those of others ran since.
+          if (last !== time) ran.push(namespace);
+          time += 1;
+          last = time;
+        };
+        return slices.forEach(Array.from({ length: items }), item, stop.signal);
+      });
+    const evil = Array.from({ length: 16 }, () => work("evil", 30_000).catch(() => {}));
+    await work("shop", 160);
+    stop.abort(new Error("the test ends"));
+    await Promise.all(evil);
+    const of = (namespace: string): number => ran.filter((name) => name === namespace).length;
+    // Sixteen items are a slice.
+    expect(of("shop")).toBe(10);
+    expect(of("evil")).toBeLessThanOrEqual(of("shop") + 1);
+    expect(of("evil")).toBeGreaterThan(5);
+  });
+
+  it("are charged to each of them by the time that their slices took", async () => {
+    let time = 0;
+    const slices = createSlices(() => time);
+    const charged: string[] = [];
+    const work = (namespace: string, items: number): Promise<void> => {
+      const charge = (kind: Charge, amount: number): void =>
+        void charged.push(`${namespace} ${kind} ${amount}`);
+      return onAccount({ namespace, charge }, () =>
+        slices.forEach(Array.from({ length: items }), () => (time += 1), signal),
+      );
+    };
+    await Promise.all([work("shop", 20), work("zoo", 3)]);
+    expect(charged).toEqual(["shop cpuMs 16", "zoo cpuMs 3", "shop cpuMs 4"]);
   });
 });
 

@@ -1,10 +1,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
+import { currentAccount } from "./account.ts";
 import type { Steps } from "../crds/grammar/steps.ts";
 
 /**
  * Runs work on a long list in slices of a few milliseconds. The event loop has a turn of its own between any two slices,
- * and one list after the other gets one: neither the list of a tenant nor many of them delay what else the process does.
+ * namespaces take turns, and so do the lists of each: neither the list of a tenant nor many of them delay what else the
+ * process does, or the list of another tenant.
  */
 export interface Slices {
   /** @throws the signal's reason, between two slices */
@@ -23,14 +25,43 @@ const ITEMS_PER_CHECK = 8;
 
 /** @param now milliseconds, from any start */
 export function createSlices(now: () => number = () => performance.now()): Slices {
-  /** The slice that begins next follows this one. */
-  let last: Promise<unknown> = Promise.resolve();
+  /** Slices by namespace, first in, first out. The first namespace is the next one to have its turn. */
+  const waiting = new Map<string, (() => void)[]>();
+  let isRunning = false;
 
-  async function runAlone<T>(slice: () => T): Promise<T> {
-    const before = last;
-    const done = before.then(() => nextTurn()).then(slice);
-    last = done.catch(() => {});
-    return done;
+  async function runAll(): Promise<void> {
+    if (isRunning) return;
+    isRunning = true;
+    for (;;) {
+      await nextTurn();
+      const [next] = waiting;
+      if (next === undefined) break;
+      const [namespace, [slice, ...others]] = next;
+      waiting.delete(namespace);
+      if (others.length > 0) waiting.set(namespace, others);
+      slice?.();
+    }
+    isRunning = false;
+  }
+
+  function runAlone<T>(slice: () => T): Promise<T> {
+    const account = currentAccount();
+    const namespace = account?.namespace ?? "";
+    return new Promise((resolve, reject) => {
+      const slices = waiting.get(namespace) ?? [];
+      waiting.set(namespace, slices);
+      slices.push(() => {
+        const began = now();
+        try {
+          resolve(slice());
+        } catch (error) {
+          reject(error);
+        } finally {
+          account?.charge("cpuMs", now() - began);
+        }
+      });
+      void runAll();
+    });
   }
 
   return {
