@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { splitKey } from "./key.ts";
-import { FAIR_PICK, PendingKeys, priorities, type Priority } from "./pending.ts";
+import { FAIR_PICK, NAMESPACE_PICK, PendingKeys, priorities, type Priority } from "./pending.ts";
 
 function takeAll(pending: PendingKeys): readonly string[] {
   const taken: string[] = [];
@@ -67,6 +67,33 @@ describe("pending keys", () => {
     expect(takeAll(pending)).toEqual(["a/1", "a/2", "b/1"]);
   });
 
+  it("of a namespace wait for few picks, whatever another namespace has of higher priority", () => {
+    const pending = new PendingKeys();
+    for (let n = 0; n < 1000; n += 1) pending.add(`big/${n}`, "user", 0);
+    // Their turn is every fourth pick.
+    for (const [name, priority] of [
+      ["pair", "release"],
+      ["late", "retry"],
+    ] as const) {
+      // prettier-ignore
+      pending.add(`small/${name}`, priority, 1);
+      let picks = 1;
+      while (pending.take()?.key !== `small/${name}`) picks += 1;
+      expect(picks).toBeLessThanOrEqual(NAMESPACE_PICK);
+    }
+  });
+
+  it("of many namespaces take turns whatever their priority, in every fourth pick", () => {
+    const pending = new PendingKeys();
+    const names = Array.from({ length: 20 }, (_, n) => `tenant-${n}`);
+    for (let n = 0; n < 1000; n += 1) pending.add(`big/${n}`, "user", 0);
+    for (const name of names) pending.add(`${name}/app`, "retry", 1);
+    const taken = Array.from({ length: NAMESPACE_PICK * 25 }, () => pending.take()?.key);
+    expect(taken.filter((key) => key?.startsWith("tenant"))).toEqual(
+      names.map((name) => `${name}/app`),
+    );
+  });
+
   it("of the lowest priority are taken although higher ones never run out", () => {
     const pending = new PendingKeys();
     pending.add("a/low", "retry", 0);
@@ -103,24 +130,38 @@ describe("any sequence of adds and takes", () => {
 
   const rankOf = (priority: Priority): number => priorities.indexOf(priority);
 
-  it("loses no key, takes none twice, and takes the highest priority but for the fair pick", () => {
+  it("loses no key, takes none twice, and takes the highest priority but for the fair picks", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const pending = new PendingKeys();
         const model = new Map<string, Waiting>();
         let [order, picks] = [0, 0];
+        /** When a key of each namespace was picked last, or the first one came. */
+        const lastTurns = new Map<string, number>();
+        let turn = 0;
+        const namespaceOf = (key: string): string => splitKey(key).namespace;
         const take = (): void => {
           picks += 1;
           const next = pending.take();
           const waiting = [...model].map(([key, one]) => ({ key, ...one }));
+          type Key = Waiting & { readonly key: string };
+          const lastTurn = ({ key }: Key): number => lastTurns.get(namespaceOf(key)) ?? 0;
+          const hasPriority = (a: Key, b: Key): boolean => rankOf(a.priority) < rankOf(b.priority);
           const isBefore =
             picks % FAIR_PICK === 0
-              ? (a: Waiting, b: Waiting) => a.order < b.order
-              : (a: Waiting, b: Waiting) => rankOf(a.priority) < rankOf(b.priority);
+              ? (a: Key, b: Key) => a.order < b.order
+              : picks % NAMESPACE_PICK === 0
+                ? (a: Key, b: Key) =>
+                    namespaceOf(a.key) === namespaceOf(b.key)
+                      ? hasPriority(a, b)
+                      : lastTurn(a) < lastTurn(b)
+                : hasPriority;
           const taken = waiting.find(({ key }) => key === next?.key);
           expect(taken?.priority).toBe(next?.priority);
           expect(waiting.filter((one) => taken === undefined || isBefore(one, taken))).toEqual([]);
-          model.delete(next?.key ?? "");
+          const key = next?.key ?? "";
+          model.delete(key);
+          lastTurns.set(namespaceOf(key), (turn += 1));
         };
         for (const one of steps) {
           if (one === "take") {
@@ -128,6 +169,10 @@ describe("any sequence of adds and takes", () => {
             continue;
           }
           const present = model.get(one.key);
+          const isFirst = ![...model.keys()].some(
+            (key) => namespaceOf(key) === namespaceOf(one.key),
+          );
+          if (isFirst) lastTurns.set(namespaceOf(one.key), (turn += 1));
           const raised = present === undefined || rankOf(one.priority) < rankOf(present.priority);
           model.set(one.key, {
             priority: raised ? one.priority : present.priority,

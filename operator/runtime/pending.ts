@@ -15,6 +15,11 @@ export function higher(a: Priority, b: Priority): Priority {
 
 /** One pick in so many goes to the key that has waited longest: no priority starves another. */
 export const FAIR_PICK = 10;
+/**
+ * One in so many goes to the namespace whose last pick is the longest ago, whatever the priority of its keys: a namespace
+ * with a thousand urgent keys does not delay the one key of another.
+ */
+export const NAMESPACE_PICK = 4;
 
 export interface PendingKey {
   readonly key: string;
@@ -31,7 +36,8 @@ export interface PendingSummary {
 
 /**
  * The keys that wait for a worker, each once. Taken by priority; inside a priority the namespaces take turns, and inside
- * a namespace the order is that of arrival, so that a tenant with thousands of apps does not delay one with five.
+ * a namespace the order is that of arrival, so that a tenant with thousands of apps does not delay one with five. Every
+ * fourth pick is a namespace's turn over all priorities.
  */
 export class PendingKeys {
   /** In the order of arrival: a key that is raised keeps its place here. */
@@ -40,6 +46,8 @@ export class PendingKeys {
   readonly #turns = new Map(
     priorities.map((priority) => [priority, new Map<string, Set<string>>()]),
   );
+  /** How many keys of each namespace wait. The first one is the one whose last pick is the longest ago. */
+  readonly #namespaces = new Map<string, number>();
   #picks = 0;
 
   get size(): number {
@@ -60,6 +68,8 @@ export class PendingKeys {
     this.#keys.set(key, { key, priority, since: present?.since ?? now });
     const turns = this.#turns.get(priority);
     const { namespace } = splitKey(key);
+    if (present === undefined)
+      this.#namespaces.set(namespace, (this.#namespaces.get(namespace) ?? 0) + 1);
     const keys = turns?.get(namespace);
     if (keys === undefined) turns?.set(namespace, new Set([key]));
     else keys.add(key);
@@ -68,16 +78,26 @@ export class PendingKeys {
   /** Removes and returns the next key; undefined when none waits. */
   take(): PendingKey | undefined {
     this.#picks += 1;
-    const next = this.#picks % FAIR_PICK === 0 ? this.#oldest() : this.#first();
+    const next = this.#next();
     if (next === undefined) return undefined;
     this.#keys.delete(next.key);
     this.#leave(next, { turnIsOver: true });
+    const { namespace } = splitKey(next.key);
+    const left = (this.#namespaces.get(namespace) ?? 1) - 1;
+    this.#namespaces.delete(namespace);
+    if (left > 0) this.#namespaces.set(namespace, left);
     return next;
+  }
+
+  #next(): PendingKey | undefined {
+    if (this.#picks % FAIR_PICK === 0) return this.#oldest();
+    return this.#picks % NAMESPACE_PICK === 0 ? this.#ofNextNamespace() : this.#first();
   }
 
   clear(): void {
     this.#keys.clear();
     for (const turns of this.#turns.values()) turns.clear();
+    this.#namespaces.clear();
   }
 
   summarize(): ReadonlyMap<Priority, PendingSummary> {
@@ -94,6 +114,15 @@ export class PendingKeys {
   #first(): PendingKey | undefined {
     for (const turns of this.#turns.values()) {
       for (const keys of turns.values()) for (const key of keys) return this.#keys.get(key);
+    }
+    return undefined;
+  }
+
+  /** Its key of the highest priority. */
+  #ofNextNamespace(): PendingKey | undefined {
+    const [namespace = ""] = this.#namespaces.keys();
+    for (const turns of this.#turns.values()) {
+      for (const key of turns.get(namespace) ?? []) return this.#keys.get(key);
     }
     return undefined;
   }
