@@ -91,6 +91,7 @@ export const reasons = [
   "SecretInvalid",
   "HostNotAllowed",
   "NotAllowedByPolicy",
+  "NamespaceLimit",
   "CredentialsMissing",
   ...podReasons,
   ...verificationReasons,

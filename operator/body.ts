@@ -1,3 +1,4 @@
+import { currentAccount } from "./account.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 
 /** The body of a response is longer than the operator reads. */
@@ -12,7 +13,7 @@ export class ResponseTooLargeError extends Error {
 type Body = AsyncIterable<Uint8Array | string>;
 
 /**
- * Reads a body of at most `maxBytes`; a longer one is cut there, and `whole` is false.
+ * Reads a body of at most `maxBytes`; a longer one is cut there, and `whole` is false. During a poll, its account is charged.
  *
  * @param budget what all bodies that are read at once may hold together. @throws BudgetError when this one was given up
  */
@@ -23,12 +24,14 @@ export async function readBounded(
 ): Promise<{ readonly bytes: Buffer; readonly whole: boolean }> {
   const chunks: Uint8Array[] = [];
   let size = 0;
+  const account = currentAccount();
   const share = budget?.open((error) => destroy(body, error));
   try {
     for await (const chunk of body ?? []) {
       const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
       size += bytes.byteLength;
       if (size > maxBytes) return { bytes: Buffer.concat(chunks), whole: false };
+      account?.charge("bytes", bytes.byteLength);
       share?.take(bytes.byteLength);
       chunks.push(bytes);
     }

@@ -32,6 +32,12 @@ describe("the configuration", () => {
       leaderElection: true,
       leaseSeconds: 35,
       workers: 4,
+      maxAppsPerNamespace: 1000,
+      namespaceLimits: {
+        pollsPerMinute: 6000,
+        bytesPerMinute: 2 ** 30,
+        cpuMsPerMinute: 15_000,
+      },
       logLevel: "info",
       healthPort: 8081,
       metricsPort: 8080,

@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 
 import { OperatorError } from "./errors.ts";
+import type { NamespaceLimits } from "./sources/namespace-budgets.ts";
 
 /** The operator's own configuration: environment variables, as the chart sets them. */
 const list = (fallback: string) =>
@@ -48,6 +49,9 @@ function isNetwork(text: string): boolean {
 
 const port = z.coerce.number().int().min(0).max(65_535);
 
+const limit = (fallback: number) =>
+  z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(fallback);
+
 const Environment = z.object({
   /** This image: it also pulls models, as the init container of every scoring pod. */
   OPERATOR_IMAGE: z.string().min(1),
@@ -67,6 +71,11 @@ const Environment = z.object({
   LEADER_ELECTION: z.stringbool().default(true),
   LEASE_SECONDS: z.coerce.number().int().min(2).max(600).default(35),
   WORKERS: z.coerce.number().int().min(1).max(64).default(4),
+  /** What the AIApps of one namespace may take: how many there are, and what their polls take in a minute. 0: no limit. */
+  APPS_PER_NAMESPACE: limit(1000),
+  POLLS_PER_MINUTE: limit(6000),
+  BYTES_PER_MINUTE: limit(1024 ** 3),
+  CPU_MS_PER_MINUTE: limit(15_000),
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   HEALTH_PORT: port.default(8081),
   METRICS_PORT: port.default(8080),
@@ -103,6 +112,9 @@ export interface Config {
   readonly leaderElection: boolean;
   readonly leaseSeconds: number;
   readonly workers: number;
+  /** 0: no limit. */
+  readonly maxAppsPerNamespace: number;
+  readonly namespaceLimits: NamespaceLimits;
   readonly logLevel: string;
   readonly healthPort: number;
   readonly metricsPort: number;
@@ -135,6 +147,12 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     leaderElection: data.LEADER_ELECTION,
     leaseSeconds: data.LEASE_SECONDS,
     workers: data.WORKERS,
+    maxAppsPerNamespace: data.APPS_PER_NAMESPACE,
+    namespaceLimits: {
+      pollsPerMinute: data.POLLS_PER_MINUTE,
+      bytesPerMinute: data.BYTES_PER_MINUTE,
+      cpuMsPerMinute: data.CPU_MS_PER_MINUTE,
+    },
     logLevel: data.LOG_LEVEL,
     healthPort: data.HEALTH_PORT,
     metricsPort: data.METRICS_PORT,

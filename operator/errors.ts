@@ -143,6 +143,11 @@ export const errors = {
     reason: "NotAllowedByPolicy",
     summary: "no AIAppSourcePolicy allows what the AIApp names",
   },
+  NAMESPACE_LIMIT: {
+    retry: "backoff",
+    reason: "NamespaceLimit",
+    summary: "the AIApps of the namespace take more than they may",
+  },
   // The verification of a release
   VERIFICATION_FAILED: {
     retry: "terminal",

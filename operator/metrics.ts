@@ -167,7 +167,7 @@ function sourceMetrics(registry: Registry) {
   return {
     polls: new Counter({
       name: "aiapp_polls_total",
-      help: "Polls of registries and model stores by result (changed, unchanged, failed).",
+      help: "Polls of registries and model stores by result (changed, unchanged, failed, refused).",
       labelNames: ["source", "result"],
       registers,
     }),

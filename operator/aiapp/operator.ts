@@ -20,6 +20,7 @@ import { createPoller, type Poller } from "../sources/poller.ts";
 import { createRegistry } from "../sources/registry/registry.ts";
 import { createTokenCredentials } from "../sources/workload-identity.ts";
 import { CanaryMeter } from "./canary-meter.ts";
+import { namespaceOf } from "./app-limit.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, viewOf } from "./cache.ts";
 import { scrapePod } from "./pod-metrics.ts";
 import { priorityOfApp, priorityOfOwned } from "./priority.ts";
@@ -56,7 +57,13 @@ export class AIAppOperator extends OperatorFrame {
     // A poll that found something new may complete a pair.
     const onChange = (key: string, isNew: boolean): void =>
       queue.add(key, isNew ? "release" : "default");
-    const poller = createPoller({ clock, log, metrics, onChange });
+    const poller = createPoller({
+      clock,
+      log,
+      metrics,
+      onChange,
+      limits: config.namespaceLimits,
+    });
     this.#poller = poller;
     const policy = this.#hostPolicy();
     const hosts = { policy, agents: createAgents(policy) };
@@ -120,6 +127,7 @@ export class AIAppOperator extends OperatorFrame {
       clock,
       log,
       metrics,
+      appLimit: config.maxAppsPerNamespace,
     });
     const queue = this.controller({
       name: NAME,
@@ -158,7 +166,7 @@ export class AIAppOperator extends OperatorFrame {
     }
     watchOwned(kinds.pod, projectPod);
     this.#watchClusterScoped(queue);
-    const settings = { kind: KIND, transform: projectApp };
+    const settings = { kind: KIND, transform: projectApp, indexBy: namespaceOf };
     await Promise.all(
       namespaces.map((namespace) =>
         this.watchResource(GROUP, VERSION, PLURAL, onEvent, namespace, settings),

@@ -11,10 +11,11 @@ import type { EventNote, Recorder } from "../runtime/recorder.ts";
 import type { Outcome } from "../runtime/queue.ts";
 import type { Poller } from "../sources/poller.ts";
 import { AppliedObjects } from "./applied-objects.ts";
+import { refusalByCount } from "./app-limit.ts";
 import type { Cache } from "./cache.ts";
 import type { CanaryMeter } from "./canary-meter.ts";
 import { canonical } from "./canonical.ts";
-import { invalidStatus, refusedStatus } from "./conditions/refused.ts";
+import { invalidStatus, refusedStatus, unservedStatus } from "./conditions/refused.ts";
 import { eventsOf } from "./events.ts";
 import type { FreezeView } from "./freeze-view.ts";
 import type { PolicyView } from "./policy-view.ts";
@@ -30,6 +31,8 @@ import { WrittenRecords } from "./written-records.ts";
 
 /** When an object that the API server rejected is tried again. */
 const REJECTED_MS = 60_000;
+/** When an AIApp beyond the limit of its namespace looks for a place again. */
+const UNSERVED_MS = 60_000;
 
 export interface ReconcilerParts {
   readonly kube: Kube;
@@ -46,6 +49,8 @@ export interface ReconcilerParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** How many AIApps of a namespace are served; 0: all. */
+  readonly appLimit: number;
 }
 
 /** The thin shell around the plan: observe → plan → execute → status. Holds nothing that a restart may not lose. */
@@ -64,19 +69,26 @@ export class Reconciler {
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
-    const { clock, poller, notifier, meter } = this.#parts;
+    const { clock, cache, appLimit } = this.#parts;
     const object = this.#writer.latest(key);
     if (object === undefined || object.metadata?.deletionTimestamp !== undefined) {
       // Owner references delete what it owns.
-      poller.subscribe(key, []);
-      notifier.deliver(key, []);
-      meter.follow(key, undefined);
+      this.#rest(key);
       this.#writer.forget(key);
       this.#specs.forget(key);
       this.#problems.forget(key);
       this.#written.forget(key);
       this.#applied.forget(key);
       return { kind: "done" };
+    }
+    const beyond = refusalByCount(object, cache.apps, appLimit);
+    if (beyond !== undefined) {
+      this.#rest(key);
+      const status = unservedStatus(object, beyond, clock.now(), "NamespaceLimit");
+      const before: unknown = Reflect.get(object, "status");
+      await this.#report(key, object, before, status, signal);
+      // Another one may be deleted.
+      return { kind: "requeue", afterMs: UNSERVED_MS };
     }
     const parsed = this.#specs.parse(key, object);
     if (!parsed.success) {
@@ -86,6 +98,14 @@ export class Reconciler {
       return { kind: "done" };
     }
     return this.#reconcileApp(key, object, parsed.data, signal);
+  }
+
+  /** Nothing is polled, delivered or measured for the app any more. */
+  #rest(key: string): void {
+    const { poller, notifier, meter } = this.#parts;
+    poller.subscribe(key, []);
+    notifier.deliver(key, []);
+    meter.follow(key, undefined);
   }
 
   async #reconcileApp(
@@ -105,7 +125,7 @@ export class Reconciler {
     if (rejection === undefined) {
       this.#count(made);
       notifier.deliver(key, made.deliveries);
-      if (made.isStatusDue) await this.#report(key, object, app, made.status, signal);
+      if (made.isStatusDue) await this.#report(key, object, app.status, made.status, signal);
       await this.#record(key, object, made.events, signal);
       const priority = made.isWakeUp ? "release" : "background";
       return { kind: "requeue", afterMs: made.requeueAfterMs, priority };
@@ -113,7 +133,7 @@ export class Reconciler {
     const message = messageOf(rejection);
     const unchanged = planNothing(observed, puller, clock.now());
     const status = refusedStatus(unchanged.status, app.status, message, clock.now());
-    if (await this.#report(key, object, app, status, signal))
+    if (await this.#report(key, object, app.status, status, signal))
       await this.#record(key, object, eventsOf([], app.status, status), signal);
     if (!isOperatorError(rejection, "KUBE_INVALID")) throw rejection;
     // A policy of the cluster may have rejected it, which can change without the spec.
@@ -141,12 +161,12 @@ export class Reconciler {
   async #report(
     key: string,
     object: KubernetesObject,
-    app: AIApp,
+    before: unknown,
     status: AIAppStatus,
     signal: AbortSignal,
   ): Promise<boolean> {
     this.#problems.note(key, status);
-    if (app.status === status || canonical(app.status) === canonical(status)) return false;
+    if (before === status || canonical(before) === canonical(status)) return false;
     await this.#writer.write(key, object, status, signal);
     return true;
   }

@@ -41,6 +41,7 @@ export interface ResourceSettings {
   /** Set on every object; the plural when not given. */
   readonly kind?: string;
   readonly transform?: (object: KubernetesObject) => KubernetesObject;
+  readonly indexBy?: (object: KubernetesObject) => string | undefined;
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -184,7 +185,7 @@ export abstract class OperatorFrame extends k8sOperator.default {
     plural: string,
     onEvent: (event: ResourceChange) => Promise<void>,
     namespace?: string,
-    { kind = plural, transform }: ResourceSettings = {},
+    { kind = plural, transform, indexBy }: ResourceSettings = {},
   ): Promise<void> {
     const apiVersion = group === "" ? version : `${group}/${version}`;
     const id = `${plural}.${apiVersion}`;
@@ -194,6 +195,7 @@ export abstract class OperatorFrame extends k8sOperator.default {
       {
         namespace,
         transform,
+        indexBy,
         onChange: (object, change) => {
           const type = change.gone ? Deleted : change.previous === undefined ? Added : Modified;
           onEvent({ meta: metaOf(id, object), object, type, change }).catch((error: unknown) =>

@@ -21,6 +21,8 @@ export interface PolledSource {
   mustRepoll: boolean;
   /** The latest time since which a caller of `pollSince` waits for a poll that succeeds. */
   awaitedSince: number | undefined;
+  /** Until then it counts as one that a limit of its namespaces lets be polled less often. */
+  limitedUntil: number;
   /** Consecutive polls that failed. */
   failures: number;
 }
@@ -44,6 +46,7 @@ export function createPolledSource(source: Source): PolledSource {
     startedAt: undefined,
     mustRepoll: false,
     awaitedSince: undefined,
+    limitedUntil: 0,
     failures: 0,
   };
 }

@@ -1,8 +1,15 @@
 import { MIN_INTERVAL_MS } from "../../crds/grammar/duration.ts";
 import { backoff, withDeadline, type Clock } from "../clock.ts";
+import { onAccount } from "../account.ts";
 import { messageOf, OperatorError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import {
+  createNamespaceBudgets,
+  noLimits,
+  type NamespaceBudgets,
+  type NamespaceLimits,
+} from "./namespace-budgets.ts";
 import { PollQueue } from "./poll-queue.ts";
 import {
   afterFailure,
@@ -53,11 +60,17 @@ export interface PollerParts {
    * @param isNew false when only the error is another one: no release can follow from that
    */
   readonly onChange: (subscriber: string, isNew: boolean) => void;
+  /** What the polls of a namespace may take; no limits when not given. */
+  readonly limits?: NamespaceLimits;
 }
 
 /** A poll is a few small requests. */
 const POLL_TIMEOUT_MS = 20_000;
 const MAX_BACKOFF_MS = 5 * 60_000;
+/** How long after a poll was refused its source still counts as one that is polled less often than it should be. */
+const LIMITED_MS = 5 * 60_000;
+/** When a poll that was refused is tried again, half to one and a half times: a source costs little meanwhile. */
+const REFUSED_MS = 60_000;
 
 export function createPoller(parts: PollerParts): Poller {
   return new SharedPoller(parts);
@@ -67,6 +80,7 @@ class SharedPoller implements Poller {
   readonly #parts: PollerParts;
   readonly #queue = new PollQueue();
   readonly #throttles: Throttles;
+  readonly #budgets: NamespaceBudgets;
   readonly #unobserve: () => void;
   /** By the source's key. */
   readonly #polled = new Map<string, PolledSource>();
@@ -77,6 +91,7 @@ class SharedPoller implements Poller {
   constructor(parts: PollerParts) {
     this.#parts = parts;
     this.#throttles = createThrottles(parts.clock);
+    this.#budgets = createNamespaceBudgets(parts.limits ?? noLimits, parts.clock);
     this.#unobserve = parts.metrics.observe(() =>
       setSourceGauges(parts.metrics, this.#polled.values()),
     );
@@ -166,17 +181,19 @@ class SharedPoller implements Poller {
 
   #addToQueue(polled: PolledSource, namespace: string): void {
     const run = (): Promise<void> =>
-      this.#poll(polled).catch((error: unknown) =>
+      this.#poll(polled, namespace).catch((error: unknown) =>
         this.#parts.log.error({ error }, "unhandled error of a poll"),
       );
     this.#queue.add({ host: polled.source.host, namespace, run });
   }
 
-  /** The namespace that a poll counts for: of its subscribers', the one with the fewest polls. */
+  /** The namespace that a poll counts for: of its subscribers' that may poll, the one with the fewest polls. */
   #namespaceOf(polled: PolledSource): string {
     let namespace = "";
     let least = Number.POSITIVE_INFINITY;
-    for (const candidate of namespacesOf(polled)) {
+    const all = [...namespacesOf(polled)];
+    const within = all.filter((candidate) => this.#budgets.excessOf(candidate) === undefined);
+    for (const candidate of within.length > 0 ? within : all) {
       const load = this.#queue.loadOf(candidate);
       if (load < least) [namespace, least] = [candidate, load];
     }
@@ -187,10 +204,15 @@ class SharedPoller implements Poller {
     return this.#throttles.pauseOf(host, login);
   }
 
-  async #poll(polled: PolledSource): Promise<void> {
+  async #poll(polled: PolledSource, namespace: string): Promise<void> {
     if (!polled.isQueued) return;
     polled.isQueued = false;
     if (polled.stop.signal.aborted || polled.startedAt !== undefined) return;
+    const excess = this.#budgets.excessOf(namespace);
+    if (excess !== undefined) {
+      this.#refuse(polled, excess);
+      return;
+    }
     // The host may have asked for a pause while this poll was queued.
     if (this.#pauseOf(polled) > 0) {
       this.#schedule(polled, 0);
@@ -199,12 +221,31 @@ class SharedPoller implements Poller {
     const startedAt = this.#parts.clock.now();
     const before = polled.state;
     polled.startedAt = startedAt;
-    const delayMs = await this.#read(polled, startedAt);
+    const account = this.#budgets.accountOf(namespace);
+    account.charge("polls", 1);
+    const delayMs = await onAccount(account, () => this.#read(polled, startedAt));
     polled.startedAt = undefined;
     if (delayMs === undefined) return;
     this.#schedule(polled, polled.mustRepoll ? 0 : delayMs);
     polled.mustRepoll = false;
     this.#notifyOfChange(polled, before);
+  }
+
+  /** The namespace whose turn it was may not poll: another one that names the source may. */
+  #refuse(polled: PolledSource, excess: string): void {
+    const { clock, metrics } = this.#parts;
+    const { kind } = polled.source;
+    if (this.#budgets.excessOf(this.#namespaceOf(polled)) === undefined) {
+      this.#enqueue(polled);
+      return;
+    }
+    const before = polled.state;
+    const now = clock.now();
+    polled.limitedUntil = now + Math.max(LIMITED_MS, 2 * shortestInterval(polled));
+    polled.state = afterFailure(before, new OperatorError("NAMESPACE_LIMIT", excess), kind, now);
+    metrics.polls.inc({ source: kind, result: "refused" });
+    this.#schedule(polled, REFUSED_MS * (0.5 + clock.random()));
+    if (isOtherError(before, polled.state)) this.#notify(polled, false);
   }
 
   /** Reads the source and updates its state. Returns the delay until the next poll; undefined once it was stopped. */
@@ -228,6 +269,9 @@ class SharedPoller implements Poller {
     const { clock, metrics } = this.#parts;
     const before = polled.state;
     polled.state = afterSuccess(before, value, startedAt, clock.now());
+    // Else the error would come and go with each poll, and be written to every status each time.
+    if (before.error?.code === "NAMESPACE_LIMIT" && polled.limitedUntil > clock.now())
+      polled.state = { ...polled.state, error: before.error };
     polled.failures = 0;
     const result = value.digest === before.value?.digest ? "unchanged" : "changed";
     metrics.polls.inc({ source: polled.source.kind, result });

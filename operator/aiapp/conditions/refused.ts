@@ -14,10 +14,20 @@ export function invalidStatus(
 ): AIAppStatus {
   const [issue] = error.issues;
   const message = `spec is not valid: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}; correct it and apply again`;
+  return unservedStatus(object, message, now, "InvalidSpec");
+}
+
+/** An AIApp that the operator does not serve, whatever its spec says. What its status says of releases stays. */
+export function unservedStatus(
+  object: KubernetesObject,
+  message: string,
+  now: number,
+  reason: Reason,
+): AIAppStatus {
   const generation: unknown = Reflect.get(object.metadata ?? {}, "generation");
   const before = AIAppStatus.safeParse(Reflect.get(object, "status")).data;
   const observedGeneration = typeof generation === "number" ? generation : 0;
-  return refusedStatus({ ...before, observedGeneration }, before, message, now, "InvalidSpec");
+  return refusedStatus({ ...before, observedGeneration }, before, message, now, reason);
 }
 
 /** The API server rejects what the spec asks for: nothing moves until the spec or the operator's rights change. */

@@ -16,6 +16,7 @@ import { BACKOFF } from "../../runtime/queue.ts";
 import { createRecorder } from "../../runtime/recorder.ts";
 import { createPoller, type Poller } from "../../sources/poller.ts";
 import { CanaryMeter } from "../canary-meter.ts";
+import { namespaceOf } from "../app-limit.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, type View } from "../cache.ts";
 import type { FreezeView } from "../freeze-view.ts";
 import { noPolicies } from "../policy-view.ts";
@@ -58,6 +59,7 @@ export interface ProcessParts {
   readonly namespace: string;
   /** The key of the app. */
   readonly app: string;
+  readonly appLimit: number;
   readonly staleness: Staleness;
 }
 
@@ -84,7 +86,11 @@ export class OperatorProcess {
   static async start(parts: ProcessParts): Promise<OperatorProcess> {
     const { api, namespace } = parts;
     const ofApps = { namespace, labelSelector: OWNED_SELECTOR, indexBy: appKeyOf };
-    const apps = await openStaleView(api, aiappKind, { namespace, keep: projectApp });
+    const apps = await openStaleView(api, aiappKind, {
+      namespace,
+      keep: projectApp,
+      indexBy: namespaceOf,
+    });
     const pods = await openStaleView(api, kinds.pod, { ...ofApps, keep: projectPod });
     const owned = new Map<string, StaleView<KubernetesObject>>();
     for (const kind of ownedKinds)
@@ -175,6 +181,7 @@ export class OperatorProcess {
       clock,
       log,
       metrics,
+      appLimit: parts.appLimit,
     });
   }
 

@@ -100,6 +100,8 @@ export class ShellStage implements Stage {
   readonly judges: Judges = { verify: () => undefined, serve: () => undefined };
   readonly api: FakeKube;
   readonly invariants: Invariants;
+  /** How many AIApps of the namespace are served; 0: all. */
+  appLimit = 0;
   readonly #signal = new AbortController().signal;
   readonly #controllers: Controllers;
   readonly #user: Kube;
@@ -189,6 +191,7 @@ export class ShellStage implements Stage {
       puller: this.#puller,
       namespace: NAMESPACE,
       app: `${NAMESPACE}/cats`,
+      appLimit: this.appLimit,
       staleness: this.#staleness,
     });
     this.#processes.push(process);
