@@ -33,9 +33,11 @@ async function runHelm(
 ): Promise<{ readonly exitCode: number | undefined; readonly output: string }> {
   const binary = process.env["HELM_BINARY"] ?? (await ensureBinaries()).helm;
   const where = ["--namespace", "aiapp-system", "--kubeconfig", server.kubeconfig];
+  // `helm lint` takes no name of a release.
+  const release = command[0] === "lint" ? [] : ["operator"];
   const { exitCode, all } = await execa(
     binary,
-    [...command, "operator", CHART, ...where, "--values", "-"],
+    [...command, ...release, CHART, ...where, "--values", "-"],
     {
       all: true,
       reject: false,
@@ -97,6 +99,35 @@ async function operatorCan(
   });
   return answer.trim() === "yes";
 }
+
+describe("helm lint", () => {
+  const LINT = ["lint", "--strict", "--kube-version", "1.30.0"];
+
+  it.each([
+    ["of a tenant", TENANT],
+    [
+      "that turn everything on",
+      {
+        ...TENANT,
+        tenantCredentials: { shop: { secrets: ["storage"], serviceAccounts: ["scoring"] } },
+        clusterWide: true,
+        releaseFreezes: true,
+        sourcePolicies: true,
+        impersonate: true,
+        caBundle: "-----BEGIN CERTIFICATE-----",
+        modelServerImages: ["contoso.azurecr.io/scoring"],
+        networkPolicy: { apps: { enabled: true } },
+        metrics: { secure: true, serviceMonitor: { enabled: true } },
+        monitoring: { rules: { enabled: true }, dashboard: { enabled: true } },
+      },
+    ],
+  ])("finds nothing to warn of with values %s", async (_, values) => {
+    const { exitCode, output } = await runHelm(LINT, values);
+    expect(output).toContain("1 chart(s) linted, 0 chart(s) failed");
+    expect(output).not.toMatch(/\[(?:WARNING|ERROR)\]/);
+    expect(exitCode).toBe(0);
+  });
+});
 
 describe("the chart with tenantNamespaces", () => {
   beforeAll(async () => {
@@ -259,6 +290,14 @@ describe("the operator's pods", () => {
       '{ name: MODEL_SERVER_IMAGES, value: "contoso.azurecr.io/scoring,registry.example.com:5000" }',
     );
     expect(await helm(TEMPLATE, TENANT)).not.toContain("MODEL_SERVER_IMAGES");
+  });
+
+  it("know what the AIApps of one namespace may take, in whole numbers", async () => {
+    const output = await helm(TEMPLATE, { ...TENANT, namespaceLimits: { apps: 0 } });
+    expect(output).toContain('{ name: APPS_PER_NAMESPACE, value: "0" }');
+    expect(output).toContain('{ name: POLLS_PER_MINUTE, value: "6000" }');
+    expect(output).toContain('{ name: BYTES_PER_MINUTE, value: "1073741824" }');
+    expect(output).toContain('{ name: CPU_MS_PER_MINUTE, value: "15000" }');
   });
 
   it("have the priority and the spread that the values give", async () => {
