@@ -38,6 +38,11 @@ export const errors = {
     summary: "the request has no valid API key",
   },
   NOT_FOUND: { http: 404, grpc: grpc.notFound, summary: "there is no such path, model or version" },
+  METHOD_NOT_ALLOWED: {
+    http: 405,
+    grpc: grpc.unimplemented,
+    summary: "the path has no such method",
+  },
   BODY_TOO_LARGE: { http: 413, grpc: grpc.resourceExhausted, summary: "the body is too large" },
   UNSUPPORTED_TYPE: {
     http: 415,

@@ -219,12 +219,19 @@ describe("the model of flowers", () => {
     });
   });
 
+  test("names the methods of a path to a request of another one", async () => {
+    const response = await fetch(`http://127.0.0.1:${server.port}/v2/models/iris`, {
+      method: "DELETE",
+    });
+    expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  });
+
   const large = JSON.stringify({ input: Array.from({ length: 100 }, () => FLOWER) });
   test.each<[string, number, string, RequestInit, RegExp]>([
     ["no path of ours", 404, "/predict", {}, /^there is no GET \/predict: POST \/score scores/],
-    ["GET /score", 404, "/score", {}, /^there is no GET \/score: POST \/score scores/],
-    ["PUT /score", 404, "/score", { method: "PUT", body: "[]", headers: JSON_BODY }, /no PUT/],
-    ["POST /", 404, "/", { method: "POST", body: "x" }, /no POST \/:/],
+    ["GET /score", 405, "/score", {}, /^there is no GET \/score: send POST$/],
+    ["PUT /score", 405, "/score", { method: "PUT", body: "[]", headers: JSON_BODY }, /no PUT/],
+    ["POST /", 405, "/", { method: "POST", body: "x" }, /no POST \/: send GET, HEAD$/],
     ["metrics for the world", 404, "/metrics", {}, /no GET \/metrics/],
     [
       "a body too large",

@@ -2,6 +2,7 @@ import fastify, { type FastifyInstance } from "fastify";
 
 import { allowOrigins } from "./cors.ts";
 import { answerClientError, answerError, answerFrameworkError } from "./errors.ts";
+import { rejectOtherMethods } from "./other-methods.ts";
 import type { RouteParts } from "./parts.ts";
 import { REQUEST_ID, requestIdOf } from "./request-id.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -77,6 +78,7 @@ export function createApp(parts: RouteParts): FastifyInstance {
     }),
   );
 
+  const otherMethods = rejectOtherMethods(app);
   app.register(scoreRoute, parts);
   app.register(inferRoutes, parts);
   app.register(modelRoutes, parts);
@@ -85,5 +87,10 @@ export function createApp(parts: RouteParts): FastifyInstance {
   app.register(versionRoute, parts);
   app.register(openApiRoute, parts);
   app.register(healthRoutes, parts);
+  // The last one, when all others have their routes.
+  app.register((last, _, done) => {
+    otherMethods(last);
+    done();
+  });
   return app;
 }
