@@ -31,6 +31,8 @@ export async function pythonWith(packages: readonly string[]): Promise<string> {
       "--disable-pip-version-check",
       ...packages,
     ]);
+    // Another process may have made it meanwhile, and use it.
+    if (await works(python)) return python;
     await rm(folder, { recursive: true, force: true });
     await rename(draft, folder);
   } finally {
