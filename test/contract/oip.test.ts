@@ -6,9 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildModel, type ModelSpec } from "../../model-server/onnx/build.testing.ts";
 import { startOn } from "../../model-server/serve.testing.ts";
 import { findPython, pythonWith } from "../support/python.ts";
+import { TRITONCLIENT } from "../support/tritonclient.ts";
 
 /** Triton's own Python client, in all its modes, against the server. */
-const CLIENT = "tritonclient[http,grpc]==2.73.0";
+
 const INSTALL_MS = 600_000;
 
 const types = {
@@ -59,7 +60,7 @@ describe.skipIf(python === undefined)(`tritonclient${reason}`, () => {
     const { server } = started;
     await server.loaded;
     const { stdout } = await execa(
-      await pythonWith([CLIENT]),
+      await pythonWith(TRITONCLIENT),
       [
         join(import.meta.dirname, "oip.py"),
         `127.0.0.1:${server.port}`,
