@@ -80,9 +80,9 @@ describe("what the server says of itself", () => {
           inference_stats: {
             success: duration(3),
             fail: duration(1),
-            queue: duration(4),
+            queue: duration(3),
             compute_input: duration(3),
-            compute_infer: duration(4),
+            compute_infer: duration(3),
             compute_output: duration(3),
           },
           batch_stats: [

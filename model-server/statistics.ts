@@ -1,13 +1,10 @@
 import type { RunReport } from "./engine/engine.ts";
+import type { StageSums } from "./stages.ts";
 
-/** How long a request took, in milliseconds. */
-export interface RequestTimes {
+/** How long a request took, in milliseconds, and its stages. */
+export interface RequestTimes extends StageSums {
   readonly rows: number;
   readonly total: number;
-  /** Reading the request: its body, and JSON or raw bytes. */
-  readonly input: number;
-  /** Encoding the answer. */
-  readonly output: number;
 }
 
 export interface Duration {
@@ -34,8 +31,8 @@ export interface Statistics {
   readonly lastInference: () => number;
 }
 
-const names = ["success", "fail", "queue", "input", "compute", "output"] as const;
-export type DurationName = (typeof names)[number];
+const stages = ["queue", "input", "compute", "output"] as const satisfies (keyof StageSums)[];
+export type DurationName = "success" | "fail" | (typeof stages)[number];
 
 /** Clients choose how many rows a run has, so that the sizes that are counted need a bound. */
 const MAX_SIZES = 1000;
@@ -68,16 +65,11 @@ export function createStatistics(epoch: () => number): Statistics {
       rows += times.rows;
       lastInference = epoch();
       add(totals.success, times.total);
-      add(totals.input, times.input);
-      add(totals.output, times.output);
+      for (const stage of stages) add(totals[stage], times[stage]);
     },
     addFailure: (ms) => add(totals.fail, ms),
     addRun: (run) => {
       runs += 1;
-      for (const ms of run.queued) {
-        add(totals.queue, ms);
-        add(totals.compute, run.computed);
-      }
       const known = batches.get(run.rows);
       const batch = known ?? create();
       if (known === undefined && batches.size < MAX_SIZES) batches.set(run.rows, batch);

@@ -4,6 +4,7 @@ import type { Worker } from "node:worker_threads";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 
 import { createEngine, type Engine, type EngineOptions } from "./engine.ts";
+import type { Stage } from "../stages.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 const models = join(import.meta.dirname, "..", "..", "examples");
@@ -231,6 +232,54 @@ describe("requests that wait together", () => {
       "fulfilled",
     ]);
     expect(runs).toEqual([1, 4]);
+  });
+
+  test("know how long each waited, and what run it shared", async () => {
+    const engine = await start({ batching: "on" });
+    const sizes = [1, 2, 3];
+    const stages = sizes.map((): Stage[] => []);
+    const began = performance.now();
+    await Promise.all(
+      sizes.map(async (rows, index) =>
+        engine.run(new Map([["input", flowers(rows)]]), ["probabilities"], never, (stage) =>
+          stages[index]?.push(stage),
+        ),
+      ),
+    );
+    const ended = performance.now();
+    const runOf = { 1: [1, 1], 2: [5, 2], 3: [5, 2] } as const;
+    for (const [index, rows] of ([1, 2, 3] as const).entries()) {
+      const [queue, run, ...others] = stages[index] ?? [];
+      const [batchRows, requests] = runOf[rows];
+      expect(others).toEqual([]);
+      expect(queue?.kind).toBe("queue");
+      expect(run).toMatchObject({ kind: "run", rows: batchRows, requests });
+      expect(run?.began).toBe(queue?.ended);
+      const times = [began, queue?.began, queue?.ended, run?.ended, ended].map(Number);
+      expect(times).toEqual(times.toSorted((a, b) => a - b));
+      expect(run?.kind === "run" && run.computed).toBeLessThanOrEqual(
+        (run?.ended ?? 0) - (run?.began ?? 0),
+      );
+    }
+    // The second waited for the first.
+    expect(stages[1]?.[0]?.ended).toBeGreaterThanOrEqual(stages[0]?.[1]?.ended ?? 0);
+  });
+
+  test("know how long they waited when they are given up", async () => {
+    const engine = await start();
+    const first = ask(engine);
+    const stages: Stage[] = [];
+    const controller = new AbortController();
+    const waiting = engine.run(
+      new Map([["input", flowers(1)]]),
+      ["probabilities"],
+      controller.signal,
+      (stage) => stages.push(stage),
+    );
+    controller.abort();
+    await refusal(waiting);
+    expect(stages.map(({ kind }) => kind)).toEqual(["queue"]);
+    await first;
   });
 });
 

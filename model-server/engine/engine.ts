@@ -1,4 +1,5 @@
 import { cancellationOf, ServerError } from "../errors.ts";
+import type { OnStage } from "../stages.ts";
 import { bytesOf, type Tensors } from "../tensor/tensor.ts";
 import { createBatchSize } from "./batch-size.ts";
 import {
@@ -20,6 +21,7 @@ export interface Engine {
   readonly signature: Signature;
   /**
    * Runs the model on tensors by the names of its inputs, and gives the outputs wanted. Takes the inputs' memory.
+   * @param onStage gets the request's `queue` and `run`
    * @throws OVERLOADED when too many wait, the signal's reason (TIMED_OUT unless it is an error of ours),
    *   REQUEST_INVALID when the runtime rejects an input, OUT_OF_MEMORY, WORKER_LOST
    */
@@ -27,6 +29,7 @@ export interface Engine {
     inputs: Tensors,
     outputs: readonly string[],
     signal: AbortSignal,
+    onStage?: OnStage,
   ) => Promise<Tensors>;
   readonly state: () => PoolState;
   /** Requests that wait for a worker. */
@@ -60,7 +63,9 @@ export interface RunReport {
 }
 
 interface Request extends Batchable {
-  readonly since: number;
+  /** When it joined the queue. */
+  since: number;
+  readonly onStage: OnStage | undefined;
   readonly resolve: (outputs: Tensors) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -80,8 +85,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 
   function pump(): void {
     for (let worker = pool.idle(); worker !== undefined; worker = pool.idle()) {
-      const retry = retries.shift();
-      const batch = retry === undefined ? takeBatch(queue, batchLimits()) : [retry];
+      const failed = retries.shift();
+      const batch = failed === undefined ? takeBatch(queue, batchLimits()) : [failed];
       if (batch.length === 0) return;
       void runBatch(worker, batch);
     }
@@ -94,24 +99,39 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   async function runBatch(worker: WorkerHandle, batch: readonly Request[]): Promise<void> {
     const began = performance.now();
     const outputs = batch[0]?.outputs ?? [];
+    for (const { onStage, since } of batch)
+      onStage?.({ kind: "queue", began: since, ended: began });
     try {
       const result = await worker.run(mergeInputs(batch), outputs);
-      for (const [index, part] of splitOutputs(result.outputs, batch).entries())
-        batch[index]?.resolve(part);
+      const parts = splitOutputs(result.outputs, batch);
+      const ended = performance.now();
       const rows = batch.reduce((sum, request) => sum + request.rows, 0);
+      const run = { rows, requests: batch.length, computed: result.ms };
+      for (const [index, part] of parts.entries()) {
+        batch[index]?.onStage?.({ kind: "run", began, ended, ...run });
+        batch[index]?.resolve(part);
+      }
       size.observe(rows, result.ms);
       options.onRun?.({
         rows,
         queued: batch.map(({ since }) => began - since),
         computed: result.ms,
-        total: performance.now() - began,
+        total: ended - began,
       });
     } catch (error) {
       const alone = batch.length === 1 || !isOfOneRequest(error);
       if (alone) for (const request of batch) request.reject(error);
-      else retries.push(...batch);
+      else retry(batch);
     }
     pump();
+  }
+
+  function retry(batch: readonly Request[]): void {
+    const since = performance.now();
+    for (const request of batch) {
+      request.since = since;
+      retries.push(request);
+    }
   }
 
   async function close(): Promise<void> {
@@ -139,7 +159,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     signature,
     state: () => (closing ? "loading" : pool.state()),
     waiting: () => queue.size() + retries.length,
-    run: (inputs, outputs, signal) =>
+    run: (inputs, outputs, signal, onStage) =>
       new Promise<Tensors>((resolve, reject) => {
         if (signal.aborted) {
           reject(cancellationOf(signal));
@@ -147,9 +167,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         }
         const cancel = (): void => {
           // A run cannot be stopped, only what waits.
-          queue.remove(request);
-          const retry = retries.indexOf(request);
-          if (retry !== -1) retries.splice(retry, 1);
+          const index = retries.indexOf(request);
+          if (index !== -1) retries.splice(index, 1);
+          if (queue.remove(request) || index !== -1)
+            onStage?.({ kind: "queue", began: request.since, ended: performance.now() });
           reject(cancellationOf(signal));
         };
         const request: Request = {
@@ -159,6 +180,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           bytes: sumOfBytes(inputs),
           key: merges ? keyOf(inputs, outputs) : undefined,
           since: performance.now(),
+          onStage,
           resolve: (result) => {
             signal.removeEventListener("abort", cancel);
             resolve(result);

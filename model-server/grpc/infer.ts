@@ -3,6 +3,7 @@ import type { ServerDuplexStream, ServerUnaryCall } from "@grpc/grpc-js";
 import { ServerError } from "../errors.ts";
 import { inferRequested } from "../inference/requested.ts";
 import { checkModel } from "../protocol/model-name.ts";
+import { createStages, type Stages } from "../stages.ts";
 import { checkKey, checkMessage, signalOfCall, statusOf, type GrpcParts } from "./call.ts";
 import type { InferAnswerMessage, InferMessage } from "./messages.ts";
 import { encodeAnswerMessage, readInferMessage } from "./tensors.ts";
@@ -18,12 +19,10 @@ export async function inferMessage(
   const leave = drain.enter();
   const { signal, done } = signalOfCall(call, config.requestTimeoutMs);
   try {
-    return await inferCounted(parts, message, signal, began);
+    return await inferCounted(parts, message, signal, began, createStages());
   } catch (error) {
-    metrics.addFailure(
-      error instanceof ServerError ? error.code : "INTERNAL",
-      performance.now() - began,
-    );
+    const code = error instanceof ServerError ? error.code : "INTERNAL";
+    metrics.addFailure(code, performance.now() - began);
     throw error;
   } finally {
     done();
@@ -36,6 +35,7 @@ async function inferCounted(
   message: InferMessage,
   signal: AbortSignal,
   began: number,
+  stages: Stages,
 ): Promise<InferAnswerMessage> {
   checkMessage(message);
   const { model_name: name, model_version: version } = message;
@@ -50,16 +50,17 @@ async function inferCounted(
       "the requests in flight are too large in all: try again in a moment",
     );
   try {
-    const { read, outputs, rows } = await admission.admit(async () => {
+    const { outputs, rows } = await admission.admit(async () => {
       const request = readInferMessage(message);
-      const read = performance.now();
-      return { read, ...(await inferRequested(model, request, signal)) };
+      stages.add({ kind: "decode", began, ended: performance.now() });
+      return inferRequested(model, request, signal, stages.add);
     });
     const inferred = performance.now();
     const head = { model: config.model.name, version: config.model.version, id: message.id };
     const answer = encodeAnswerMessage(head, outputs);
-    const end = performance.now();
-    metrics.addRequest({ rows, total: end - began, input: read - began, output: end - inferred });
+    const ended = performance.now();
+    stages.add({ kind: "encode", began: inferred, ended });
+    metrics.addRequest({ rows, total: ended - began, ...stages.sums() });
     return answer;
   } finally {
     budget.give(bytes);

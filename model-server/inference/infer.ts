@@ -1,5 +1,6 @@
 import type { Engine } from "../engine/engine.ts";
 import { ServerError } from "../errors.ts";
+import type { OnStage } from "../stages.ts";
 import type { Tensor, Tensors } from "../tensor/tensor.ts";
 import { checkInputs } from "./inputs.ts";
 import { runInParts } from "./run.ts";
@@ -21,6 +22,7 @@ export async function runChecked(
   outputs: readonly string[],
   options: { readonly maxRows: number; readonly nameOf: (input: string) => string },
   signal: AbortSignal,
+  onStage?: OnStage,
 ): Promise<Inferred> {
   const { signature } = engine;
   const rows = checkInputs(signature.inputs, inputs, signature.batch, options.nameOf);
@@ -42,5 +44,6 @@ export async function runChecked(
       );
     ordered.set(name, tensor);
   }
-  return { outputs: await runInParts(engine, ordered, outputs, options.maxRows, signal), rows };
+  const given = await runInParts(engine, ordered, outputs, options.maxRows, signal, onStage);
+  return { outputs: given, rows };
 }

@@ -7,6 +7,7 @@ import type { Decoder } from "../images/decoder.ts";
 import { shapeOf } from "../images/image.ts";
 import { nameInput } from "../protocol/infer.ts";
 import { severalInputs, type ScoreInput, type ScorePorts } from "../protocol/score.ts";
+import type { OnStage } from "../stages.ts";
 import { castFloats, isImageDatatype, numbersOf } from "../tensor/numbers.ts";
 import { sliceRows } from "../tensor/rows.ts";
 import { createTensor, elementsOf, type Tensor, type Tensors } from "../tensor/tensor.ts";
@@ -24,7 +25,12 @@ export interface Model {
   readonly signature: Signature;
   /** What `POST /score` feeds. */
   readonly scorePorts: ScorePorts;
-  readonly score: (input: ScoreInput, top: number, signal: AbortSignal) => Promise<Scores>;
+  readonly score: (
+    input: ScoreInput,
+    top: number,
+    signal: AbortSignal,
+    onStage?: OnStage,
+  ) => Promise<Scores>;
   /** What `POST /score` makes of a request, for those who show it. */
   readonly scoring: {
     /** How many classes it answers; undefined where it answers values. */
@@ -41,6 +47,7 @@ export interface Model {
     inputs: Tensors,
     outputs: readonly string[],
     signal: AbortSignal,
+    onStage?: OnStage,
   ) => Promise<Inferred>;
 }
 
@@ -71,13 +78,14 @@ function modelOf(parts: ModelParts, scoring: Scoring): Model {
   return {
     signature,
     labelsOf: (name) => (name === output.name ? labels : parts.bundle.model.labels.get(name)),
-    infer: (tensors, outputs, signal) =>
+    infer: (tensors, outputs, signal, onStage) =>
       runChecked(
         parts.engine,
         tensors,
         outputs,
         { maxRows: parts.limits.rows, nameOf: nameInput },
         signal,
+        onStage,
       ),
     scorePorts: {
       datatype: input.datatype,
@@ -91,8 +99,8 @@ function modelOf(parts: ModelParts, scoring: Scoring): Model {
           : undefined,
       sample: parts.bundle.samples[0]?.request,
     },
-    score: async (wanted, top, signal) => {
-      const rows = await scoreRows(parts, scoring, wanted, signal);
+    score: async (wanted, top, signal, onStage) => {
+      const rows = await scoreRows(parts, scoring, wanted, signal, onStage);
       return rows.map((row, index) => scoresOf(row, index, scoring, top));
     },
   };
@@ -103,15 +111,23 @@ async function scoreRows(
   scoring: Scoring,
   wanted: ScoreInput,
   signal: AbortSignal,
+  onStage: OnStage | undefined,
 ): Promise<readonly Tensor[]> {
   switch (wanted.kind) {
     case "images":
-      return scoreImages(parts, scoring, wanted.images, signal);
+      return scoreImages(parts, scoring, wanted.images, signal, onStage);
     case "tensors":
-      return scoreTensors(parts, scoring, wanted.tensors, (name) => `input.${name}`, signal);
+      return scoreTensors(
+        parts,
+        scoring,
+        wanted.tensors,
+        (name) => `input.${name}`,
+        signal,
+        onStage,
+      );
     case "tensor": {
       const inputs = new Map([[onlyInputOf(scoring).name, wanted.tensor]]);
-      return scoreTensors(parts, scoring, inputs, () => "input", signal);
+      return scoreTensors(parts, scoring, inputs, () => "input", signal, onStage);
     }
   }
 }
@@ -128,9 +144,11 @@ async function scoreTensors(
   inputs: Tensors,
   nameOf: (input: string) => string,
   signal: AbortSignal,
+  onStage: OnStage | undefined,
 ): Promise<readonly Tensor[]> {
   const options = { maxRows: limits.rows, nameOf };
-  const { outputs, rows } = await runChecked(engine, inputs, [output.name], options, signal);
+  const names = [output.name];
+  const { outputs, rows } = await runChecked(engine, inputs, names, options, signal, onStage);
   return rowsOf(outputs.get(output.name), output, rows, engine.signature.batch.kind === "none");
 }
 
@@ -140,6 +158,7 @@ async function scoreImages(
   scoring: Scoring,
   images: readonly Uint8Array[],
   signal: AbortSignal,
+  onStage: OnStage | undefined,
 ): Promise<readonly Tensor[]> {
   const { input, inputs: ports, preprocessing } = scoring;
   const { datatype } = input;
@@ -159,10 +178,13 @@ async function scoreImages(
   const outputs: Tensor[] = [];
   for (let from = 0; from < images.length; from += size) {
     const some = measured.slice(from, from + size);
+    const began = performance.now();
     const data = castFloats(await decoder.decode(some, preprocessing, signal), datatype);
+    onStage?.({ kind: "images", images: some.length, began, ended: performance.now() });
     const tensor = createTensor(datatype, [some.length, ...shapeOf(preprocessing)], data);
     const inputs = new Map([[input.name, tensor]]);
-    outputs.push(...(await scoreTensors(parts, scoring, inputs, () => "input", signal)));
+    const rows = await scoreTensors(parts, scoring, inputs, () => "input", signal, onStage);
+    outputs.push(...rows);
   }
   return outputs;
 }

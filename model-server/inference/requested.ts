@@ -2,6 +2,7 @@ import { ServerError } from "../errors.ts";
 import { classify } from "../protocol/classification.ts";
 import type { NamedOutput } from "../protocol/infer-answer.ts";
 import type { InferRequest, RequestedOutput } from "../protocol/infer.ts";
+import type { OnStage } from "../stages.ts";
 import type { Model } from "./model.ts";
 
 export interface InferResult {
@@ -14,10 +15,11 @@ export async function inferRequested(
   model: Model,
   request: InferRequest,
   signal: AbortSignal,
+  onStage?: OnStage,
 ): Promise<InferResult> {
   const wanted = outputsOf(model, request);
   const names = wanted.map(({ name }) => name);
-  const { outputs, rows } = await model.infer(request.inputs, names, signal);
+  const { outputs, rows } = await model.infer(request.inputs, names, signal, onStage);
   const hasBatch = model.signature.batch.kind !== "none";
   return {
     rows: rows ?? 1,

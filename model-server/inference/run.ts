@@ -1,5 +1,6 @@
 import type { Engine } from "../engine/engine.ts";
 import { ServerError } from "../errors.ts";
+import type { OnStage } from "../stages.ts";
 import { concatRows, padRows, sliceRows } from "../tensor/rows.ts";
 import type { Tensor, Tensors } from "../tensor/tensor.ts";
 
@@ -13,13 +14,15 @@ export async function runInParts(
   outputs: readonly string[],
   maxRows: number,
   signal: AbortSignal,
+  onStage?: OnStage,
 ): Promise<Tensors> {
   const { batch } = engine.signature;
-  if (batch.kind === "free" || batch.kind === "none") return engine.run(inputs, outputs, signal);
+  if (batch.kind === "free" || batch.kind === "none")
+    return engine.run(inputs, outputs, signal, onStage);
   const rows = rowsOf(inputs);
   const size = batch.kind === "fixed" ? batch.rows : maxRows;
   if (rows === size || (rows < size && batch.kind === "named"))
-    return engine.run(inputs, outputs, signal);
+    return engine.run(inputs, outputs, signal, onStage);
   const parts: Tensors[] = [];
   for (let from = 0; from < rows; from += size) {
     const to = Math.min(rows, from + size);
@@ -29,7 +32,7 @@ export async function runInParts(
         ? padRows(slice, size)
         : concatRows([slice]);
     });
-    const result = await engine.run(part, outputs, signal);
+    const result = await engine.run(part, outputs, signal, onStage);
     parts.push(mapTensors(result, (tensor) => sliceRows(tensor, 0, to - from)));
   }
   return new Map(

@@ -8,6 +8,7 @@ import { encodeAnswer } from "../../protocol/infer-answer.ts";
 import { readInferRequest, readRawTensor, type InferRequest } from "../../protocol/infer.ts";
 import { readJson } from "../../protocol/json.ts";
 import { checkModel } from "../../protocol/model-name.ts";
+import { createStages } from "../../stages.ts";
 import { readBody } from "../body.ts";
 import { compress } from "../compress.ts";
 import type { ModelParams, RouteParts } from "../parts.ts";
@@ -33,10 +34,11 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
     const body = await readBody(request.raw, reply.raw, limits);
     // A slow client does not make a slow server.
     const began = performance.now();
-    const { wanted, read, outputs, rows } = await admission.admit(async () => {
+    const stages = createStages();
+    const { wanted, outputs, rows } = await admission.admit(async () => {
       const wanted = readRequest(body, request.headers[HEADER_LENGTH], model);
-      const read = performance.now();
-      return { wanted, read, ...(await inferRequested(model, wanted, signal)) };
+      stages.add({ kind: "decode", began, ended: performance.now() });
+      return { wanted, ...(await inferRequested(model, wanted, signal, stages.add)) };
     });
     const inferred = performance.now();
     const { name, version } = config.model;
@@ -44,8 +46,9 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
     if (answer.headerLength !== undefined) reply.header(HEADER_LENGTH, answer.headerLength);
     reply.type(answer.headerLength === undefined ? "application/json" : "application/octet-stream");
     const sent = await compress(request, reply, answer.body);
-    const end = performance.now();
-    metrics.addRequest({ rows, total: end - began, input: read - began, output: end - inferred });
+    const ended = performance.now();
+    stages.add({ kind: "encode", began: inferred, ended });
+    metrics.addRequest({ rows, total: ended - began, ...stages.sums() });
     return reply.send(sent);
   }
 

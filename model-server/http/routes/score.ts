@@ -10,6 +10,7 @@ import {
   type ScoreInput,
   type ScorePorts,
 } from "../../protocol/score.ts";
+import { createStages } from "../../stages.ts";
 import { readBody } from "../body.ts";
 import { createJsonParser } from "../json-parser.ts";
 import type { RouteParts } from "../parts.ts";
@@ -52,17 +53,22 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
     // A slow client does not make a slow server.
     const began = performance.now();
     const { top, format } = readQuery(request.query);
-    const { input, read, scores } = await admission.admit(async () => {
+    const stages = createStages();
+    const { input, scores } = await admission.admit(async () => {
       const input = await readInput(request, body, served.scorePorts);
-      const read = performance.now();
-      return { input, read, scores: await served.score(input, top, signal) };
+      stages.add({ kind: "decode", began, ended: performance.now() });
+      return { input, scores: await served.score(input, top, signal, stages.add) };
     });
-    const total = performance.now() - began;
-    metrics.addRequest({ rows: scores.length, total, input: read - began, output: 0 });
+    const scored = performance.now();
+    const total = scored - began;
     parts.recorder?.offer(body.length, () => requestOf(input, body), scores, top);
-    return format === "plain"
-      ? plainAnswer(scores, config.model, total)
-      : scoreAnswer(scores, total);
+    const answer =
+      format === "plain" ? plainAnswer(scores, config.model, total) : scoreAnswer(scores, total);
+    const text = JSON.stringify(answer);
+    const ended = performance.now();
+    stages.add({ kind: "encode", began: scored, ended });
+    metrics.addRequest({ rows: scores.length, total: ended - began, ...stages.sums() });
+    return reply.type("application/json; charset=utf-8").send(text);
   }
 
   app.addHook("onRequest", nameRelease(config));
