@@ -16,7 +16,7 @@ printf '%s\n' root:x:0:0:root:/root:/sbin/nologin nonroot:x:65532:65532:nonroot:
 printf '%s\n' root:x:0: nonroot:x:65532: > "$root/etc/group"
 echo 'hosts: files dns' > "$root/etc/nsswitch.conf"
 
-{ echo "$node"; find /app/node_modules -type f \( -name '*.node' -o -name '*.so' -o -name '*.so.*' \); } > /tmp/programs
+{ echo "$node"; find /app -type f \( -name '*.node' -o -name '*.so' -o -name '*.so.*' \); } > /tmp/programs
 xargs ldd < /tmp/programs > /tmp/links
 if grep 'not found' /tmp/links; then
   echo "these shared libraries are not installed in the base image" >&2

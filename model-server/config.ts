@@ -6,6 +6,7 @@ import { providers, type Provider } from "./engine/messages.ts";
 import type { QueueLimits } from "./engine/queue.ts";
 import { ServerError } from "./errors.ts";
 import type { RecorderOptions } from "./recorder/recorder.ts";
+import { tracingEnvironment, tracingOf, type TracingConfig } from "./tracing/config.ts";
 
 /** The server's configuration: environment variables. The operator sets the first seven. */
 const count = (minimum: number, maximum: number) =>
@@ -82,6 +83,7 @@ const Environment = z
     LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
     /** Set in an image to distinguish two builds of the same code apart. */
     SERVER_BUILD: z.string().default(""),
+    ...tracingEnvironment,
   })
   // 0 is any free port, another one each time.
   .refine(({ PORT, METRICS_PORT }) => PORT === 0 || PORT !== METRICS_PORT, {
@@ -129,6 +131,8 @@ export interface Config {
     | undefined;
   readonly corsOrigins: readonly string[];
   readonly hasAccessLog: boolean;
+  /** Undefined: no traces. */
+  readonly tracing: TracingConfig | undefined;
   readonly logLevel: string;
 }
 
@@ -178,6 +182,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
             intervalMs: data.RECORD_INTERVAL_SECONDS * 1000,
           },
     corsOrigins: data.CORS_ORIGINS,
+    tracing: tracingOf(data),
     hasAccessLog: data.ACCESS_LOG === "on",
     logLevel: data.LOG_LEVEL,
   };

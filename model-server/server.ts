@@ -21,6 +21,7 @@ import { openKeys } from "./keys.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics, serveMetrics, type Metrics } from "./metrics.ts";
 import { createRecorder } from "./recorder/recorder.ts";
+import type { Tracing } from "./tracing/tracing.ts";
 
 export interface Server {
   readonly port: number;
@@ -56,6 +57,23 @@ async function listenGrpc(
   return startGrpc(parts, { host: parts.config.host, port });
 }
 
+/** Its libraries are loaded only where there is an endpoint: they take time and memory. */
+async function openTracing(
+  { tracing, model, release }: Config,
+  version: string,
+  log: Logger,
+): Promise<Tracing | undefined> {
+  if (tracing === undefined) return undefined;
+  const otlp = await import("./tracing/otlp.ts");
+  const attributes = {
+    "service.name": model.name,
+    ...(model.version !== "" && { "service.version": model.version }),
+    ...(release !== "" && { "aiapp.release": release }),
+    "aiapp.server.version": version,
+  };
+  return otlp.openTracing(tracing, { attributes, log, epoch: () => Date.now() });
+}
+
 function timed(decoder: Decoder, { addDecoding }: Metrics): Decoder {
   return {
     ...decoder,
@@ -89,9 +107,11 @@ export async function startServer(
   const recorder =
     config.recording &&
     (await createRecorder({ ...config.recording, log, now, epoch: () => Date.now() }));
+  const tracing = await openTracing(config, versions["server"] ?? "", log);
   const parts = {
     config,
     recorder,
+    tracing,
     keys,
     drain,
     connections: createConnections(drain, now),
@@ -151,6 +171,7 @@ export async function startServer(
     await engine?.close();
     await decoder.close();
     await recorder?.close();
+    await tracing?.close();
     // A process that exits while a thread loads its model is aborted.
     await loaded.catch(() => {});
   }

@@ -1,12 +1,13 @@
 import type { ServerDuplexStream, ServerUnaryCall } from "@grpc/grpc-js";
 
-import { ServerError } from "../errors.ts";
+import { errors, ServerError } from "../errors.ts";
 import { inferRequested } from "../inference/requested.ts";
 import { checkModel } from "../protocol/model-name.ts";
 import { createStages, type Stages } from "../stages.ts";
 import { checkKey, checkMessage, signalOfCall, statusOf, type GrpcParts } from "./call.ts";
 import type { InferAnswerMessage, InferMessage } from "./messages.ts";
 import { encodeAnswerMessage, readInferMessage } from "./tensors.ts";
+import { nameOfStatus, traceCall } from "./trace.ts";
 
 /** Runs one request, and counts it. @throws what `POST …/infer` throws */
 export async function inferMessage(
@@ -18,13 +19,18 @@ export async function inferMessage(
   const began = performance.now();
   const leave = drain.enter();
   const { signal, done } = signalOfCall(call, config.requestTimeoutMs);
+  const trace = parts.tracing && traceCall(parts.tracing, call, began);
+  let status = "OK";
   try {
-    return await inferCounted(parts, message, signal, began, createStages());
+    return await inferCounted(parts, message, signal, began, createStages(trace?.addStage));
   } catch (error) {
     const code = error instanceof ServerError ? error.code : "INTERNAL";
     metrics.addFailure(code, performance.now() - began);
+    trace?.fail(code);
+    status = nameOfStatus(errors[code].grpc);
     throw error;
   } finally {
+    trace?.end({ "rpc.status_code": status });
     done();
     leave();
   }

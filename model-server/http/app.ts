@@ -5,6 +5,7 @@ import { answerClientError, answerError, answerFrameworkError } from "./errors.t
 import { rejectOtherMethods } from "./other-methods.ts";
 import type { RouteParts } from "./parts.ts";
 import { REQUEST_ID, requestIdOf } from "./request-id.ts";
+import { traceRequests } from "./trace.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { homeRoute } from "./routes/home.ts";
 import { inferRoutes } from "./routes/infer.ts";
@@ -58,6 +59,7 @@ export function createApp(parts: RouteParts): FastifyInstance {
     if (!isOpen && !isProbe) parts.keys.check(request.headers.authorization);
     next();
   });
+  traceRequests(app, parts.tracing);
   if (config.hasAccessLog)
     app.addHook("onResponse", (request, reply, done) => {
       const { id, method, routeOptions } = request;

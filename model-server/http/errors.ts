@@ -38,6 +38,7 @@ export function answerError(
   const error = serverErrorOf(cause);
   if (request.routeOptions.config.scores === true)
     metrics.addFailure(error.code, reply.elapsedTime);
+  request.trace?.fail(error.code);
   if (error.status === 500)
     log.error({ id: request.id, error: error.cause ?? error, url: request.url }, "request failed");
   if (error.status === 401) reply.header("www-authenticate", "Bearer");

@@ -8,6 +8,7 @@ import type { Keys } from "../keys.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Recorder } from "../recorder/recorder.ts";
+import type { Tracing } from "../tracing/tracing.ts";
 import type { Connections } from "./connections.ts";
 
 /** What routes need of the server. */
@@ -25,6 +26,8 @@ export interface RouteParts {
   readonly health: () => Health;
   /** Undefined where no request is kept. */
   readonly recorder?: Recorder | undefined;
+  /** Undefined where traces are off. */
+  readonly tracing?: Tracing | undefined;
   readonly versions: Readonly<Record<string, string>>;
 }
 

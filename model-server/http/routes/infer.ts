@@ -34,7 +34,7 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
     const body = await readBody(request.raw, reply.raw, limits);
     // A slow client does not make a slow server.
     const began = performance.now();
-    const stages = createStages();
+    const stages = createStages(request.trace?.addStage);
     const { wanted, outputs, rows } = await admission.admit(async () => {
       const wanted = readRequest(body, request.headers[HEADER_LENGTH], model);
       stages.add({ kind: "decode", began, ended: performance.now() });

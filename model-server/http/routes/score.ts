@@ -53,7 +53,7 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
     // A slow client does not make a slow server.
     const began = performance.now();
     const { top, format } = readQuery(request.query);
-    const stages = createStages();
+    const stages = createStages(request.trace?.addStage);
     const { input, scores } = await admission.admit(async () => {
       const input = await readInput(request, body, served.scorePorts);
       stages.add({ kind: "decode", began, ended: performance.now() });
