@@ -1,5 +1,6 @@
 import {
   Metadata,
+  status,
   type ServerErrorResponse,
   type ServerUnaryCall,
   type ServiceDefinition,
@@ -10,6 +11,7 @@ import type { Config } from "../config.ts";
 import { errors, ServerError } from "../errors.ts";
 import type { Keys } from "../keys.ts";
 import type { RouteParts } from "../http/parts.ts";
+import { REQUEST_ID, requestIdFrom } from "../http/request-id.ts";
 
 /** What the service needs of the server. */
 export type GrpcParts = Omit<RouteParts, "connections">;
@@ -45,9 +47,15 @@ export function checkKey(keys: Keys, metadata: Metadata): void {
   keys.check(authorization === undefined ? undefined : String(authorization));
 }
 
-/** Headers, or trailers of an error, that name the release that answers. */
-export function releaseMetadata({ release, model }: Config): Metadata {
+/** The client's own id of a call, or a new one. */
+export function requestIdOfCall({ metadata }: { readonly metadata: Metadata }): string {
+  return requestIdFrom(metadata.get(REQUEST_ID)[0]);
+}
+
+/** Headers, or trailers of an error: the call's id, and the release that answers. */
+export function answerMetadata({ release, model }: Config, id: string): Metadata {
   const metadata = new Metadata();
+  metadata.set(REQUEST_ID, id);
   metadata.set("aiapp-release", release);
   metadata.set("aiapp-model-version", model.version);
   return metadata;
@@ -57,11 +65,12 @@ export function releaseMetadata({ release, model }: Config): Metadata {
 export function statusOf(
   error: unknown,
   { config, log }: Pick<GrpcParts, "config" | "log">,
-): Partial<ServerErrorResponse> {
-  const metadata = releaseMetadata(config);
+  id: string,
+): Partial<ServerErrorResponse> & { readonly code: number } {
+  const metadata = answerMetadata(config, id);
   if (error instanceof ServerError)
     return { code: errors[error.code].grpc, details: error.message, metadata };
-  log.error({ error }, "request failed");
+  log.error({ id, error }, "request failed");
   const details = "a fault inside the server: see its log";
   return { code: errors.INTERNAL.grpc, details, metadata };
 }
@@ -71,24 +80,55 @@ type Unary<Request, Answer> = (
   callback: sendUnaryData<Answer>,
 ) => void;
 
+/** What a method that answers once answers. */
+export type Answering<Request, Answer> = (
+  request: Request,
+  call: ServerUnaryCall<Request, Answer>,
+  id: string,
+) => Answer | Promise<Answer>;
+
 /** A handler of a method that answers once. */
 export function unary<Request extends object, Answer>(
   parts: Pick<GrpcParts, "config" | "log">,
-  answer: (request: Request, call: ServerUnaryCall<Request, Answer>) => Answer | Promise<Answer>,
+  answer: Answering<Request, Answer>,
 ): Unary<Request, Answer> {
   async function respond(...[call, callback]: Parameters<Unary<Request, Answer>>): Promise<void> {
+    const id = requestIdOfCall(call);
+    const logAnswer = accessLogOf(parts, call.getPath(), id);
     let message: Answer;
     try {
       checkMessage(call.request);
-      message = await answer(call.request, call);
+      message = await answer(call.request, call, id);
     } catch (error) {
-      callback(statusOf(error, parts));
+      const refusal = statusOf(error, parts, id);
+      callback(refusal);
+      logAnswer(refusal.code);
       return;
     }
-    call.sendMetadata(releaseMetadata(parts.config));
+    call.sendMetadata(answerMetadata(parts.config, id));
     callback(null, message);
+    logAnswer(status.OK);
   }
   return (call, callback) => void respond(call, callback);
+}
+
+/** Begins a line of log that its answer's status ends, where each request has one. */
+export function accessLogOf(
+  { config, log }: Pick<GrpcParts, "config" | "log">,
+  method: string,
+  id: string,
+): (code: number) => void {
+  const began = performance.now();
+  return (code) => {
+    if (!config.hasAccessLog) return;
+    const ms = Math.round((performance.now() - began) * 10) / 10;
+    log.info({ id, method, status: nameOfStatus(code), ms }, "request");
+  };
+}
+
+/** Such as `UNAVAILABLE`. */
+export function nameOfStatus(code: number): string {
+  return status[code] ?? "UNKNOWN";
 }
 
 /** Aborts when the client has gone or the time is up, with the error that says which. */

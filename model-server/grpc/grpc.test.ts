@@ -1,16 +1,7 @@
 import { once } from "node:events";
 import * as http2 from "node:http2";
-import { join } from "node:path";
 
-import {
-  Client,
-  credentials,
-  Metadata,
-  status,
-  type ServiceDefinition,
-  type ServiceError,
-} from "@grpc/grpc-js";
-import { loadSync } from "@grpc/proto-loader";
+import { status } from "@grpc/grpc-js";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 
@@ -18,61 +9,9 @@ import { ADD, identity, serving } from "../infer.testing.ts";
 import { buildModel } from "../onnx/build.testing.ts";
 import { startOn } from "../serve.testing.ts";
 import type { Server } from "../server.ts";
+import { call, connectTo, health, inference, type Called } from "./client.testing.ts";
 
 const BOUND = { timeout: 20_000, interval: 10 };
-const protos = join(import.meta.dirname, "protos");
-const definition = loadSync(["inference.proto", "health.proto"], {
-  includeDirs: [protos],
-  keepCase: true,
-  longs: String,
-  enums: String,
-});
-const inference = definition["inference.GRPCInferenceService"] as ServiceDefinition;
-const health = definition["grpc.health.v1.Health"] as ServiceDefinition;
-
-interface Called {
-  readonly code: number;
-  readonly details: string;
-  readonly answer: Readonly<Record<string, unknown>> | undefined;
-  readonly metadata: Metadata;
-}
-
-function connect(server: Server): Client {
-  const client = new Client(`127.0.0.1:${server.grpcPort}`, credentials.createInsecure());
-  onTestFinished(() => client.close());
-  return client;
-}
-
-/** @param message an object, or bytes that are sent as they are */
-async function call(
-  client: Client,
-  service: ServiceDefinition,
-  name: string,
-  message: object,
-): Promise<Called> {
-  const method = service[name];
-  if (method === undefined) throw new Error(`there is no method ${name}`);
-  return new Promise((resolve) => {
-    let metadata = new Metadata();
-    const sent = client.makeUnaryRequest(
-      method.path,
-      (value: object) => (Buffer.isBuffer(value) ? value : method.requestSerialize(value)),
-      method.responseDeserialize as (bytes: Buffer) => Record<string, unknown>,
-      message,
-      (error: ServiceError | null, answer) =>
-        resolve({
-          code: error?.code ?? status.OK,
-          details: error?.details ?? "",
-          answer,
-          metadata: error?.metadata ?? metadata,
-        }),
-    );
-    sent.on("metadata", (received) => {
-      metadata = received;
-    });
-  });
-}
-
 function floats(...values: number[]): Buffer {
   return Buffer.from(Float32Array.from(values).buffer);
 }
@@ -97,7 +36,7 @@ describe("inference over gRPC", () => {
   afterAll(async () => close());
 
   const infer = async (message: object): Promise<Called> =>
-    call(connect(server), inference, "ModelInfer", message);
+    call(connectTo(server), inference, "ModelInfer", message);
   const fp32_contents = [1, 2, 3];
 
   test("takes typed contents, and names the release that answers", async () => {
@@ -204,7 +143,7 @@ describe("inference over gRPC", () => {
   });
 
   test("never calls malformed bytes a fault of the server", async () => {
-    const client = connect(server);
+    const client = connectTo(server);
     const method = inference["ModelInfer"];
     const valid = method?.requestSerialize({
       model_name: "model",
@@ -244,7 +183,7 @@ describe("inference over gRPC", () => {
     );
     onTestFinished(own.close);
     await own.server.loaded;
-    const client = connect(own.server);
+    const client = connectTo(own.server);
     const request = {
       model_name: "model",
       inputs: [input("a"), input("b")],
@@ -276,7 +215,7 @@ describe("a connection", () => {
     const goaway = once(session, "goaway");
     void own.server.drain();
     expect((await goaway)[0]).toBe(http2.constants.NGHTTP2_NO_ERROR);
-    const { answer } = await call(connect(own.server), inference, "ServerReady", {});
+    const { answer } = await call(connectTo(own.server), inference, "ServerReady", {});
     expect(answer).toEqual({ ready: true });
   });
 });
@@ -318,7 +257,7 @@ describe("messages that never end", () => {
     const floats = 256 * 1024;
     const large = async (): Promise<number> =>
       (
-        await call(connect(own.server), inference, "ModelInfer", {
+        await call(connectTo(own.server), inference, "ModelInfer", {
           model_name: "model",
           inputs: [{ name: "x", datatype: "FP32", shape: [floats / 2, 2] }],
           raw_input_contents: [Buffer.alloc(4 * floats)],
@@ -349,7 +288,7 @@ describe("typed contents", () => {
     ],
   ] as const)("of %s become the tensor that they are", async (type, datatype, contents, bytes) => {
     const server = await serving(identity(type), { GRPC_PORT: "0" });
-    const { answer } = await call(connect(server), inference, "ModelInfer", {
+    const { answer } = await call(connectTo(server), inference, "ModelInfer", {
       model_name: "model",
       inputs: [{ name: "x", datatype, shape: [1, 2], contents }],
     });
@@ -367,7 +306,7 @@ describe("typed contents", () => {
     ],
   ] as const)("%s are refused", async (_, type, datatype, contents, details) => {
     const server = await serving(identity(type), { GRPC_PORT: "0" });
-    const refused = await call(connect(server), inference, "ModelInfer", {
+    const refused = await call(connectTo(server), inference, "ModelInfer", {
       model_name: "model",
       inputs: [{ name: "x", datatype, shape: [1, 2], contents }],
     });
@@ -384,9 +323,9 @@ describe("the health service", () => {
     ["inference.GRPCInferenceService", "SERVING"],
   ])("answers for %j: %s", async (service, expected) => {
     const server = await serving({ "model.onnx": ADD }, { GRPC_PORT: "0" });
-    const { answer } = await call(connect(server), health, "Check", { service });
+    const { answer } = await call(connectTo(server), health, "Check", { service });
     expect(answer).toEqual({ status: expected });
-    expect(await call(connect(server), health, "Check", { service: "other" })).toMatchObject({
+    expect(await call(connectTo(server), health, "Check", { service: "other" })).toMatchObject({
       code: status.NOT_FOUND,
     });
   });
@@ -406,7 +345,7 @@ describe("the health service", () => {
     onTestFinished(close);
     const method = health["Watch"];
     if (method === undefined) throw new Error("there is no Watch");
-    const stream = connect(server).makeServerStreamRequest(
+    const stream = connectTo(server).makeServerStreamRequest(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
@@ -431,7 +370,7 @@ describe("reflection", () => {
     const server = await serving({ "model.onnx": ADD }, { GRPC_PORT: "0" });
     // ServerReflectionRequest{list_services: ""}
     const request = Buffer.from([0x3a, 0x00]);
-    const stream = connect(server).makeBidiStreamRequest(
+    const stream = connectTo(server).makeBidiStreamRequest(
       "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
       (bytes: Buffer) => bytes,
       (bytes: Buffer) => bytes.toString("latin1"),

@@ -1,7 +1,7 @@
 import { type ServerWritableStream, type UntypedServiceImplementation } from "@grpc/grpc-js";
 
 import { ServerError } from "../errors.ts";
-import { checkMessage, statusOf, unary, type GrpcParts } from "./call.ts";
+import { checkMessage, requestIdOfCall, statusOf, unary, type GrpcParts } from "./call.ts";
 
 interface HealthRequest {
   readonly service: string;
@@ -29,7 +29,7 @@ export function healthService(
     try {
       checkMessage(call.request);
     } catch (error) {
-      call.emit("error", statusOf(error, parts));
+      call.emit("error", statusOf(error, parts, requestIdOfCall(call)));
       return;
     }
     let last: Serving | undefined;

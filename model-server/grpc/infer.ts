@@ -1,36 +1,47 @@
-import type { ServerDuplexStream, ServerUnaryCall } from "@grpc/grpc-js";
+import { status, type ServerDuplexStream, type ServerUnaryCall } from "@grpc/grpc-js";
 
 import { errors, ServerError } from "../errors.ts";
 import { inferRequested } from "../inference/requested.ts";
 import { checkModel } from "../protocol/model-name.ts";
 import { createStages, type Stages } from "../stages.ts";
-import { checkKey, checkMessage, signalOfCall, statusOf, type GrpcParts } from "./call.ts";
+import {
+  accessLogOf,
+  answerMetadata,
+  checkKey,
+  checkMessage,
+  nameOfStatus,
+  requestIdOfCall,
+  signalOfCall,
+  statusOf,
+  type GrpcParts,
+} from "./call.ts";
 import type { InferAnswerMessage, InferMessage } from "./messages.ts";
 import { encodeAnswerMessage, readInferMessage } from "./tensors.ts";
-import { nameOfStatus, traceCall } from "./trace.ts";
+import { traceCall } from "./trace.ts";
 
 /** Runs one request, and counts it. @throws what `POST …/infer` throws */
 export async function inferMessage(
   parts: GrpcParts,
   message: InferMessage,
   call: ServerUnaryCall<InferMessage, unknown> | ServerDuplexStream<InferMessage, unknown>,
+  id: string,
 ): Promise<InferAnswerMessage> {
   const { config, metrics, drain } = parts;
   const began = performance.now();
   const leave = drain.enter();
   const { signal, done } = signalOfCall(call, config.requestTimeoutMs);
-  const trace = parts.tracing && traceCall(parts.tracing, call, began);
-  let status = "OK";
+  const trace = parts.tracing && traceCall(parts.tracing, call, id, began);
+  let answered: number = status.OK;
   try {
     return await inferCounted(parts, message, signal, began, createStages(trace?.addStage));
   } catch (error) {
     const code = error instanceof ServerError ? error.code : "INTERNAL";
     metrics.addFailure(code, performance.now() - began);
     trace?.fail(code);
-    status = nameOfStatus(errors[code].grpc);
+    answered = errors[code].grpc;
     throw error;
   } finally {
-    trace?.end({ "rpc.status_code": status });
+    trace?.end({ "rpc.status_code": nameOfStatus(answered) });
     done();
     leave();
   }
@@ -83,20 +94,25 @@ export function inferStream(
   parts: GrpcParts,
   call: ServerDuplexStream<InferMessage, StreamAnswer>,
 ): void {
+  const id = requestIdOfCall(call);
   try {
     checkKey(parts.keys, call.metadata);
   } catch (error) {
-    call.emit("error", statusOf(error, parts));
+    call.emit("error", statusOf(error, parts, id));
     return;
   }
+  call.sendMetadata(answerMetadata(parts.config, id));
   let isBusy = false;
   let hasEnded = false;
   const answer = async (message: InferMessage): Promise<void> => {
+    const logAnswer = accessLogOf(parts, call.getPath(), id);
     try {
-      const response = await inferMessage(parts, message, call);
+      const response = await inferMessage(parts, message, call, id);
       call.write({ error_message: "", infer_response: response });
+      logAnswer(status.OK);
     } catch (error) {
-      const { details = "" } = statusOf(error, parts);
+      const { code, details = "" } = statusOf(error, parts, id);
+      logAnswer(code);
       call.write({ error_message: details, infer_response: null });
     }
     isBusy = false;

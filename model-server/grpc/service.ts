@@ -14,7 +14,7 @@ import {
   statisticsOf,
 } from "../protocol/description.ts";
 import { checkModel } from "../protocol/model-name.ts";
-import { checkKey, unary, type GrpcParts } from "./call.ts";
+import { checkKey, unary, type Answering, type GrpcParts } from "./call.ts";
 import { inferMessage, inferStream, type StreamAnswer } from "./infer.ts";
 import type { InferMessage, ModelMessage } from "./messages.ts";
 
@@ -32,11 +32,11 @@ export function inferenceService(parts: GrpcParts): UntypedServiceImplementation
 
   /** For those who have a key: probes need none. */
   function guarded<Request extends object, Answer>(
-    answer: (request: Request, call: ServerUnaryCall<Request, Answer>) => Answer | Promise<Answer>,
+    answer: Answering<Request, Answer>,
   ): ReturnType<typeof unary<Request, Answer>> {
-    return unary(parts, (request: Request, call: ServerUnaryCall<Request, Answer>) => {
+    return unary(parts, (request: Request, call: ServerUnaryCall<Request, Answer>, id) => {
       checkKey(parts.keys, call.metadata);
-      return answer(request, call);
+      return answer(request, call, id);
     });
   }
 
@@ -66,7 +66,9 @@ export function inferenceService(parts: GrpcParts): UntypedServiceImplementation
       const model = { ...own, state: ready ? "READY" : "UNAVAILABLE", reason };
       return { models: request.ready && !ready ? [] : [model] };
     }),
-    ModelInfer: guarded((request: InferMessage, call) => inferMessage(parts, request, call)),
+    ModelInfer: guarded((request: InferMessage, call, id) =>
+      inferMessage(parts, request, call, id),
+    ),
     ModelStreamInfer: (call: ServerDuplexStream<InferMessage, StreamAnswer>) =>
       inferStream(parts, call),
   };

@@ -1,4 +1,4 @@
-import { status, type Metadata } from "@grpc/grpc-js";
+import type { Metadata } from "@grpc/grpc-js";
 
 import type { RequestTrace, Tracing } from "../tracing/tracing.ts";
 
@@ -6,6 +6,7 @@ import type { RequestTrace, Tracing } from "../tracing/tracing.ts";
 export function traceCall(
   tracing: Tracing,
   call: { readonly metadata: Metadata; readonly getPath: () => string },
+  id: string,
   began: number,
 ): RequestTrace {
   const name = call.getPath().slice(1);
@@ -13,11 +14,6 @@ export function traceCall(
     name,
     began,
     headers: call.metadata.getMap(),
-    attributes: { "rpc.system.name": "grpc", "rpc.method": name },
+    attributes: { "rpc.system.name": "grpc", "rpc.method": name, "aiapp.request_id": id },
   });
-}
-
-/** Such as `UNAVAILABLE`. */
-export function nameOfStatus(code: number): string {
-  return status[code] ?? "UNKNOWN";
 }

@@ -8,6 +8,10 @@ const ID = /^[\x21-\x7e]{1,128}$/;
 
 /** The client's own id of a request, or a new one. */
 export function requestIdOf({ headers }: IncomingMessage): string {
-  const given = headers[REQUEST_ID];
+  return requestIdFrom(headers[REQUEST_ID]);
+}
+
+/** @param given what the client sent */
+export function requestIdFrom(given: unknown): string {
   return typeof given === "string" && ID.test(given) ? given : randomUUID();
 }

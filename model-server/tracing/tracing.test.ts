@@ -6,12 +6,11 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { Client, credentials, Metadata, type ServiceDefinition } from "@grpc/grpc-js";
-import { loadSync } from "@grpc/proto-loader";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { readConfig } from "../config.ts";
 import { errors } from "../errors.ts";
+import { call, connectTo, inference } from "../grpc/client.testing.ts";
 import { connectRaw } from "../http/raw.testing.ts";
 import { ADD, identity, infer, send, tensor } from "../infer.testing.ts";
 import { createLogger } from "../log.ts";
@@ -197,37 +196,15 @@ describe("a request over HTTP", () => {
 });
 
 describe("a request over gRPC", () => {
-  const protos = join(import.meta.dirname, "..", "grpc", "protos", "inference.proto");
-  const service = loadSync(protos, { keepCase: true })[
-    "inference.GRPCInferenceService"
-  ] as ServiceDefinition;
-  const method = service["ModelInfer"];
-
-  async function call(server: Server, message: object, metadata: Metadata): Promise<number> {
-    const client = new Client(`127.0.0.1:${server.grpcPort}`, credentials.createInsecure());
-    onTestFinished(() => client.close());
-    if (method === undefined) throw new Error("there is no ModelInfer");
-    return new Promise((resolve) =>
-      client.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        message,
-        metadata,
-        (error) => resolve(error?.code ?? 0),
-      ),
-    );
-  }
-
   test("has the same spans, below the one that its metadata names", async () => {
     const collector = await startCollector();
     const server = await serveTraced(identity("float"), collector, { GRPC_PORT: "0" });
-    const metadata = new Metadata();
-    metadata.set("traceparent", TRACEPARENT);
+    const headers = { traceparent: TRACEPARENT, "x-request-id": "order-1" };
     const values = Buffer.from(Float32Array.of(1, 2).buffer);
     const inputs = [{ name: "x", datatype: "FP32", shape: [1, 2] }];
     const message = { model_name: "model", inputs, raw_input_contents: [values] };
-    expect(await call(server, message, metadata)).toBe(0);
+    const { code } = await call(connectTo(server), inference, "ModelInfer", message, headers);
+    expect(code).toBe(0);
     const spans = await collector.atLeast(5);
     const root = named(spans, "inference.GRPCInferenceService/ModelInfer");
     expect(root).toMatchObject({
@@ -238,6 +215,7 @@ describe("a request over gRPC", () => {
         "rpc.system.name": "grpc",
         "rpc.method": "inference.GRPCInferenceService/ModelInfer",
         "rpc.status_code": "OK",
+        "aiapp.request_id": "order-1",
       },
     });
     for (const name of ["decode", "queue", "run", "encode"]) expectWithin(named(spans, name), root);
@@ -246,7 +224,8 @@ describe("a request over gRPC", () => {
   test("that is refused shows the error's code", async () => {
     const collector = await startCollector();
     const server = await serveTraced(identity("float"), collector, { GRPC_PORT: "0" });
-    expect(await call(server, { model_name: "secret" }, new Metadata())).toBe(5);
+    const message = { model_name: "secret" };
+    expect((await call(connectTo(server), inference, "ModelInfer", message)).code).toBe(5);
     const [span] = await collector.atLeast(1);
     expect(span?.attributes).toMatchObject({
       "rpc.status_code": "NOT_FOUND",
