@@ -1,8 +1,9 @@
 import * as fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 
 import { sendFuzz, picturesOf } from "./fuzz-client.testing.ts";
 import { faultOf, requestsTo, targets, type FuzzTarget } from "./fuzz.testing.ts";
+import { callFaultOf, fuzzCalls, openFuzzSession } from "./grpc/fuzz.testing.ts";
 import { serve } from "./serve.testing.ts";
 
 /** `npm run fuzz -- server` sends a million. */
@@ -24,6 +25,27 @@ test.each(Object.keys(targets) as FuzzTarget[])(
     );
   },
 );
+
+test("malformed calls of gRPC get a status that says why, and no path", async () => {
+  const server = await serve(targets.tensors, { GRPC_PORT: "0" });
+  await server.loaded;
+  const session = openFuzzSession(server.grpcPort ?? 0);
+  onTestFinished(() => session.close());
+  await fc.assert(
+    fc.asyncProperty(fuzzCalls, async (call) => {
+      expect(callFaultOf(await session.send(call))).toBe(undefined);
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+test.each([
+  [{ code: 13, http: 200, message: "a fault" }, "the status is INTERNAL: a fault"],
+  [{ code: undefined, http: 500, message: "" }, "the status is 500"],
+  [{ code: 3, http: 200, message: "cannot open /tmp/x/model.onnx" }, "the message has /tmp"],
+])("a status like %j is a fault: %s", (answer, fault) => {
+  expect(callFaultOf(answer)).toBe(fault);
+});
 
 test.each([
   [{ status: 500, text: '{"error": "a fault inside"}' }, "the status is 500"],

@@ -115,7 +115,7 @@ const inferBody = fields({
 });
 
 /** Bytes of which some are others, or lack, or come twice. */
-function mutated(original: Buffer): fc.Arbitrary<Buffer> {
+export function mutated(original: Buffer): fc.Arbitrary<Buffer> {
   const change = fc.record({
     at: fc.nat({ max: Math.max(0, original.length - 1) }),
     byte: fc.nat({ max: 255 }),
@@ -180,6 +180,19 @@ function binary(): { readonly head: Buffer; readonly body: Buffer } {
   return { head, body: Buffer.concat([head, raw]) };
 }
 
+/** Any JSON and any bytes after it, with the JSON's own length; or bytes alone. */
+const binaryRequest = fc
+  .tuple(inferBody.map(jsonOf), fc.uint8Array({ maxLength: 32 }), fc.nat({ max: 9 }))
+  .map(([json, raw, isRaw]): FuzzRequest => {
+    const start = isRaw === 0 ? Buffer.alloc(0) : json;
+    return {
+      method: "POST",
+      path: INFER,
+      headers: { [LENGTH]: String(start.length) },
+      body: Buffer.concat([start, raw]),
+    };
+  });
+
 const segment = fc.oneof(
   fc.constantFrom(
     "v2",
@@ -242,6 +255,7 @@ export function requestsTo(
         post(INFER, inferBody.map(jsonOf), json),
         post(INFER, mutated(head), json),
         post(INFER, mutated(body), { [LENGTH]: length }),
+        binaryRequest,
         post(INFER, mutated(gzipSync(head)), { "content-encoding": fc.constant("gzip") }),
         post("/score", score.map(jsonOf), json),
         post("/v2/repository/index", junk.map(jsonOf), {}),
@@ -274,6 +288,11 @@ const PATH =
   /(?<=^|[\s"'(])\/(?:tmp|app|home|root|work|usr|opt|var|models)\b|node_modules|\.ts\b|\bat \w+ \(/;
 const MAX_MESSAGE = 1000;
 
+/** The path of a file, or the place in the code, that a message names. */
+export function leakOf(message: string): string | undefined {
+  return PATH.exec(message)?.[0];
+}
+
 /** What is wrong with an answer: undefined where nothing is. */
 export function faultOf({ status, text }: FuzzAnswer, sent = ""): string | undefined {
   if (status >= 200 && status < 300) return undefined;
@@ -287,6 +306,6 @@ export function faultOf({ status, text }: FuzzAnswer, sent = ""): string | undef
   }
   if (typeof error !== "string" || error.length < 10) return "the body has no error that says why";
   if (error.length > MAX_MESSAGE) return `the message has ${error.length} characters`;
-  const leak = PATH.exec(error)?.[0];
+  const leak = leakOf(error);
   return leak !== undefined && !sent.includes(leak) ? `the message has ${leak}` : undefined;
 }

@@ -1,25 +1,18 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import * as fc from "fast-check";
-
 import { startOurs } from "../../bench/server/ours.ts";
 import type { ServerProcess } from "../../bench/server/process.ts";
-import { picturesOf, sendFuzz } from "../../model-server/fuzz-client.testing.ts";
-import {
-  faultOf,
-  requestsTo,
-  targets,
-  type FuzzRequest,
-  type FuzzTarget,
-} from "../../model-server/fuzz.testing.ts";
+import { targets } from "../../model-server/fuzz.testing.ts";
+import { freePort } from "../support/process.ts";
+import { attacks, type Attack, type Sender } from "./attacks.ts";
 
 /**
- * `npm run fuzz -- server --count N --seed S`: malformed requests to a model server in a process of its own. Exits 1 when
- * an answer is no 4xx that says why, names a path, or does not come, and when the server's memory grows. The same seed sends
- * the same requests.
+ * `npm run fuzz -- server [images|tensors|grpc] --count N --seed S`: malformed requests to a model server in a process of
+ * its own. Exits 1 when an answer is no refusal that says why, names a path, or does not come, and when the server's memory
+ * grows. The same seed sends the same requests.
  */
 
 const CHUNK = 500;
@@ -30,41 +23,33 @@ const WARM_SHARE = 0.2;
 const MAX_GROWTH_MB = 100;
 const MAX_FAULTS = 5;
 
-interface Outcome {
-  readonly statuses: ReadonlyMap<number, number>;
+interface Amount {
+  readonly count: number;
+  readonly seed: number;
+}
+
+interface Result {
+  readonly statuses: ReadonlyMap<string, number>;
   readonly faults: readonly string[];
   readonly growthMb: number;
 }
 
-function describe({ method, path, headers, body }: FuzzRequest): string {
-  return JSON.stringify({ method, path, headers, base64: body.toString("base64").slice(0, 4000) });
-}
-
-async function attack(
+async function send(
   server: ServerProcess,
-  target: FuzzTarget,
-  { count, seed }: { readonly count: number; readonly seed: number },
-): Promise<Outcome> {
-  const port = Number(new URL(server.url).port);
-  const arbitrary = requestsTo(target, await picturesOf());
-  const statuses = new Map<number, number>();
+  sender: Sender,
+  { count, seed }: Amount,
+): Promise<Result> {
+  const statuses = new Map<string, number>();
   const faults: string[] = [];
   let warmMb = 0;
-  const send = async (request: FuzzRequest): Promise<void> => {
-    const answer = await sendFuzz(port, request).catch((error: unknown) => String(error));
-    const fault =
-      typeof answer === "string" ? answer : faultOf(answer, request.path + request.body.toString());
-    if (fault !== undefined) faults.push(`${fault}: ${describe(request)}`);
-    if (typeof answer !== "string")
-      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
-  };
   for (let sent = 0; sent < count && faults.length < MAX_FAULTS; sent += CHUNK) {
-    const requests = fc.sample(arbitrary, {
-      seed: seed + sent,
-      numRuns: Math.min(CHUNK, count - sent),
-    });
+    const requests = [...sender.sample(Math.min(CHUNK, count - sent), seed + sent)];
     const work = async (): Promise<void> => {
-      for (let next = requests.pop(); next !== undefined; next = requests.pop()) await send(next);
+      for (let next = requests.pop(); next !== undefined; next = requests.pop()) {
+        const { status, fault } = await next();
+        statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        if (fault !== undefined) faults.push(fault);
+      }
     };
     await Promise.all(Array.from({ length: IN_FLIGHT }, work));
     if (sent < count * WARM_SHARE) warmMb = (await server.memory()).residentMb;
@@ -72,28 +57,27 @@ async function attack(
   return { statuses, faults, growthMb: (await server.memory()).residentMb - warmMb };
 }
 
-async function fuzz(
-  target: FuzzTarget,
-  options: { count: number; seed: number },
-): Promise<boolean> {
+async function fuzz(name: string, { target, open }: Attack, amount: Amount): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), "aiapp-fuzz-"));
   try {
-    for (const [name, content] of Object.entries(targets[target])) {
-      await mkdir(folder, { recursive: true });
+    for (const [file, content] of Object.entries(targets[target])) {
       const bytes = Buffer.isBuffer(content) ? content : JSON.stringify(content);
-      await writeFile(join(folder, name), bytes);
+      await writeFile(join(folder, file), bytes);
     }
-    const server = await startOurs({ folder });
+    const grpc = await freePort();
+    const server = await startOurs({ folder }, { GRPC_PORT: String(grpc) });
+    const sender = await open({ http: Number(new URL(server.url).port), grpc });
     try {
-      const { statuses, faults, growthMb } = await attack(server, target, options);
+      const { statuses, faults, growthMb } = await send(server, sender, amount);
       for (const fault of faults) console.error(fault);
-      const counts = [...statuses].toSorted(([a], [b]) => a - b);
+      const counts = [...statuses].toSorted(([a], [b]) => (a < b ? -1 : 1));
       const summary = counts.map(([status, count]) => `${count} × ${status}`).join(", ");
       console.log(
-        `${target}: seed ${options.seed}, ${summary}; ${faults.length} faults; memory grew by ${growthMb.toFixed(0)} MB`,
+        `${name}: seed ${amount.seed}, ${summary}; ${faults.length} faults; memory grew by ${growthMb.toFixed(0)} MB`,
       );
       return faults.length === 0 && growthMb <= MAX_GROWTH_MB;
     } finally {
+      await sender.close();
       await server.close();
     }
   } finally {
@@ -109,11 +93,17 @@ const { values, positionals } = parseArgs({
   },
 });
 const [count, seed] = [Number(values.count), Number(values.seed)];
-if (positionals.join(" ") !== "server" || !(count >= 1) || !Number.isInteger(seed)) {
-  console.error("usage: npm run fuzz -- server [--count N] [--seed S]");
+const [what, ...names] = positionals;
+const chosen = names.length === 0 ? Object.keys(attacks) : names;
+const isKnown = what === "server" && chosen.every((name) => Object.hasOwn(attacks, name));
+if (!isKnown || !(count >= 1) || !Number.isInteger(seed)) {
+  console.error("usage: npm run fuzz -- server [images|tensors|grpc] [--count N] [--seed S]");
   process.exit(2);
 }
 let ok = true;
-for (const target of Object.keys(targets) as FuzzTarget[])
-  ok = (await fuzz(target, { count: Math.ceil(count / 2), seed })) && ok;
+for (const name of chosen) {
+  const attack = attacks[name];
+  const amount = { count: Math.ceil(count / chosen.length), seed };
+  ok = attack !== undefined && (await fuzz(name, attack, amount)) && ok;
+}
 process.exitCode = ok ? 0 : 1;
