@@ -73,7 +73,7 @@ const Environment = z
     API_KEYS_FILE: z.string().min(1).optional(),
     /** Origins whose pages may call, or `*`. */
     CORS_ORIGINS: z.string().default("").transform(listOf).pipe(z.array(Origin).max(100)),
-    /** How many requests of POST /score are kept as samples, and where. */
+    /** How many requests are kept as samples, and where. */
     RECORD_SAMPLES: count(0, 10_000).default(0),
     RECORD_DIR: z.string().min(1).default("/tmp/recorded"),
     RECORD_MAX_BYTES: count(1024, 2 ** 40).default(64 * 1024 * 1024),

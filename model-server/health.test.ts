@@ -9,8 +9,9 @@ const model: Model = {
   signature: { inputs: [], outputs: [], batch: { kind: "none" } },
   scorePorts: { datatype: "FP32", inputs: new Map() },
   score: async () => [],
-  scoring: { labels: undefined, image: undefined, sample: undefined },
+  scoring: { output: "y", labels: undefined, image: undefined, sample: undefined },
   labelsOf: () => undefined,
+  scoresOf: () => [],
   infer: async () => ({ outputs: new Map(), rows: 0 }),
 };
 

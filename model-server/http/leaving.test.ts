@@ -68,8 +68,9 @@ async function serve(youngMs = 0): Promise<Held> {
         await new Promise<void>((resolve) => held.set(id, resolve));
         return [[id]];
       },
-      scoring: { labels: undefined, image: undefined, sample: undefined },
+      scoring: { output: "y", labels: undefined, image: undefined, sample: undefined },
       labelsOf: () => undefined,
+      scoresOf: () => [],
       infer: async () => ({ outputs: new Map(), rows: 0 }),
     }),
   });

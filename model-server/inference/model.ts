@@ -33,6 +33,8 @@ export interface Model {
   ) => Promise<Scores>;
   /** What `POST /score` makes of a request, for those who show it. */
   readonly scoring: {
+    /** The output whose values it answers. */
+    readonly output: string;
     /** How many classes it answers; undefined where it answers values. */
     readonly labels: number | undefined;
     /** The pixels that the model sees; undefined where it takes no images. */
@@ -40,6 +42,12 @@ export interface Model {
     /** The request of the bundle's first sample. */
     readonly sample: unknown;
   };
+  /**
+   * What `POST /score` makes of a run's outputs.
+   * @param rows of the inputs
+   * @throws REQUEST_INVALID where that is no answer
+   */
+  readonly scoresOf: (outputs: Tensors, rows: number | undefined, top: number) => Scores;
   /** The names of an output's classes, where the bundle or the model has them. */
   readonly labelsOf: (output: string) => readonly string[] | undefined;
   /** Runs tensors as they are. @throws REQUEST_INVALID where they do not fit the model, and what the engine throws */
@@ -92,6 +100,7 @@ function modelOf(parts: ModelParts, scoring: Scoring): Model {
       inputs: new Map(inputs.map((port) => [port.name, port])),
     },
     scoring: {
+      output: output.name,
       labels: labels?.length,
       image:
         inputs.length === 1 && preprocessing
@@ -101,6 +110,11 @@ function modelOf(parts: ModelParts, scoring: Scoring): Model {
     },
     score: async (wanted, top, signal, onStage) => {
       const rows = await scoreRows(parts, scoring, wanted, signal, onStage);
+      return rows.map((row, index) => scoresOf(row, index, scoring, top));
+    },
+    scoresOf: (outputs, count, top) => {
+      const isWhole = signature.batch.kind === "none";
+      const rows = rowsOf(outputs.get(output.name), output, count, isWhole);
       return rows.map((row, index) => scoresOf(row, index, scoring, top));
     },
   };

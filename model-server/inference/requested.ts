@@ -3,11 +3,14 @@ import { classify } from "../protocol/classification.ts";
 import type { NamedOutput } from "../protocol/infer-answer.ts";
 import type { InferRequest, RequestedOutput } from "../protocol/infer.ts";
 import type { OnStage } from "../stages.ts";
+import type { Tensors } from "../tensor/tensor.ts";
 import type { Model } from "./model.ts";
 
 export interface InferResult {
   readonly outputs: readonly NamedOutput[];
   readonly rows: number;
+  /** The outputs as the model gave them. */
+  readonly tensors: Tensors;
 }
 
 /** Runs a request of the Open Inference Protocol: the outputs in the order in which it names them, or the model's. */
@@ -23,6 +26,7 @@ export async function inferRequested(
   const hasBatch = model.signature.batch.kind !== "none";
   return {
     rows: rows ?? 1,
+    tensors: outputs,
     outputs: wanted.map(({ name, isBinary, classes }) => {
       const tensor = outputs.get(name);
       if (tensor === undefined)

@@ -41,7 +41,7 @@ export function encodeAnswer(
 }
 
 /** Values in JSON, flat: text for what JSON has no numbers for, as requests may send it. */
-function jsonOf(tensor: Tensor): readonly unknown[] {
+export function jsonOf(tensor: Tensor): readonly unknown[] {
   const { datatype, data } = tensor;
   switch (datatype) {
     case "BYTES":

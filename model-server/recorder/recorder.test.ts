@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { checkBundle } from "../check/check.ts";
+import { targets } from "../fuzz.testing.ts";
+import { floats, identity, send, tensor } from "../infer.testing.ts";
 import type { Scores } from "../inference/model.ts";
 import { createLogger } from "../log.ts";
 import { copyOf, score, serve, startOn } from "../serve.testing.ts";
@@ -36,7 +38,12 @@ const classes: Scores = [["a", "b", "c", "d", "e", "f"].map((name) => [name, 1] 
 /** Offers a request, and waits until it is kept. */
 async function offer(recorder: Recorder, request: unknown, scores: Scores, top = 5): Promise<void> {
   clock += 1000;
-  recorder.offer(JSON.stringify(request).length, () => request, scores, top);
+  recorder.offer(
+    JSON.stringify(request).length,
+    () => request,
+    () => scores,
+    top,
+  );
   await recorder.close();
 }
 
@@ -72,7 +79,12 @@ describe("the recorder", () => {
   test("keeps no more than one in an interval", async () => {
     const recorder = await recorderOf();
     await offer(recorder, { input: [[1]] }, [[1]]);
-    recorder.offer(1, () => ({ input: [[2]] }), [[2]], 5);
+    recorder.offer(
+      1,
+      () => ({ input: [[2]] }),
+      () => [[2]],
+      5,
+    );
     await recorder.close();
     expect(await kept()).toHaveLength(1);
   });
@@ -83,7 +95,14 @@ describe("the recorder", () => {
     await offer(recorder, { input: ["d".repeat(5000)] }, [[1]]);
     const firsts = (await kept()).map(({ request }) => JSON.stringify(request).slice(0, 12));
     expect(firsts).toEqual(['{"input":["b', '{"input":["c']);
-    recorder.offer(2 ** 21, () => ({ input: [] }), [[1]], 5);
+    recorder.offer(
+      2 ** 21,
+      () => ({ input: [] }),
+      () => [[1]],
+      5,
+    );
+    await recorder.close();
+    expect(await kept()).toHaveLength(2);
   });
 
   test("keeps as many classes as a sample has, and nothing where fewer were asked for", async () => {
@@ -132,6 +151,19 @@ const files = {
   "preprocessing.json": copyOf(join(model, "preprocessing.json")),
 };
 
+function recording(): NodeJS.ProcessEnv {
+  return { RECORD_SAMPLES: "10", RECORD_DIR: folder, RECORD_INTERVAL_SECONDS: "0" };
+}
+
+async function inferOk(
+  server: Server,
+  body: Uint8Array | string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const { status, body: answer } = await send(server, body, headers);
+  expect({ status, answer }).toMatchObject({ status: 200 });
+}
+
 async function postPicture(server: Server, name: string): Promise<void> {
   const body = Uint8Array.from(await readFile(join(digits, "pictures", `${name}.png`)));
   const url = `http://127.0.0.1:${server.port}/score`;
@@ -170,6 +202,85 @@ describe("a server that records", () => {
     await expect(checkBundle(folder, {}, () => {}, idle)).rejects.toMatchObject({
       code: "SAMPLE_MISMATCH",
     });
+  });
+
+  test("keeps requests of the Open Inference Protocol as what `POST /score` takes", async () => {
+    const lines: string[] = [];
+    const log = createLogger("error", { write: (line: string) => void lines.push(line) });
+    const { server, close } = await startOn(targets.tensors, recording(), log);
+    await server.loaded;
+    const c = { name: "c", datatype: "BYTES", shape: [1, 1], data: ["hi"] };
+    const big = "9007199254740993";
+    const inputs = (a: unknown): readonly object[] => [
+      c,
+      tensor("a", "FP32", [1, 2], [a, 2]),
+      tensor("b", "INT64", [1, 1], [[big]]),
+    ];
+    // Neither of these is a sample: the scored output is missing, or is no number.
+    await inferOk(server, JSON.stringify({ inputs: inputs(1), outputs: [{ name: "b_out" }] }));
+    await inferOk(server, JSON.stringify({ inputs: inputs("NaN") }));
+    await inferOk(server, JSON.stringify({ inputs: inputs(1.5) }));
+    await vi.waitFor(async () => expect(await kept()).toHaveLength(1));
+    const head = Buffer.from(
+      JSON.stringify({
+        inputs: [
+          c,
+          {
+            name: "a",
+            datatype: "FP32",
+            shape: [1, 2],
+            parameters: { binary_data_size: 8 },
+          },
+          tensor("b", "INT64", [1, 1], [big]),
+        ],
+        outputs: [{ name: "a_out", parameters: { classification: 1 } }],
+      }),
+    );
+    const length = { "inference-header-content-length": String(head.length) };
+    await inferOk(server, Buffer.concat([head, floats(0.25, 3)]), length);
+    await vi.waitFor(async () => expect(await kept()).toHaveLength(2));
+    await close();
+    expect(lines).toEqual([]);
+    expect(await kept()).toEqual([
+      { request: { input: { c: [["hi"]], a: [[1.5, 2]], b: [[big]] } }, expected: [[1.5, 2]] },
+      { request: { input: { c: [["hi"]], a: [[0.25, 3]], b: [[big]] } }, expected: [[0.25, 3]] },
+    ]);
+    await writeFile(join(folder, "model.onnx"), targets.tensors["model.onnx"]);
+    const idle = new AbortController().signal;
+    const checked = await checkBundle(folder, {}, () => {}, idle);
+    expect(checked).toMatchObject({ kind: "servable", samples: 2 });
+  });
+
+  test("keeps large requests too, whose memory their run takes, but none of more rows than a sample has", async () => {
+    const { server, close } = await startOn(identity("float", ["N", 32]), recording());
+    onTestFinished(close);
+    await server.loaded;
+    const raw = (rows: number): Uint8Array => floats(...Array<number>(rows * 32).fill(rows));
+    const alone = { "inference-header-content-length": "0" };
+    await inferOk(server, raw(1025), alone);
+    await inferOk(server, raw(200), alone);
+    await vi.waitFor(async () => expect(await kept()).toHaveLength(1));
+    const rows = Array.from({ length: 200 }, () => Array<number>(32).fill(200));
+    expect(await kept()).toEqual([{ request: { input: { x: rows } }, expected: rows }]);
+  });
+
+  test("keeps the classes of a request that asked for values", async () => {
+    const { server, close } = await startOn(files, recording());
+    onTestFinished(close);
+    await server.loaded;
+    const metadata = (await (
+      await fetch(`http://127.0.0.1:${server.port}/v2/models/model`)
+    ).json()) as { inputs: { name: string; shape: number[] }[] };
+    const [input] = metadata.inputs;
+    const shape = [1, ...(input?.shape.slice(1) ?? [])];
+    const data = Array<number>(shape.reduce((product, size) => product * size)).fill(0);
+    const one = tensor(input?.name ?? "", "FP32", shape, data);
+    await inferOk(server, JSON.stringify({ inputs: [one] }));
+    await vi.waitFor(async () => expect(await kept()).toHaveLength(1));
+    const [sample] = await kept();
+    const { body } = await score(server, sample?.request);
+    expect(body).toMatchObject({ result: [sample?.expected, expect.any(String)] });
+    expect((sample?.expected as unknown[][])[0]).toHaveLength(5);
   });
 
   test("records nothing unless RECORD_SAMPLES says how many", async () => {

@@ -8,14 +8,20 @@ import type { Scores } from "../inference/model.ts";
 import type { Logger } from "../log.ts";
 import { DEFAULT_TOP } from "../protocol/score.ts";
 
-/** Keeps the last distinct requests of `POST /score` with their answers, as samples of a bundle. */
+/** Keeps the last distinct requests with what `POST /score` answers to them, as samples of a bundle. */
 export interface Recorder {
   /**
    * Keeps a request after its answer, unless another was kept within the interval. Never fails, never waits.
-   * @param requestOf makes the body of the request in JSON, only where it is kept
+   * @param requestOf makes the body of a request of `POST /score`, only where it is kept
+   * @param scoresOf makes its answer; where it throws an error of the server's nothing is kept
    * @param top how many classes were asked for: with fewer than a sample has, nothing is kept
    */
-  readonly offer: (bytes: number, requestOf: () => unknown, scores: Scores, top: number) => void;
+  readonly offer: (
+    bytes: number,
+    requestOf: () => unknown,
+    scoresOf: () => Scores,
+    top: number,
+  ) => void;
   /** Resolves when the last file is written. */
   readonly close: () => Promise<void>;
 }
@@ -37,6 +43,8 @@ export interface RecorderOptions {
 
 /** A larger one is no sample to score at each start. */
 const MAX_REQUEST_BYTES = 1024 * 1024;
+/** As JSON it is larger. */
+const MAX_SAMPLE_BYTES = 4 * MAX_REQUEST_BYTES;
 
 /** `<milliseconds of the epoch>-<digest of the request>.json`: the order of names is that of time. */
 const NAME = /^\d{13}-([0-9a-f]{16})\.json$/;
@@ -62,7 +70,7 @@ export async function createRecorder(options: RecorderOptions): Promise<Recorder
     const sample = { request, expected } satisfies Omit<Sample, "tolerance">;
     const text = `${JSON.stringify(sample)}\n`;
     const size = Buffer.byteLength(text);
-    if (size > maxBytes) return;
+    if (size > Math.min(maxBytes, MAX_SAMPLE_BYTES)) return;
     const name = `${epoch()}-${digest}.json`;
     // A hidden file until it is whole: who copies the folder meanwhile gets no half of it.
     const draft = join(folder, `.${name}`);
@@ -85,15 +93,15 @@ export async function createRecorder(options: RecorderOptions): Promise<Recorder
 
   await evict();
   return {
-    offer: (bytes, requestOf, scores, top) => {
+    offer: (bytes, requestOf, scoresOf, top) => {
       if (writing !== undefined || now() - last < intervalMs) return;
-      if (bytes > MAX_REQUEST_BYTES || !fits(scores, top)) return;
+      if (bytes > MAX_REQUEST_BYTES || !fits(scoresOf, top)) return;
       last = now();
       writing = Promise.resolve()
         .then(() =>
           keep(
             requestOf(),
-            scores.map((row) => shorten(row)),
+            scoresOf().map((row) => shorten(row)),
           ),
         )
         .then(
@@ -101,6 +109,8 @@ export async function createRecorder(options: RecorderOptions): Promise<Recorder
             isFailing = false;
           },
           (error: unknown) => {
+            // What `POST /score` would refuse.
+            if (error instanceof ServerError) return;
             if (!isFailing) log.error({ error }, "a request was not recorded");
             isFailing = true;
           },
@@ -118,8 +128,8 @@ function isClasses(row: Scores[number]): boolean {
 }
 
 /** Whether a sample's own classes are among those of the answer. */
-function fits(scores: Scores, top: number): boolean {
-  return top >= DEFAULT_TOP || !scores.some(isClasses);
+function fits(scoresOf: () => Scores, top: number): boolean {
+  return top >= DEFAULT_TOP || !scoresOf().some(isClasses);
 }
 
 /** Samples are scored with the default number of classes. */

@@ -8,6 +8,8 @@ import { encodeAnswer } from "../../protocol/infer-answer.ts";
 import { readInferRequest, readRawTensor, type InferRequest } from "../../protocol/infer.ts";
 import { readJson } from "../../protocol/json.ts";
 import { checkModel } from "../../protocol/model-name.ts";
+import { scoreBodyOf } from "../../protocol/score-body.ts";
+import { DEFAULT_TOP, MAX_ROWS } from "../../protocol/score.ts";
 import { createStages } from "../../stages.ts";
 import { readBody } from "../body.ts";
 import { compress } from "../compress.ts";
@@ -35,8 +37,9 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
     // A slow client does not make a slow server.
     const began = performance.now();
     const stages = createStages(request.trace?.addStage);
-    const { wanted, outputs, rows } = await admission.admit(async () => {
-      const wanted = readRequest(body, request.headers[HEADER_LENGTH], model);
+    const headerLength = request.headers[HEADER_LENGTH];
+    const { wanted, outputs, rows, tensors } = await admission.admit(async () => {
+      const wanted = readRequest(body, headerLength, model);
       stages.add({ kind: "decode", began, ended: performance.now() });
       return { wanted, ...(await inferRequested(model, wanted, signal, stages.add)) };
     });
@@ -49,6 +52,14 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
     const ended = performance.now();
     stages.add({ kind: "encode", began: inferred, ended });
     metrics.addRequest({ rows, total: ended - began, ...stages.sums() });
+    if (tensors.has(model.scoring.output) && rows <= MAX_ROWS)
+      parts.recorder?.offer(
+        body.length,
+        // From the body: the run took the memory of its tensors.
+        () => scoreBodyOf(readRequest(body, headerLength, model).inputs),
+        () => model.scoresOf(tensors, rows, DEFAULT_TOP),
+        DEFAULT_TOP,
+      );
     return reply.send(sent);
   }
 

@@ -61,7 +61,12 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
     });
     const scored = performance.now();
     const total = scored - began;
-    parts.recorder?.offer(body.length, () => requestOf(input, body), scores, top);
+    parts.recorder?.offer(
+      body.length,
+      () => requestOf(input, body),
+      () => scores,
+      top,
+    );
     const answer =
       format === "plain" ? plainAnswer(scores, config.model, total) : scoreAnswer(scores, total);
     const text = JSON.stringify(answer);
