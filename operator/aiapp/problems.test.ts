@@ -57,6 +57,12 @@ describe("the problems of an app", () => {
     ]);
   });
 
+  it("name what a pod that starts elsewhere would not find", () => {
+    const on = released();
+    on.gone.add(digestOf("image 1"));
+    expect(problems(on)).toEqual(["Unrecoverable ImageGone"]);
+  });
+
   it("name webhooks that fail", () => {
     const on = released({ notifications: [{ name: "chat", type: "Slack", secret: "chat" }] });
     expect(problems(on)).toEqual([]);

@@ -15,6 +15,8 @@ export type ProblemName =
   | "Stalled"
   | "AwaitingApproval"
   | "SourcesFailing"
+  /** A pod that starts elsewhere would not find all that it needs. */
+  | "Unrecoverable"
   | "NotificationsFailing";
 
 export interface Problem {
@@ -44,6 +46,8 @@ export function problemsOf(status: AIAppStatus): readonly Problem[] {
   if (status.candidate?.phase === "AwaitingApproval")
     problems.push(problemOf("AwaitingApproval", "AwaitingApproval", status.candidate.since));
   if (sources?.status === "False") problems.push(fromCondition("SourcesFailing", sources));
+  const recoverable = find(status, "Recoverable");
+  if (recoverable?.status === "False") problems.push(fromCondition("Unrecoverable", recoverable));
   const notified = find(status, "Notified");
   if (notified?.status === "False") problems.push(fromCondition("NotificationsFailing", notified));
   return problems;

@@ -221,6 +221,7 @@ describe("the alerts", () => {
       problem(metrics, "dogs", "NotReady", "Verifying", 10 * 60);
       problem(metrics, "dogs", "SourcesFailing", "RegistryThrottled", 60);
       problem(metrics, "dogs", "NotificationsFailing", "NotificationFailed", 60);
+      problem(metrics, "dogs", "Unrecoverable", "ModelGone", 60);
       // Webhooks that hang delay no AIApp.
       metrics.queueOldestSeconds.set({ name: "notifications", priority: "default" }, HOUR);
       problem(metrics, "birds", "AwaitingApproval", "AwaitingApproval", 2 * HOUR);
@@ -238,6 +239,7 @@ describe("the alerts", () => {
       problem(metrics, "birds", "Stalled", "HoldInvalid", HOUR);
       problem(metrics, "birds", "SourcesFailing", "StorageAuthFailed", HOUR);
       problem(metrics, "birds", "NotificationsFailing", "NotificationFailed", HOUR);
+      problem(metrics, "birds", "Unrecoverable", "ModelGone", HOUR);
       problem(metrics, "fish", "NotReady", "ModelNotFound", HOUR);
       problem(metrics, "mice", "AwaitingApproval", "AwaitingApproval", 25 * HOUR);
     });
@@ -248,6 +250,7 @@ describe("the alerts", () => {
       // Of an app that has another alert, Stalled says nothing new.
       "AIAppStalled birds HoldInvalid",
       "AIAppSourcesFailing birds StorageAuthFailed",
+      "AIAppUnrecoverable birds ModelGone",
       "AIAppNotificationsFailing birds NotificationFailed",
       "AIAppAwaitingApproval mice",
     ]);
