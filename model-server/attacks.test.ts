@@ -1,10 +1,8 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-
 import sharp from "sharp";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { connectRaw, get, type RawClient } from "./http/raw.testing.ts";
+import { growthDuring } from "./memory.testing.ts";
 import { buildModel } from "./onnx/build.testing.ts";
 import { score, scores, serve } from "./serve.testing.ts";
 import type { Server } from "./server.ts";
@@ -34,30 +32,6 @@ async function failures(server: Server): Promise<Readonly<Record<string, number>
   const text = await response.text();
   const found = text.matchAll(/^nv_inference_request_failure\{.*reason="(\w+)"\} (\d+)$/gm);
   return Object.fromEntries([...found].map(([, reason = "", count]) => [reason, Number(count)]));
-}
-
-/**
- * The most memory that arrays hold while something runs, beyond what they hold before. Garbage is collected before each
- * look: how late that happens by itself depends on the machine's load, and resident memory is mostly garbage.
- */
-async function growthDuring(run: () => Promise<void>): Promise<number> {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  const held = (): number => {
-    collect();
-    return process.memoryUsage().arrayBuffers;
-  };
-  const before = held();
-  let most = before;
-  const timer = setInterval(() => {
-    most = Math.max(most, held());
-  }, 250);
-  try {
-    await run();
-  } finally {
-    clearInterval(timer);
-  }
-  return most - before;
 }
 
 function head(length: number, path = "/score"): string {

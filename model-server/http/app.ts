@@ -18,6 +18,8 @@ import { versionRoute } from "./routes/version.ts";
 /** Longer than load balancers keep an idle connection (Azure's four minutes): they are the ones to close it. */
 const KEEP_ALIVE_MS = 300_000;
 const HEADERS_MS = 10_000;
+/** While a request is scored nothing moves on its connection. */
+const SILENT_FACTOR = 2;
 const CHECK_CONNECTIONS_MS = 1000;
 
 /** The HTTP interface. */
@@ -27,6 +29,8 @@ export function createApp(parts: RouteParts): FastifyInstance {
     logger: false,
     bodyLimit: config.maxBodyBytes,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    // Of a connection with a request: one that does not take its answer holds its memory.
+    connectionTimeout: SILENT_FACTOR * config.requestTimeoutMs,
     requestTimeout: config.requestTimeoutMs,
     http: {
       // Node.js swaps the two when the headers may take longer than the request.

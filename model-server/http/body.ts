@@ -52,14 +52,15 @@ function collect(
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => {
       stream.off("data", add);
-      // What still comes is not kept; the connection ends with the answer.
-      if (stream !== request) request.unpipe();
+      // What still comes is not kept; the connection ends with the answer. What has come is not either: the request
+      // outlives its answer.
+      chunks.length = 0;
+      if (stream !== request) {
+        request.unpipe();
+        stream.destroy();
+      }
       request.resume();
-      reject(
-        error instanceof ServerError
-          ? error
-          : new ServerError("REQUEST_INVALID", "the body could not be read", { cause: error }),
-      );
+      reject(error);
     };
     const add = (chunk: Buffer): void => {
       total += chunk.length;
@@ -74,14 +75,17 @@ function collect(
     stream.on("data", add);
     stream.once("end", () => {
       // A copy, since the chunks are views of what the socket read.
-      resolve(Buffer.concat(chunks, total));
+      const body = Buffer.concat(chunks, total);
+      chunks.length = 0;
+      resolve(body);
     });
+    const gone = (): ServerError =>
+      new ServerError("CLIENT_GONE", "the client closed its connection");
     stream.once("error", (error) => {
-      fail(stream === request ? error : broken(request, error));
+      fail(stream === request ? gone() : broken(request, error));
     });
     request.once("close", () => {
-      if (!request.complete)
-        fail(new ServerError("CLIENT_GONE", "the client closed its connection"));
+      if (!request.complete) fail(gone());
     });
   });
 }
