@@ -300,8 +300,12 @@ async function sendCompressed(session: http2.ClientHttp2Session, message: Buffer
 }
 
 describe("a stream of many messages", () => {
-  test("holds the budget for the last of them, not for all", LONG, async () => {
-    const server = await serving(identity("float"), {
+  test("holds the budget and listeners for the last of them, not for all", LONG, async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error): void => void warnings.push(message);
+    process.on("warning", onWarning);
+    onTestFinished(() => void process.off("warning", onWarning));
+    const server = await serving(identity("float", ["N", 4096]), {
       GRPC_PORT: "0",
       MAX_BODY_BYTES_IN_FLIGHT: String(4 * MEBIBYTE),
     });
@@ -313,11 +317,10 @@ describe("a stream of many messages", () => {
       method.responseDeserialize as (bytes: Buffer) => { readonly error_message: string },
     );
     stream.on("error", () => {});
-    const rows = MEBIBYTE / 16;
     const message = {
       model_name: "model",
-      inputs: [{ name: "x", datatype: "FP32", shape: [rows, 2] }],
-      raw_input_contents: [Buffer.alloc(8 * rows)],
+      inputs: [{ name: "x", datatype: "FP32", shape: [64, 4096] }],
+      raw_input_contents: [Buffer.alloc(MEBIBYTE)],
     };
     for (let sent = 0; sent < 20; sent += 1) {
       stream.write(message);
@@ -325,5 +328,6 @@ describe("a stream of many messages", () => {
       expect(answer.error_message).toBe("");
     }
     stream.end();
+    expect(warnings).toEqual([]);
   });
 });

@@ -1,3 +1,5 @@
+import type { EventEmitter } from "node:events";
+
 import {
   Metadata,
   status,
@@ -133,7 +135,7 @@ export function nameOfStatus(code: number): string {
 
 /** Aborts when the client has gone or the time is up, with the error that says which. */
 export function signalOfCall(
-  call: { readonly once: (event: "cancelled", listener: () => void) => unknown },
+  call: Pick<EventEmitter, "once" | "off">,
   timeoutMs: number,
 ): { readonly signal: AbortSignal; readonly done: () => void } {
   const controller = new AbortController();
@@ -144,8 +146,15 @@ export function signalOfCall(
       ),
     timeoutMs,
   );
-  call.once("cancelled", () =>
-    controller.abort(new ServerError("CLIENT_GONE", "the client cancelled its call")),
-  );
-  return { signal: controller.signal, done: () => clearTimeout(timer) };
+  const cancel = (): void =>
+    controller.abort(new ServerError("CLIENT_GONE", "the client cancelled its call"));
+  call.once("cancelled", cancel);
+  return {
+    signal: controller.signal,
+    done: () => {
+      clearTimeout(timer);
+      // A stream lives on after a message.
+      call.off("cancelled", cancel);
+    },
+  };
 }
