@@ -21,7 +21,7 @@ function installed() {
     existsSync(node) &&
     Object.entries(packages(join(root, "package-lock.json"))).every(
       ([path, { version, link, optional }]) =>
-        !path.startsWith("node_modules/") || link || optional || there[path]?.version === version,
+        !path.includes("node_modules/") || link || optional || there[path]?.version === version,
     )
   );
 }
