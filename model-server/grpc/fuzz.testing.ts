@@ -19,7 +19,7 @@ export interface FuzzCall {
 
 export interface FuzzStatus {
   /** Of gRPC; undefined where the answer is one of HTTP alone. */
-  readonly code: number | undefined;
+  readonly code: status | undefined;
   readonly http: number;
   readonly message: string;
 }
@@ -198,7 +198,7 @@ export function openFuzzSession(port: number): FuzzSession {
       return {
         code: code === undefined ? undefined : Number(code),
         http: Number(answer[":status"]),
-        message: decodeURIComponent(String(answer["grpc-message"] ?? "")),
+        message: decodeURIComponent(textOf(answer["grpc-message"])),
       };
     },
     close: async () => {
@@ -228,6 +228,11 @@ const REFUSALS: ReadonlySet<number> = new Set([
 const MAX_MESSAGE = 1000;
 /** What the library itself says of calls that are no gRPC, with the code that gRPC has for them. */
 const LIBRARY = /^(?:Invalid grpc-timeout value|Failed to decompress message)/;
+
+/** Of a header: there may be none. */
+function textOf(header: unknown): string {
+  return typeof header === "string" ? header : "";
+}
 
 /** What is wrong with an answer: undefined where nothing is. */
 export function callFaultOf({ code, http, message: why }: FuzzStatus): string | undefined {
