@@ -24,7 +24,7 @@ export async function takeSnapshot(
 }
 
 function plain(object: KubernetesObject): unknown {
-  const { metadata, ...rest } = object;
+  const { metadata, ...rest } = withoutMemories(object);
   const { labels, annotations: notes = {} } = metadata ?? {};
   const { [annotations.journal]: journal, ...others } = notes;
   const entries = readJournal(journal).map((entry) => ({
@@ -34,6 +34,23 @@ function plain(object: KubernetesObject): unknown {
   }));
   const whole = { ...rest, labels, notes: others, entries };
   return JSON.parse(withoutTimes(canonical(whole)));
+}
+
+/** What a source was before it failed is known to the process that polled it then, and to no other. */
+function withoutMemories(object: KubernetesObject): KubernetesObject {
+  const status: unknown = Reflect.get(object, "status");
+  const sources: unknown = Reflect.get(Object(status), "sources");
+  if (typeof sources !== "object" || sources === null) return object;
+  const known = Object.entries(sources).map(([name, source]: [string, object]) => {
+    const { reference, lastError } = source as Record<string, unknown>;
+    return [name, lastError === undefined ? source : { reference, lastError }] as const;
+  });
+  return Object.assign(
+    { ...object },
+    {
+      status: { ...Object(status), sources: Object.fromEntries(known) },
+    },
+  );
 }
 
 /** Times in any text, and generations: another number of writes is no other result. */
