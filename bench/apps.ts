@@ -53,7 +53,11 @@ export async function run({ apps, heap }: AppsOptions): Promise<readonly Figure[
     const operator = await startOperator({
       folder,
       kubeconfig: world.server.kubeconfig,
-      environment: { ...world.environment, WORKERS: String(WORKERS) },
+      environment: {
+        ...world.environment,
+        WORKERS: String(WORKERS),
+        APPS_PER_NAMESPACE: "0",
+      },
     });
     try {
       return await measure({ world, operator, deployments }, { apps, heap }, stop.signal);
