@@ -14,6 +14,7 @@ import * as release from "./release.ts";
 import * as undo from "./undo.ts";
 import * as memory from "./server/memory.ts";
 import * as overload from "./server/overload.ts";
+import * as peers from "./server/peers.ts";
 import * as server from "./server/run.ts";
 
 /** `npm run bench -- NAME … [OPTIONS]`: measures, prints a table, and exits 1 when a goal is missed. */
@@ -25,6 +26,7 @@ interface Bench {
 
 interface Options extends apps.AppsOptions, undo.UndoOptions {
   readonly json: string | undefined;
+  readonly cnn: boolean;
 }
 
 const benches: ReadonlyMap<string, Bench> = new Map([
@@ -35,16 +37,18 @@ const benches: ReadonlyMap<string, Bench> = new Map([
   ["server-memory", { needs: "nothing", run: memory.run }],
   ["server-overload", { needs: "nothing", run: overload.run }],
   ["undo", { needs: "cluster", run: undo.run }],
+  ["server-peers", { needs: "nothing", run: peers.run }],
   ["server", { needs: "nothing", run: server.run }],
 ]);
 
 const DEFAULT_APPS = 1000;
 const DEFAULT_UNDOS = 200;
-const usage = `usage: npm run bench -- ${[...benches.keys()].join(" | ")} [--json FILE] [--apps N] [--heap] [--undos N]
+const usage = `usage: npm run bench -- ${[...benches.keys()].join(" | ")} [--json FILE] [--apps N] [--heap] [--undos N] [--cnn]
   --json FILE  also write the figures as JSON
   --apps N     AIApps in the benchmark apps (${DEFAULT_APPS})
   --heap       print what the operator's heap holds after the benchmark apps
-  --undos N    how often the benchmark undo goes back (${DEFAULT_UNDOS})`;
+  --undos N    how often the benchmark undo goes back (${DEFAULT_UNDOS})
+  --cnn        the CNN in the place of the MLP, in the benchmark server-peers`;
 
 /** Whether a cluster, and so the programs that one is made of, can run here; explains what is missing. */
 async function canRun(): Promise<boolean> {
@@ -68,15 +72,16 @@ function readArguments(): { readonly names: readonly string[]; readonly options:
       apps: { type: "string", default: String(DEFAULT_APPS) },
       heap: { type: "boolean", default: false },
       undos: { type: "string", default: String(DEFAULT_UNDOS) },
+      cnn: { type: "boolean", default: false },
     },
   });
   const unknown = positionals.filter((name) => !benches.has(name));
   if (unknown.length > 0) throw new TypeError(`no benchmark is named ${unknown.join(", ")}`);
   if (positionals.length === 0) throw new TypeError("no benchmark is named");
-  const { json, heap } = values;
+  const { json, heap, cnn } = values;
   const apps = positive("apps", values.apps);
   const undos = positive("undos", values.undos);
-  return { names: positionals, options: { json, apps, heap, undos } };
+  return { names: positionals, options: { json, apps, heap, undos, cnn } };
 }
 
 function positive(name: string, text: string): number {

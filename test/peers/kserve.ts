@@ -16,6 +16,8 @@ export async function startKserve({ models, workers }: PeerOptions): Promise<Pee
       `--http_port=${port}`,
       `--grpc_port=${grpcPort}`,
       `--workers=${workers}`,
+      // A line for each request.
+      "--enable_latency_logging=false",
       ...Object.entries(models).map(([name, file]) => `${name}=${file}`),
     ],
     environment: peerEnvironment,

@@ -12,8 +12,17 @@ from onnx_session import describe, open_session
 class OnnxModel(Model):
     def __init__(self, name: str, file: str):
         super().__init__(name)
+        self._file = file
         self._session = open_session(file)
         self.ready = True
+
+    # Each worker gets a copy, and opens a session of its own.
+    def __getstate__(self):
+        return {**self.__dict__, "_session": None}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._session = open_session(self._file)
 
     def get_input_types(self) -> list[dict]:
         return describe(self._session.get_inputs())
