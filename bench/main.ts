@@ -24,7 +24,7 @@ interface Bench {
   readonly run: (options: Options) => Promise<readonly Figure[]>;
 }
 
-interface Options extends apps.AppsOptions, undo.UndoOptions {
+interface Options extends apps.AppsOptions, server.ServerBenchOptions, undo.UndoOptions {
   readonly json: string | undefined;
   readonly cnn: boolean;
 }
@@ -43,12 +43,13 @@ const benches: ReadonlyMap<string, Bench> = new Map([
 
 const DEFAULT_APPS = 1000;
 const DEFAULT_UNDOS = 200;
-const usage = `usage: npm run bench -- ${[...benches.keys()].join(" | ")} [--json FILE] [--apps N] [--heap] [--undos N] [--cnn]
+const usage = `usage: npm run bench -- ${[...benches.keys()].join(" | ")} [OPTIONS]
   --json FILE  also write the figures as JSON
   --apps N     AIApps in the benchmark apps (${DEFAULT_APPS})
   --heap       print what the operator's heap holds after the benchmark apps
   --undos N    how often the benchmark undo goes back (${DEFAULT_UNDOS})
-  --cnn        the CNN in the place of the MLP, in the benchmark server-peers`;
+  --cnn        the CNN in the place of the MLP, in the benchmark server-peers
+  --only PART  the only part of the benchmark server: ${server.PARTS.join(", ")}`;
 
 /** Whether a cluster, and so the programs that one is made of, can run here; explains what is missing. */
 async function canRun(): Promise<boolean> {
@@ -73,15 +74,18 @@ function readArguments(): { readonly names: readonly string[]; readonly options:
       heap: { type: "boolean", default: false },
       undos: { type: "string", default: String(DEFAULT_UNDOS) },
       cnn: { type: "boolean", default: false },
+      only: { type: "string" },
     },
   });
   const unknown = positionals.filter((name) => !benches.has(name));
   if (unknown.length > 0) throw new TypeError(`no benchmark is named ${unknown.join(", ")}`);
   if (positionals.length === 0) throw new TypeError("no benchmark is named");
-  const { json, heap, cnn } = values;
+  const { json, heap, only, cnn } = values;
+  if (only !== undefined && !server.PARTS.includes(only))
+    throw new TypeError(`--only ${only} is none of ${server.PARTS.join(", ")}`);
   const apps = positive("apps", values.apps);
   const undos = positive("undos", values.undos);
-  return { names: positionals, options: { json, apps, heap, undos, cnn } };
+  return { names: positionals, options: { json, apps, heap, undos, only, cnn } };
 }
 
 function positive(name: string, text: string): number {

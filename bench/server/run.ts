@@ -197,18 +197,29 @@ function sumOfFailed(results: readonly LoadResult[]): number {
   return results.reduce((sum, { failed }) => sum + failed, 0);
 }
 
-export async function run(): Promise<readonly Figure[]> {
+const parts = new Map<string, (folder: string) => Promise<readonly Figure[]>>([
+  ["mlp", async () => small(await mlp())],
+  ["mlp-start", async () => starts("MLP", await mlp(), 500)],
+  ["cnn", async () => rawTensors(await cnn())],
+  ["cnn-start", async () => starts("CNN", await cnn())],
+  ["image", async (folder) => images(await cnn(), folder)],
+]);
+
+export const PARTS: readonly string[] = [...parts.keys()];
+
+export interface ServerBenchOptions {
+  /** One of `PARTS`; undefined: all of them. */
+  readonly only: string | undefined;
+}
+
+export async function run({ only }: ServerBenchOptions): Promise<readonly Figure[]> {
   await ensureWrk();
   const folder = await mkdtemp(join(tmpdir(), "aiapp-bench-"));
   try {
-    const [large, tiny] = [await cnn(), await mlp()];
-    return [
-      ...(await small(tiny)),
-      ...(await starts("MLP", tiny, 500)),
-      ...(await rawTensors(large)),
-      ...(await starts("CNN", large)),
-      ...(await images(large, folder)),
-    ];
+    const figures: Figure[] = [];
+    for (const [name, part] of parts)
+      if (only === undefined || name === only) figures.push(...(await part(folder)));
+    return figures;
   } finally {
     await rm(folder, { recursive: true });
   }
