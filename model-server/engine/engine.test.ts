@@ -52,6 +52,30 @@ async function start({
   return engine;
 }
 
+/** An engine of two workers, both of which have loaded the model. */
+async function startTwo({
+  onRun,
+  ...options
+}: NonNullable<Parameters<typeof start>[0]>): Promise<Engine> {
+  let isLoaded = false;
+  const engine = await start({
+    ...options,
+    workers: 2,
+    onRun: (run) => {
+      if (isLoaded) onRun?.(run);
+    },
+  });
+  await vi.waitFor(async () => {
+    const both = [ask(engine), ask(engine)];
+    await new Promise(setImmediate);
+    const waiting = engine.waiting();
+    await Promise.all(both);
+    expect(waiting).toBe(0);
+  }, BOUND);
+  isLoaded = true;
+  return engine;
+}
+
 type Flowers = Extract<Tensor, { readonly datatype: "FP32" }>;
 
 /** A row of four numbers is a flower to the model; so many rows are a batch. */
@@ -213,6 +237,20 @@ describe("requests that wait together", () => {
     expect(runs).toEqual([1, 9]);
     const alone = await ask(engine);
     for (const { data } of answers) expect(data.slice(0, 3)).toEqual(alone.data);
+  });
+
+  test("share one while another worker is busy, also where they come one by one", async () => {
+    const runs: number[] = [];
+    const engine = await startTwo({ batching: "on", onRun: ({ rows }) => runs.push(rows) });
+    await Promise.all(Array.from({ length: 5 }, async () => ask(engine)));
+    expect(runs.toSorted()).toEqual([1, 4]);
+  });
+
+  test("are not rejected for a full queue while a worker is idle", async () => {
+    const engine = await startTwo({ batching: "on", maxQueue: 2 });
+    const answers = await Promise.all(Array.from({ length: 4 }, async () => ask(engine)));
+    expect(answers).toHaveLength(4);
+    expect(engine.waiting()).toBe(0);
   });
 
   test("do not share a run with those of another shape, and one that fails harms no other", async () => {

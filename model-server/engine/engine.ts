@@ -81,6 +81,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   /** Requests of a batch that failed: each is run alone, since one of them may be to blame. */
   const retries: Request[] = [];
   let closing = false;
+  let isPumpDue = false;
+  let running = 0;
   const pool = startPool({ ...options, slowMs: options.requestTimeoutMs, onIdle: pump });
 
   function pump(): void {
@@ -92,6 +94,23 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     }
   }
 
+  /** Where workers are busy and sharing pays, requests that come in one turn of the event loop share a message and a run. */
+  function pumpSoon(): void {
+    if (isPumpDue) return;
+    isPumpDue = true;
+    setImmediate(() => {
+      isPumpDue = false;
+      pump();
+    });
+  }
+
+  /** False where the queue is full, although every idle worker has taken what it may. */
+  function enqueue(request: Request): boolean {
+    if (queue.add(request)) return true;
+    pump();
+    return queue.add(request);
+  }
+
   function batchLimits(): BatchLimits {
     return options.batching === "on" ? options.batch : { ...options.batch, rows: size.rows() };
   }
@@ -101,6 +120,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     const outputs = batch[0]?.outputs ?? [];
     for (const { onStage, since } of batch)
       onStage?.({ kind: "queue", began: since, ended: began });
+    running += 1;
     try {
       const result = await worker.run(mergeInputs(batch), outputs);
       const parts = splitOutputs(result.outputs, batch);
@@ -123,6 +143,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       if (alone) for (const request of batch) request.reject(error);
       else retry(batch);
     }
+    running -= 1;
     pump();
   }
 
@@ -190,12 +211,13 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
             reject(error);
           },
         };
-        if (closing || pool.state() === "failed" || !queue.add(request)) {
+        if (closing || pool.hasFailed() || !enqueue(request)) {
           reject(new ServerError("OVERLOADED", "too many requests wait: try again in a moment"));
           return;
         }
         signal.addEventListener("abort", cancel, { once: true });
-        pump();
+        if (merges && running > 0 && queue.rows() < batchLimits().rows) pumpSoon();
+        else pump();
       }),
     close,
   };

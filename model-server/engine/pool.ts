@@ -13,6 +13,8 @@ export interface Pool {
   readonly loaded: Promise<Signature>;
   readonly idle: () => WorkerHandle | undefined;
   readonly state: () => PoolState;
+  /** Whether its state is `failed`, which a request asks before it waits. */
+  readonly hasFailed: () => boolean;
   /** Ends the workers once their runs are done; a run that hangs is not awaited for longer than `maxMs`. */
   readonly close: (maxMs: number) => Promise<void>;
 }
@@ -95,6 +97,7 @@ export function startPool(options: PoolOptions): Pool {
       if (longest > options.slowMs) return "slow";
       return workers.some((worker) => worker.isLoaded()) ? "ready" : "loading";
     },
+    hasFailed: () => failed,
     close: async (maxMs) => {
       closing = true;
       for (const worker of workers) worker.end();

@@ -19,6 +19,8 @@ export interface Queue<T extends Sized> {
   /** False when it was not there. */
   readonly remove: (entry: T) => boolean;
   readonly size: () => number;
+  /** Of all entries. */
+  readonly rows: () => number;
 }
 
 export function createQueue<T extends Sized>(limits: QueueLimits): Queue<T> {
@@ -50,5 +52,6 @@ export function createQueue<T extends Sized>(limits: QueueLimits): Queue<T> {
       return true;
     },
     size: () => entries.size,
+    rows: () => rows,
   };
 }
