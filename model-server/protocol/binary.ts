@@ -22,8 +22,7 @@ export interface SplitBody {
  * @param length the header Inference-Header-Content-Length
  * @throws REQUEST_INVALID
  */
-export function splitBody(body: Buffer, length: string | undefined): SplitBody {
-  if (length === undefined) return { json: body, raw: Buffer.alloc(0) };
+export function splitBody(body: Buffer, length: string): SplitBody {
   const size = /^\d{1,15}$/.test(length) ? Number(length) : Number.NaN;
   if (!(size <= body.length))
     throw invalid(

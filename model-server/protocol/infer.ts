@@ -65,20 +65,28 @@ export const InferBody = z.object({
     .max(MAX_PORTS)
     .optional(),
 });
-type Input = z.infer<typeof InferBody>["inputs"][number];
+export type InferBody = z.infer<typeof InferBody>;
+type Input = InferBody["inputs"][number];
 
 export function invalidRequest(message: string): ServerError {
   return new ServerError("REQUEST_INVALID", message);
 }
 
-/**
- * Reads the JSON of a request and the raw bytes after it.
- * @throws REQUEST_INVALID, UNSUPPORTED for sequences and shared memory
- */
-export function readInferRequest(json: unknown, raw: Buffer): InferRequest {
+/** @throws REQUEST_INVALID */
+export function readInferBody(json: unknown): InferBody {
   const parsed = InferBody.safeParse(json);
   if (!parsed.success) throw invalidRequest(describeIssue(parsed.error));
-  const { id, parameters, inputs, outputs } = parsed.data;
+  return parsed.data;
+}
+
+/**
+ * Reads a request and the raw bytes after its JSON.
+ * @throws REQUEST_INVALID, UNSUPPORTED for sequences and shared memory
+ */
+export function readInferRequest(
+  { id, parameters, inputs, outputs }: InferBody,
+  raw: Buffer,
+): InferRequest {
   if (parameters?.sequence_id !== undefined) throw unsupported("sequences");
   const isBinary = parameters?.binary_data_output ?? false;
   const rest = { raw, at: 0 };
@@ -166,7 +174,7 @@ function tensorOfData(data: unknown, { datatype, dims, count }: RawShape, what: 
 }
 
 function readOutputs(
-  outputs: NonNullable<z.infer<typeof InferBody>["outputs"]>,
+  outputs: NonNullable<InferBody["outputs"]>,
   isBinary: boolean,
 ): readonly RequestedOutput[] {
   return outputs.map(({ name, parameters }) => {

@@ -5,7 +5,14 @@ import type { Model } from "../../inference/model.ts";
 import { inferRequested } from "../../inference/requested.ts";
 import { splitBody } from "../../protocol/binary.ts";
 import { encodeAnswer } from "../../protocol/infer-answer.ts";
-import { readInferRequest, readRawTensor, type InferRequest } from "../../protocol/infer.ts";
+import { rememberHeads } from "../../protocol/heads.ts";
+import {
+  readInferBody,
+  readInferRequest,
+  readRawTensor,
+  type InferBody,
+  type InferRequest,
+} from "../../protocol/infer.ts";
 import { readJson } from "../../protocol/json.ts";
 import { checkModel } from "../../protocol/model-name.ts";
 import { scoreBodyOf } from "../../protocol/score-body.ts";
@@ -23,6 +30,25 @@ const HEADER_LENGTH = "inference-header-content-length";
 export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () => void): void {
   const { config, metrics, budget, admission } = parts;
   const limits = { maxBytes: config.maxBodyBytes, budget };
+  const readJsonOf = (json: Buffer): InferBody => {
+    const exact = parts
+      .model()
+      ?.signature.inputs.some(({ datatype }) => datatype.endsWith("INT64"));
+    return readInferBody(readJson(json, "the body", { exact: exact === true }));
+  };
+  const readHead = rememberHeads(readJsonOf);
+
+  function readRequest(
+    body: Buffer,
+    header: string | string[] | undefined,
+    { signature }: Model,
+  ): InferRequest {
+    if (header === undefined) return readInferRequest(readJsonOf(body), Buffer.alloc(0));
+    const { json, raw } = splitBody(body, String(header));
+    return json.length === 0
+      ? readRawTensor(raw, signature.inputs)
+      : readInferRequest(readHead(json), raw);
+  }
 
   async function infer(
     request: FastifyRequest<ModelParams>,
@@ -68,18 +94,4 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
   app.post("/v2/models/:name/infer", options, infer);
   app.post("/v2/models/:name/versions/:version/infer", options, infer);
   done();
-}
-
-function readRequest(
-  body: Buffer,
-  headerLength: string | string[] | undefined,
-  { signature }: Model,
-): InferRequest {
-  const { json, raw } = splitBody(
-    body,
-    headerLength === undefined ? undefined : String(headerLength),
-  );
-  if (headerLength !== undefined && json.length === 0) return readRawTensor(raw, signature.inputs);
-  const exact = signature.inputs.some(({ datatype }) => datatype.endsWith("INT64"));
-  return readInferRequest(readJson(json, "the body", { exact }), raw);
 }
