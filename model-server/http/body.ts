@@ -28,7 +28,7 @@ export async function readBody(
   const announced = Number(request.headers["content-length"] ?? 0);
   if (announced > maxBytes) throw tooLarge(maxBytes);
   let counted = 0;
-  response.once("close", () => budget.give(counted));
+  response.on("close", () => budget.give(counted));
   const count = (total: number): void => {
     if (total > maxBytes) throw tooLarge(maxBytes);
     if (total <= UNCOUNTED_BYTES || total <= counted) return;

@@ -25,9 +25,8 @@ export async function compress(
 
 /** The first of ours that the header Accept-Encoding names, unless with a quality of 0. */
 export function acceptedEncoding(header: string | string[] | undefined): Encoding | undefined {
-  for (const part of String(header ?? "")
-    .toLowerCase()
-    .split(",")) {
+  if (header === undefined) return undefined;
+  for (const part of String(header).toLowerCase().split(",")) {
     const [name = "", ...parameters] = part.split(";").map((text) => text.trim());
     const isRefused = parameters.some((text) => /^q=0(\.0*)?$/.test(text));
     if (!isRefused && (name === "gzip" || name === "deflate")) return name;

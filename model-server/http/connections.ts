@@ -59,7 +59,7 @@ export function createConnections(
       open.add(response);
       connection.depth = Math.max(connection.depth, open.size);
       const leave = counts ? drain.enter() : undefined;
-      response.once("close", () => {
+      response.on("close", () => {
         open.delete(response);
         leave?.();
         for (const go of waiting.splice(0)) go();

@@ -12,7 +12,7 @@ export function signalOf(response: ServerResponse, timeoutMs: number): AbortSign
       ),
     timeoutMs,
   );
-  response.once("close", () => {
+  response.on("close", () => {
     clearTimeout(timer);
     if (!response.writableFinished)
       controller.abort(new ServerError("CLIENT_GONE", "the client closed its connection"));
