@@ -11,7 +11,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { readConfig } from "../config.ts";
 import { errors } from "../errors.ts";
 import { call, connectTo, inference } from "../grpc/client.testing.ts";
-import { connectRaw } from "../http/raw.testing.ts";
+import { connectRaw, post } from "../http/raw.testing.ts";
 import { ADD, identity, infer, send, tensor } from "../infer.testing.ts";
 import { createLogger } from "../log.ts";
 import { buildModel } from "../onnx/build.testing.ts";
@@ -100,7 +100,10 @@ describe("a request over HTTP", () => {
   test("shows the requests and rows that shared its run", async () => {
     const collector = await startCollector();
     const server = await serveTraced(identity("float"), collector, { BATCHING: "on" });
-    await Promise.all(Array.from({ length: 30 }, async () => infer(server, request)));
+    // In one packet: all but the first wait for its run.
+    await using client = await connectRaw(server.port);
+    client.write(post(INFER, request).repeat(30));
+    await client.answers(30);
     const spans = await collector.atLeast(150);
     const runs = spans.filter(({ name }) => name === "run").map(({ attributes }) => attributes);
     expect(runs).toHaveLength(30);
