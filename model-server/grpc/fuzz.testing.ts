@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { connect, constants, type ClientHttp2Session } from "node:http2";
+import { connect, constants, type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
 import { join } from "node:path";
 
 import { status, type ServiceDefinition } from "@grpc/grpc-js";
@@ -19,7 +19,7 @@ export interface FuzzCall {
 
 export interface FuzzStatus {
   /** Of gRPC; undefined where the answer is one of HTTP alone. */
-  readonly code: status | undefined;
+  readonly code: number | undefined;
   readonly http: number;
   readonly message: string;
 }
@@ -182,9 +182,9 @@ export function openFuzzSession(port: number): FuzzSession {
         te: "trailers",
         ...own,
       });
-      const answer: Record<string, unknown> = {};
+      const answer: IncomingHttpHeaders = {};
       const ended = Promise.withResolvers<void>();
-      const take = (received: object): void => void Object.assign(answer, received);
+      const take = (received: IncomingHttpHeaders): void => void Object.assign(answer, received);
       stream.on("response", take);
       stream.on("trailers", take);
       stream.once("close", ended.resolve);
@@ -198,7 +198,7 @@ export function openFuzzSession(port: number): FuzzSession {
       return {
         code: code === undefined ? undefined : Number(code),
         http: Number(answer[":status"]),
-        message: decodeURIComponent(textOf(answer["grpc-message"])),
+        message: decodeURIComponent(String(answer["grpc-message"] ?? "")),
       };
     },
     close: async () => {
@@ -217,6 +217,8 @@ function nameOf(code: number): string {
   return found?.[0] ?? String(code);
 }
 
+const OK: number = status.OK;
+const INTERNAL: number = status.INTERNAL;
 const REFUSALS: ReadonlySet<number> = new Set([
   status.INVALID_ARGUMENT,
   status.NOT_FOUND,
@@ -229,16 +231,11 @@ const MAX_MESSAGE = 1000;
 /** What the library itself says of calls that are no gRPC, with the code that gRPC has for them. */
 const LIBRARY = /^(?:Invalid grpc-timeout value|Failed to decompress message)/;
 
-/** Of a header: there may be none. */
-function textOf(header: unknown): string {
-  return typeof header === "string" ? header : "";
-}
-
 /** What is wrong with an answer: undefined where nothing is. */
 export function callFaultOf({ code, http, message: why }: FuzzStatus): string | undefined {
   if (code === undefined) return http >= 400 && http < 500 ? undefined : `the status is ${http}`;
-  if (code === status.OK) return undefined;
-  const isRefusal = REFUSALS.has(code) || (code === status.INTERNAL && LIBRARY.test(why));
+  if (code === OK) return undefined;
+  const isRefusal = REFUSALS.has(code) || (code === INTERNAL && LIBRARY.test(why));
   if (!isRefusal) return `the status is ${status[code] ?? code}: ${why}`;
   if (why.length > MAX_MESSAGE) return `the message has ${why.length} characters`;
   const leak = leakOf(why);

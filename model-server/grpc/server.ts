@@ -65,6 +65,7 @@ export async function startGrpc(
   const { port: bound } = listener.address() as AddressInfo;
   const unbound = boundArrivals(bound, {
     budget: parts.budget,
+    maxBytes: config.maxBodyBytes,
     onRefused: () => parts.metrics.addFailure("OVERLOADED", 0),
   });
   let draining: NodeJS.Timeout | undefined;
