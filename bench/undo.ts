@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { annotations } from "../crds/names.ts";
@@ -8,7 +9,6 @@ import { startTraffic } from "../test/traffic/start.ts";
 import { atMost, percentile, reported, type Figure } from "./figures.ts";
 import { versionAt } from "./release.ts";
 import { NAMESPACE, withTenant } from "./tenant.ts";
-import { join } from "node:path";
 
 /**
  * Going back with two sets of pods: from `kubectl annotate … aiapp.dev/hold` to the last response of the release before, on
@@ -91,7 +91,12 @@ export function run({ undos }: UndoOptions): Promise<readonly Figure[]> {
       for (let undo = 0; undo < undos; undo += 1) {
         const to = undo % 2 === 0 ? { id: one, modelVersion: "1" } : { id: two, modelVersion: "2" };
         found.push(await measureUndo(platform, url, to));
-        await released(platform, to.modelVersion);
+        await waitFor(
+          platform,
+          APP,
+          "the held release",
+          (app) => app.status?.current?.id === to.id,
+        );
       }
     } finally {
       await traffic.stop();
