@@ -1,31 +1,55 @@
+import { isDeepStrictEqual } from "node:util";
+
 import type { Kind, KubernetesObject } from "../kube/types.ts";
 import type { WriteAction } from "./execute.ts";
+import { overridden } from "./resources/drift.ts";
 
-interface Applied {
+/** An object as it came of the last apply, which is not what was applied. */
+interface Overridden {
   readonly uid: string | undefined;
   readonly version: string;
+  readonly fields: readonly string[];
 }
 
 /**
- * What the API server made of the last apply of each owned object. If that is not what was applied, a policy of the cluster
- * has changed it, and another apply of the same would make no difference. A restart loses this, and costs one such apply.
+ * What policies of the cluster have made of the operator's last applies: another apply of the same would make no difference
+ * to an object that is still so. A restart loses this, and costs one such apply.
  */
 export class AppliedObjects {
   /** By app, then by kind and name. */
-  readonly #apps = new Map<string, Map<string, Applied>>();
+  readonly #apps = new Map<string, Map<string, Overridden>>();
 
   /** Takes what the API server returned for a write. */
-  keep(key: string, { kind, resource }: WriteAction, result: KubernetesObject | undefined): void {
-    if (kind !== "apply" || result === undefined) return;
-    const app = this.#apps.get(key) ?? new Map<string, Applied>();
-    const applied = { uid: result.metadata?.uid, version: versionOf(result) };
-    this.#apps.set(key, app.set(keyOf(resource, result), applied));
+  keep(key: string, action: WriteAction, result: KubernetesObject | undefined): void {
+    if (action.kind !== "apply" || result === undefined) return;
+    const fields = [...overridden(result, action.object)];
+    const name = keyOf(action.resource, result);
+    const app = this.#apps.get(key) ?? new Map<string, Overridden>();
+    if (fields.length > 0)
+      app.set(name, { uid: result.metadata?.uid, version: versionOf(result), fields });
+    else app.delete(name);
+    if (app.size > 0) this.#apps.set(key, app);
+    else this.#apps.delete(key);
   }
 
-  /** Whether this object is what came of the last apply of it. */
-  isOutcome(key: string, resource: Kind, object: KubernetesObject): boolean {
+  /**
+   * Whether this object is what came of the last apply of it.
+   *
+   * @param fields those that are not as the operator applies them
+   */
+  isOutcome(
+    key: string,
+    resource: Kind,
+    object: KubernetesObject,
+    fields: readonly string[],
+  ): boolean {
     const applied = this.#apps.get(key)?.get(keyOf(resource, object));
-    return applied?.uid === object.metadata?.uid && applied?.version === versionOf(object);
+    return (
+      applied !== undefined &&
+      applied.uid === object.metadata?.uid &&
+      applied.version === versionOf(object) &&
+      isDeepStrictEqual(applied.fields, fields)
+    );
   }
 
   forget(key: string): void {

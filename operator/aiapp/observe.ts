@@ -105,7 +105,7 @@ export async function observe(
     freezes: tools.freezes.of(app.metadata.namespace),
     deliveries: tools.notifier.view(key),
     measured: tools.meter.of(key),
-    isOutcome: (kind, object) => tools.applied.isOutcome(key, kind, object),
+    isOutcome: (...object) => tools.applied.isOutcome(key, ...object),
     refusal: tools.policies.refusal(app),
     rejectedPods: await readRejection(owned, pods, kube, signal),
     image: viewOf(image, poller),

@@ -27,6 +27,7 @@ import {
   type SourceView,
 } from "./observed.ts";
 import type { Action } from "./action.ts";
+import { AppliedObjects } from "./applied-objects.ts";
 import { plan, type Plan } from "./plan.ts";
 import type { Freeze } from "./release/freeze.ts";
 import { lastOf } from "./release/journal.ts";
@@ -77,6 +78,8 @@ const NOTHING = {
 };
 
 /** As much of an object as the API server keeps apart from what is applied. */
+const APP = "shop/cats";
+
 interface Stored extends KubernetesObject {
   spec?: Record<string, unknown>;
   status?: unknown;
@@ -108,8 +111,8 @@ export class World {
   onWrite: (action: Exclude<Action, { kind: "poll" }>) => void = () => {};
   /** A policy of the cluster: changes the spec of an object that is applied, before it is stored. */
   policy: (key: string, spec: Record<string, unknown>) => void = () => {};
-  /** What came of the operator's applies, by object, as far as the process remembers them. */
-  readonly outcomes = new Map<string, string>();
+  /** What the operator's process remembers of its writes. */
+  applied = new AppliedObjects();
   readonly objects = new Map<string, Stored>();
   #image: SourceState<ImageSeen> = NOTHING;
   #model: SourceState<ModelSeen> = NOTHING;
@@ -354,10 +357,7 @@ export class World {
       measured: this.#followed && { ...this.#followed, until: this.now, ...this.counts },
       freezes: { all: this.freezes, labels: { team: "cats" } },
       deliveries: this.deliveries,
-      isOutcome: (kind, { metadata }) => {
-        const key = keyOf(kind, metadata?.name ?? "");
-        return this.outcomes.get(key) === contentOf(this.objects.get(key));
-      },
+      isOutcome: (...object) => this.applied.isOutcome(APP, ...object),
       refusal: this.refusal,
       image: this.refusal === undefined ? view("image", this.#image) : this.#refused(),
       model: this.refusal === undefined ? view("model", this.#model) : this.#refused(),
@@ -490,7 +490,7 @@ export class World {
         break;
       case "apply":
         this.#apply(key, action);
-        this.outcomes.set(key, contentOf(this.objects.get(key)));
+        this.applied.keep(APP, action, this.objects.get(key));
         break;
     }
   }
@@ -559,12 +559,6 @@ export class World {
 
 function keyOf(kind: Kind, name: string): string {
   return `${kind.plural}/${name}`;
-}
-
-/** What others may change in an object, without its status. */
-function contentOf(object: Stored | undefined): string {
-  const { labels, annotations } = object?.metadata ?? {};
-  return canonical([object?.spec, labels, annotations]);
 }
 
 /** Some of what the API server adds. */

@@ -95,8 +95,8 @@ export interface Observed {
   readonly recorded: readonly RecordedView[];
   readonly freezes: Freezes;
   readonly deliveries: DeliveryView;
-  /** Whether an owned object is what the API server made of the last apply of it. */
-  readonly isOutcome: (kind: Kind, object: KubernetesObject) => boolean;
+  /** Whether an owned object, these fields of which are not as applied, is what the API server made of the last apply of it. */
+  readonly isOutcome: (kind: Kind, object: KubernetesObject, fields: readonly string[]) => boolean;
   /** Why no AIAppSourcePolicy allows what the app names; undefined where it may name it. */
   readonly refusal: string | undefined;
   /** What the API server says to the Job that verifies a release, while it has no pod: why it may not have one. */

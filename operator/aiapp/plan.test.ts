@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { annotations, labels } from "../../crds/names.ts";
 import { kinds, type V1Deployment } from "../kube/types.ts";
 import type { Journal } from "../../crds/journal.ts";
+import { AppliedObjects } from "./applied-objects.ts";
 import { canonical } from "./canonical.ts";
 import {
   conditionsOf,
@@ -786,7 +787,7 @@ describe("what a policy of the cluster changes in what the operator applies", ()
     const world = withPolicy();
     world.reconcile();
     // A new process remembers no write.
-    world.outcomes.clear();
+    world.applied = new AppliedObjects();
     const plan = world.reconcile();
     expect(describeActions(plan)).toEqual(["apply Deployment"]);
     expect(plan.status.overriddenFields).toEqual([field]);

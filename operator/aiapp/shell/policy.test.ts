@@ -61,3 +61,40 @@ describe("a field that a policy of the cluster changes", () => {
     await stage.close();
   });
 });
+
+/** A person changes a label that the operator applied. */
+async function relabel(stage: ShellStage): Promise<void> {
+  const patch = { metadata: { labels: { team: "dogs" } } };
+  const options = { fieldManager: "kubectl-label" };
+  const signal = AbortSignal.timeout(10_000);
+  await stage.api.patch(kinds.deployment, "shop", "cats", patch, options, signal);
+  await stage.settle();
+}
+
+async function teamOf(stage: ShellStage): Promise<string | undefined> {
+  const [deployment] = await stage.objects(kinds.deployment);
+  return deployment?.metadata?.labels?.["team"];
+}
+
+describe("a label that a person changes", () => {
+  it("is put back", async () => {
+    const stage = await ShellStage.open({ modelVersion: "1", labels: { team: "cats" } });
+    await stage.arm();
+    await stage.settle();
+    await relabel(stage);
+    expect(await teamOf(stage)).toBe("cats");
+    await stage.close();
+  });
+
+  it("is put back also where a policy changes another field", async () => {
+    const stage = await ShellStage.open({ modelVersion: "1", labels: { team: "cats" } });
+    stage.policy = withDeadline;
+    await stage.arm();
+    await stage.settle();
+    await relabel(stage);
+    expect(await teamOf(stage)).toBe("cats");
+    const { overriddenFields } = await stage.status();
+    expect(overriddenFields).toEqual(["Deployment cats: spec.progressDeadlineSeconds"]);
+    await stage.close();
+  });
+});

@@ -22,7 +22,10 @@ export function isOverridden(
 ): boolean {
   const appliedOf = ({ metadata }: KubernetesObject): string | undefined =>
     metadata?.annotations?.[annotations.applied];
-  return appliedOf(live) === appliedOf(desired) && isOutcome(kind, live);
+  return (
+    appliedOf(live) === appliedOf(desired) &&
+    isOutcome(kind, live, compare(live, desired).overridden)
+  );
 }
 
 /** As many as status may hold. */
