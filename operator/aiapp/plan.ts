@@ -139,7 +139,7 @@ function decide(observed: Observed, puller: PullerSettings, now: number, mayAct:
       ...pair.polls,
       ...requestedPolls(observed, intents, now),
       ...releases.actions,
-      ...(mayWrite ? applyWorkloads(observed, workloads, unmanaged !== undefined) : []),
+      ...(mayWrite ? applyWorkloads(observed, workloads) : []),
       ...releases.prune,
     ],
     status,
@@ -173,14 +173,10 @@ function measuredPods({ pods }: Observed, { measures }: Arrangement): MeterReque
   return { key: measures.key, stable: of("stable"), candidate: of("candidate") };
 }
 
-function applyWorkloads(
-  observed: Observed,
-  workloads: Workloads,
-  isServingApplied: boolean,
-): readonly Action[] {
+function applyWorkloads(observed: Observed, workloads: Workloads): readonly Action[] {
   return observed.app.spec.suspend
     ? applySuspended(observed, workloads)
-    : applyOwned(observed, workloads, isServingApplied);
+    : applyOwned(observed, workloads);
 }
 
 /** A source is about to be polled for the first time since the operator started, or again because the other changed. */

@@ -31,16 +31,8 @@ export interface Workloads extends BuildContext {
   readonly isRollingOut: boolean;
 }
 
-/**
- * Brings every owned object to what it should be; what is so already is not written.
- *
- * @param isServingApplied the set that serves is known to be what it should be: it is not compared again
- */
-export function applyOwned(
-  observed: Observed,
-  workloads: Workloads,
-  isServingApplied: boolean,
-): readonly Action[] {
+/** Brings every owned object to what it should be; what is so already is not written. */
+export function applyOwned(observed: Observed, workloads: Workloads): readonly Action[] {
   return slotNames.flatMap((name) => {
     // Each slot holds what its entry of the table names.
     const { kind, isSame } = ownedObjects[name] as OwnedObject;
@@ -56,8 +48,7 @@ export function applyOwned(
     if (isSame !== undefined) return replace(kind, slot, desired, isSame);
     if (set !== undefined && isAutoscaled(workloads, set))
       return handOver(observed, observed.owned[setSlots[set]], desired);
-    const isApplied = isServingApplied && set === workloads.arrangement.serving;
-    return isApplied ? [] : apply(observed, kind, slot, desired);
+    return apply(observed, kind, slot, desired);
   });
 }
 
