@@ -42,16 +42,8 @@ function unmanagedEvent(
   before: AIAppStatus | undefined,
   { unmanagedEntries = [] }: AIAppStatus,
 ): readonly EventNote[] {
-  const known = new Set(before?.unmanagedEntries);
-  if (unmanagedEntries.every((entry) => known.has(entry))) return [];
-  const reason: Reason = "UnmanagedEntries";
-  return [
-    {
-      type: "Warning",
-      reason,
-      message: `others have added to the pods of the Deployment: ${unmanagedEntries.join(", ")}; the operator leaves that alone, and releases are verified without it: remove it, or write it into the spec`,
-    },
-  ];
+  const message = `others have added to the pods of the Deployment: ${unmanagedEntries.join(", ")}; the operator leaves that alone, and releases are verified without it: remove it, or write it into the spec`;
+  return foundEvent("UnmanagedEntries", before?.unmanagedEntries, unmanagedEntries, message);
 }
 
 /** Once for each field that a policy changes. */
@@ -59,16 +51,18 @@ function overriddenEvent(
   before: AIAppStatus | undefined,
   { overriddenFields = [] }: AIAppStatus,
 ): readonly EventNote[] {
-  const known = new Set(before?.overriddenFields);
-  if (overriddenFields.every((field) => known.has(field))) return [];
-  const reason: Reason = "FieldsOverridden";
-  return [
-    {
-      type: "Warning",
-      reason,
-      message: `a policy of the cluster changes what the operator applies: ${overriddenFields.join("; ")}; the operator does not write it again: change the policy, or write into the spec what it wants`,
-    },
-  ];
+  const message = `a policy of the cluster changes what the operator applies: ${overriddenFields.join("; ")}; the operator does not write it again: change the policy, or write into the spec what it wants`;
+  return foundEvent("FieldsOverridden", before?.overriddenFields, overriddenFields, message);
+}
+
+/** Where something was found that was not there before. */
+function foundEvent(
+  reason: Reason,
+  before: readonly string[] = [],
+  found: readonly string[],
+  message: string,
+): readonly EventNote[] {
+  return found.every((one) => before.includes(one)) ? [] : [{ type: "Warning", reason, message }];
 }
 
 /** One restart or eviction is life in a cluster. */
