@@ -1,5 +1,6 @@
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { milliseconds } from "../../crds/grammar/duration.ts";
+import { itemsOf, memberOf } from "./resources/unchecked.ts";
 
 /** Something that an AIApp names, and where it does. */
 export interface NamedValue {
@@ -131,14 +132,4 @@ function podOf(podTemplate: unknown): {
       return typeof name === "string" ? [name] : [];
     }),
   };
-}
-
-function memberOf(object: unknown, name: string): unknown {
-  return typeof object === "object" && object !== null && Object.hasOwn(object, name)
-    ? Reflect.get(object, name)
-    : undefined;
-}
-
-function itemsOf(list: unknown): readonly unknown[] {
-  return Array.isArray(list) ? list : [];
 }

@@ -5,6 +5,7 @@ import { nanosOf } from "../../kube/quantity.ts";
 import type { V1Container, V1PodTemplateSpec } from "../../kube/types.ts";
 import type { Release } from "../release/identity.ts";
 import { bounded, isInMemory, mebibytes, MIB } from "./model-limits.ts";
+import { memberOf } from "./unchecked.ts";
 
 /**
  * The memory limit of the project's model server, for an AIApp that sets none. Decision 0024 has the measurements: each
@@ -67,7 +68,7 @@ function workersOf({ env, envFrom, resources }: V1Container): number | undefined
 
 /** spec.podTemplate may say a number. */
 function quantityIn(values: unknown, name: string): string | undefined {
-  const value: unknown = Reflect.get(Object(values), name);
+  const value = memberOf(values, name);
   return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
 }
 

@@ -1,5 +1,6 @@
 import type { V1Container, V1Volume } from "../../kube/types.ts";
 import type { Release } from "../release/identity.ts";
+import { itemsOf, memberOf } from "./unchecked.ts";
 
 /**
  * What the model may take of a node, by the size that polling saw. A record without the size gets no limits: an operator
@@ -53,12 +54,7 @@ export function mebibytes(bytes: number): string {
 
 /** Whether spec.podTemplate puts the model's volume into memory (tmpfs, huge pages). It is merged unchecked. */
 export function isInMemory({ inputs }: Pick<Sized, "inputs">): boolean {
-  const volumes: unknown = member(member(inputs.podTemplate, "spec"), "volumes");
-  if (!Array.isArray(volumes)) return false;
-  const model: unknown = volumes.find((volume) => member(volume, "name") === "model");
-  return Boolean(member(member(model, "emptyDir"), "medium"));
-}
-
-function member(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+  const volumes = itemsOf(memberOf(memberOf(inputs.podTemplate, "spec"), "volumes"));
+  const model = volumes.find((volume) => memberOf(volume, "name") === "model");
+  return Boolean(memberOf(memberOf(model, "emptyDir"), "medium"));
 }
