@@ -118,12 +118,12 @@ function manifestOf(version: string): Uint8Array {
   return Buffer.from(JSON.stringify({ formatVersion: 1, name: "cats", version, files }));
 }
 
-/** What a poll sees of a version. */
 /** The file of one byte, and the manifest. */
 export function modelBytes(version: string): number {
   return 1 + manifestOf(version).byteLength;
 }
 
+/** What a poll sees of a version. */
 export function modelDigest(version: string): string {
   return `sha256:${sha256(manifestOf(version))}`;
 }

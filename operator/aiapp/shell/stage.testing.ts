@@ -100,6 +100,8 @@ export class ShellStage implements Stage {
   readonly judges: Judges = { verify: () => undefined, serve: () => undefined };
   readonly api: FakeKube;
   readonly invariants: Invariants;
+  /** A policy of the cluster: what it makes of an object that is applied. */
+  policy: (kind: Kind, object: KubernetesObject) => KubernetesObject = (_, object) => object;
   /** How many AIApps of the namespace are served; 0: all. */
   appLimit = 0;
   readonly #signal = new AbortController().signal;
@@ -157,9 +159,6 @@ export class ShellStage implements Stage {
       this.#pause = pause;
     }
   }
-
-  /** A policy of the cluster: what it makes of an object that is applied. */
-  policy: (kind: Kind, object: KubernetesObject) => KubernetesObject = (_, object) => object;
 
   #withPolicy(kube: Kube): Kube {
     return {
