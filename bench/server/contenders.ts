@@ -1,4 +1,5 @@
 import { cores } from "../../model-server/cores.ts";
+import { nest } from "../../model-server/tensor/nest.ts";
 import { startKserve } from "../../test/peers/kserve.ts";
 import { startMlserver } from "../../test/peers/mlserver.ts";
 import { others, startOther } from "../../test/peers/others.ts";
@@ -83,12 +84,4 @@ function jsonOf(url: string, name: string, { shape }: BenchModel): LoadRequest {
     headers: { "content-type": "application/json" },
     body: Buffer.from(JSON.stringify({ [name]: [nest(Array.from(valuesOf(shape)), shape)] })),
   };
-}
-
-function nest(values: readonly number[], [, ...inner]: readonly number[]): unknown {
-  if (inner.length === 0) return values;
-  const size = inner.reduce((product, dim) => product * dim, 1);
-  return Array.from({ length: values.length / size }, (_, at) =>
-    nest(values.slice(at * size, (at + 1) * size), inner),
-  );
 }

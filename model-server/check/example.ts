@@ -1,6 +1,7 @@
 import sharp from "sharp";
 
 import type { Model } from "../inference/model.ts";
+import { nest } from "../tensor/nest.ts";
 import { elementsOf } from "../tensor/tensor.ts";
 
 /** Values that are neither all the same nor beyond what a model was trained on. */
@@ -25,19 +26,11 @@ export async function exampleOf({ signature, scoring }: Model): Promise<unknown>
     const values = Array.from({ length: count }, (_, at) =>
       datatype.startsWith("FP") ? (at % STEPS) / (STEPS - 1) : 0,
     );
-    const row = nested(values, known);
+    const row = nest(values, known);
     rows.set(name, dims.length === 0 ? row : [row]);
   }
   const [only, ...others] = rows.values();
   return { input: others.length === 0 && Array.isArray(only) ? only : Object.fromEntries(rows) };
-}
-
-function nested(values: readonly unknown[], [size, ...rest]: readonly number[]): unknown {
-  if (size === undefined) return values[0];
-  const step = values.length / size;
-  return Array.from({ length: size }, (_, at) =>
-    nested(values.slice(at * step, (at + 1) * step), rest),
-  );
 }
 
 /** A picture as base64, of three channels that differ. */
