@@ -23,10 +23,10 @@ export function reported(name: string, value: number, unit: string): Figure {
   return { name, value, unit, ok: true };
 }
 
-/** @param share in percent */
-export function percentile(values: readonly number[], share: number): number {
+/** @param share from 0 to 1; of no values: 0 */
+export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil((sorted.length * share) / 100) - 1)] ?? Number.NaN;
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 }
 
 export function median(values: readonly number[]): number {

@@ -11,11 +11,11 @@ import { table, type Figure } from "./figures.ts";
 import * as plan from "./plan.ts";
 import * as polling from "./polling.ts";
 import * as release from "./release.ts";
-import * as undo from "./undo.ts";
 import * as memory from "./server/memory.ts";
 import * as overload from "./server/overload.ts";
 import * as peers from "./server/peers.ts";
 import * as server from "./server/run.ts";
+import * as undo from "./undo.ts";
 
 /** `npm run bench -- NAME … [OPTIONS]`: measures, prints a table, and exits 1 when a goal is missed. */
 interface Bench {
@@ -34,9 +34,9 @@ const benches: ReadonlyMap<string, Bench> = new Map([
   ["plan", { needs: "nothing", run: plan.run }],
   ["polling", { needs: "cluster", run: polling.run }],
   ["release", { needs: "cluster", run: release.run }],
+  ["undo", { needs: "cluster", run: undo.run }],
   ["server-memory", { needs: "nothing", run: memory.run }],
   ["server-overload", { needs: "nothing", run: overload.run }],
-  ["undo", { needs: "cluster", run: undo.run }],
   ["server-peers", { needs: "nothing", run: peers.run }],
   ["server", { needs: "nothing", run: server.run }],
 ]);

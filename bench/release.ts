@@ -108,13 +108,14 @@ async function copyBare(platform: Platform): Promise<string> {
 }
 
 /** Versions are copies of the example's two, in turn. */
-function publish(platform: Platform, version: number): Promise<string> {
+export function publish(platform: Platform, version: number): Promise<string> {
   return platform.publish(join(models, version % 2 === 1 ? "1" : "2"), "bench", String(version));
 }
 
-async function startApp(
+/** An app of version 1 that serves. @returns its address */
+export async function startApp(
   platform: Platform,
-  where: typeof VERIFIED | typeof PLAIN,
+  where: { readonly namespace: string; readonly name: string },
   spec: object,
 ): Promise<string> {
   const app = {

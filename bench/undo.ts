@@ -1,13 +1,12 @@
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { annotations } from "../crds/names.ts";
-import { models, pictureFiles } from "../test/demo/pictures.ts";
+import { pictureFiles } from "../test/demo/pictures.ts";
 import { isReleased, waitFor } from "../test/support/aiapp.ts";
 import type { Platform } from "../test/support/platform.ts";
 import { startTraffic } from "../test/traffic/start.ts";
-import { atMost, percentile, reported, type Figure } from "./figures.ts";
-import { versionAt } from "./release.ts";
+import { atMost, quantile, reported, type Figure } from "./figures.ts";
+import { publish, startApp, versionAt } from "./release.ts";
 import { NAMESPACE, withTenant } from "./tenant.ts";
 
 /**
@@ -67,24 +66,13 @@ async function measureUndo(
 export function run({ undos }: UndoOptions): Promise<readonly Figure[]> {
   return withTenant(async (platform) => {
     await platform.push(platform.images.server, `${platform.registry}/bench:1`);
-    for (const version of ["1", "2"])
-      await platform.publish(join(models, version), "bench", version);
-    const spec = {
-      image: `${platform.registry}/bench:1`,
-      modelVersion: "1",
-      model: { store: platform.store, name: "bench" },
-      interval: "1m",
-      credentials: platform.credentials,
-      rollout: { strategy: "BlueGreen", keepPrevious: "1h" },
-    };
-    const app = { apiVersion: "aiapp.dev/v1alpha1", kind: "AIApp", metadata: APP, spec };
-    await platform.kubectl(["apply", "--filename", "-"], JSON.stringify(app));
+    for (const version of [1, 2]) await publish(platform, version);
+    const rollout = { strategy: "BlueGreen", keepPrevious: "1h" };
+    const url = await startApp(platform, APP, { rollout });
     const one = await released(platform, "1");
     // prettier-ignore
     await platform.kubectl(["patch", "aia", APP.name, "--namespace", NAMESPACE, "--type", "merge", "--patch", '{"spec":{"modelVersion":"2"}}']);
     const two = await released(platform, "2");
-    const { status } = await waitFor(platform, APP, "an address", ({ status }) => !!status?.url);
-    const url = status?.url ?? "";
     const traffic = startTraffic({ url: `${url}/score`, pictures: pictureFiles, rate: RATE });
     const found: Undo[] = [];
     try {
@@ -106,10 +94,10 @@ export function run({ undos }: UndoOptions): Promise<readonly Figure[]> {
     const all = found.map((undo) => undo.all / 1000);
     return [
       reported("undos", undos, ""),
-      reported("first response of the release before, half within", percentile(first, 50), "s"),
-      reported("  99 % within", percentile(first, 99), "s"),
-      reported("every response of the release before, half within", percentile(all, 50), "s"),
-      atMost("  99 % within", percentile(all, 99), "s", 1),
+      reported("first response of the release before, half within", quantile(first, 0.5), "s"),
+      reported("  99 % within", quantile(first, 0.99), "s"),
+      reported("every response of the release before, half within", quantile(all, 0.5), "s"),
+      atMost("  99 % within", quantile(all, 0.99), "s", 1),
       reported("requests meanwhile", requests, ""),
       atMost("failed requests", failed, "", 0),
     ];

@@ -1,6 +1,7 @@
 import { Agent, request as httpRequest } from "node:http";
 import { setTimeout } from "node:timers/promises";
 
+import { quantile } from "../figures.ts";
 import type { LoadRequest } from "./load.ts";
 
 /**
@@ -56,11 +57,6 @@ function send(request: LoadRequest, began: number): Promise<Outcome> {
     sent.once("error", () => done(0));
     sent.end(body);
   });
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 }
 
 async function run({ rate, seconds, base64, ...request }: ArrivalsOptions): Promise<Arrivals> {
