@@ -62,7 +62,7 @@ describe("the model server", () => {
 });
 
 describe.each(peerNames)("an answer of %s", (peer) => {
-  const own = differences.filter((difference) => difference.peer === peer);
+  const own = differences.filter(({ peers }) => peers.includes(peer));
 
   test("that differs has one reason, and only such an answer has", () => {
     const differing = rows

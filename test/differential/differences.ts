@@ -1,8 +1,8 @@
 import type { PeerName } from "./models.ts";
 
-/** Why another server answers requests in another way than the model server. */
+/** Why other servers answer requests in another way than the model server. */
 export interface Difference {
-  readonly peer: PeerName;
+  readonly peers: readonly PeerName[];
   readonly reason: string;
   /** Titles of `rows.ts`. */
   readonly requests: readonly string[];
@@ -10,13 +10,12 @@ export interface Difference {
 
 export const differences: readonly Difference[] = [
   {
-    peer: "mlserver",
+    peers: ["mlserver", "kserve"],
     reason: "it redirects to /v2",
     requests: ["the same with a slash at the end"],
   },
-  { peer: "kserve", reason: "it redirects to /v2", requests: ["the same with a slash at the end"] },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason: "it has no versions: 501",
     requests: [
       "a model's versions",
@@ -27,67 +26,51 @@ export const differences: readonly Difference[] = [
     ],
   },
   {
-    peer: "mlserver",
+    peers: ["mlserver"],
     reason: "it lists its models by the repository's index alone",
     requests: ["the models"],
   },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason: "it lists its models at /v2/models alone",
     requests: ["the repository's index"],
   },
   {
-    peer: "mlserver",
+    peers: ["mlserver", "kserve"],
     reason: "it does not have these extensions",
     requests: ["a model's statistics", "a model's configuration"],
   },
   {
-    peer: "kserve",
-    reason: "it does not have these extensions",
-    requests: ["a model's statistics", "a model's configuration"],
-  },
-  {
-    peer: "mlserver",
+    peers: ["mlserver", "kserve"],
     reason: 'the status is the same, the body is FastAPI\'s own: {"detail": …} and no error',
     requests: ["an unknown path", "an inference by GET"],
   },
   {
-    peer: "kserve",
-    reason: 'the status is the same, the body is FastAPI\'s own: {"detail": …} and no error',
-    requests: ["an unknown path", "an inference by GET"],
-  },
-  {
-    peer: "kserve",
+    peers: ["kserve"],
     reason: "it takes a body for raw bytes unless the content type is application/json",
     requests: ["no content type"],
   },
-  { peer: "kserve", reason: "it does not decompress bodies", requests: ["a body of gzip"] },
+  { peers: ["kserve"], reason: "it does not decompress bodies", requests: ["a body of gzip"] },
   {
-    peer: "mlserver",
+    peers: ["mlserver", "kserve"],
     reason:
       "it writes all digits as a number, which readers that know only doubles change; text keeps them",
     requests: ["integers beyond 2^53", "the same as text"],
   },
+  { peers: ["kserve"], reason: "it takes and gives FP16 as raw bytes alone", requests: ["halves"] },
   {
-    peer: "kserve",
-    reason:
-      "it writes all digits as a number, which readers that know only doubles change; text keeps them",
-    requests: ["integers beyond 2^53", "the same as text"],
-  },
-  { peer: "kserve", reason: "it takes and gives FP16 as raw bytes alone", requests: ["halves"] },
-  {
-    peer: "mlserver",
+    peers: ["mlserver"],
     reason: "its codec of text takes flat values alone",
     requests: ["nested text"],
   },
   {
-    peer: "mlserver",
+    peers: ["mlserver"],
     reason:
       'it takes null and "NaN" for NaN, and answers null for NaN and for both infinities: which of them it was is lost',
     requests: ["NaN as text", "null in the place of a number", "a number beyond its datatype"],
   },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason:
       'it takes null and "NaN" for NaN, and answers null for NaN and for both infinities: which of them it was is lost',
     requests: [
@@ -98,22 +81,17 @@ export const differences: readonly Difference[] = [
     ],
   },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason: "its reader of JSON takes the bare word, and answers null",
     requests: ["NaN as a bare word"],
   },
   {
-    peer: "mlserver",
+    peers: ["mlserver", "kserve"],
     reason: "it ignores the parameter classification",
     requests: ["classification"],
   },
   {
-    peer: "kserve",
-    reason: "it ignores the parameter classification",
-    requests: ["classification"],
-  },
-  {
-    peer: "mlserver",
+    peers: ["mlserver"],
     reason:
       "it has no binary extension over HTTP: it reads the whole body as JSON, and ignores binary_data_output",
     requests: [
@@ -136,22 +114,22 @@ export const differences: readonly Difference[] = [
     ],
   },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason: "it ignores binary_data_output where the request names outputs",
     requests: ["an output as JSON where all others are raw"],
   },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason: "it takes raw bytes after JSON alone",
     requests: ["a body of nothing but raw values"],
   },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason: "it ignores the bytes that are left over",
     requests: ["more raw bytes than the JSON says"],
   },
   {
-    peer: "mlserver",
+    peers: ["mlserver"],
     reason: 'its schema refuses the request as well: FastAPI answers 422 with {"detail": …}',
     requests: [
       "NaN as a bare word",
@@ -167,7 +145,7 @@ export const differences: readonly Difference[] = [
     ],
   },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason: 'its schema refuses the request as well: FastAPI answers 422 with {"detail": …}',
     requests: [
       "an empty body",
@@ -181,7 +159,7 @@ export const differences: readonly Difference[] = [
     ],
   },
   {
-    peer: "mlserver",
+    peers: ["mlserver"],
     reason:
       "it does not check requests against the model's metadata: what NumPy or the runtime throws becomes a 500",
     requests: [
@@ -203,7 +181,7 @@ export const differences: readonly Difference[] = [
     ],
   },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason:
       "it does not check requests against the model's metadata: what NumPy or the runtime throws becomes a 500",
     requests: [
@@ -225,52 +203,29 @@ export const differences: readonly Difference[] = [
       "an integer beyond its datatype",
     ],
   },
-  { peer: "mlserver", reason: "the last of the two counts", requests: ["an input twice"] },
-  { peer: "mlserver", reason: "it answers it twice", requests: ["an output twice"] },
   {
-    peer: "mlserver",
+    peers: ["mlserver", "kserve"],
+    reason: "the last of the two counts",
+    requests: ["an input twice"],
+  },
+  { peers: ["mlserver", "kserve"], reason: "it answers it twice", requests: ["an output twice"] },
+  {
+    peers: ["mlserver", "kserve"],
     reason: "the runtime broadcasts: an addition adds one row to each of two",
     requests: ["rows of different numbers"],
   },
   {
-    peer: "mlserver",
+    peers: ["mlserver", "kserve"],
     reason: "NumPy reshapes the values, and takes -1 for the size that is left",
     requests: ["values nested in another way than the shape", "a negative dimension"],
   },
   {
-    peer: "mlserver",
+    peers: ["mlserver", "kserve"],
     reason: "it runs the model on no elements; operators differ in what they make of none",
     requests: ["no rows"],
   },
   {
-    peer: "mlserver",
-    reason:
-      "NumPy converts: it reads numbers from text, cuts fractions off, and takes any number but 0 for true",
-    requests: [
-      "digits in the place of numbers",
-      "a fraction in the place of an integer",
-      "a number in the place of a boolean",
-    ],
-  },
-  { peer: "kserve", reason: "the last of the two counts", requests: ["an input twice"] },
-  { peer: "kserve", reason: "it answers it twice", requests: ["an output twice"] },
-  {
-    peer: "kserve",
-    reason: "the runtime broadcasts: an addition adds one row to each of two",
-    requests: ["rows of different numbers"],
-  },
-  {
-    peer: "kserve",
-    reason: "NumPy reshapes the values, and takes -1 for the size that is left",
-    requests: ["values nested in another way than the shape", "a negative dimension"],
-  },
-  {
-    peer: "kserve",
-    reason: "it runs the model on no elements; operators differ in what they make of none",
-    requests: ["no rows"],
-  },
-  {
-    peer: "kserve",
+    peers: ["mlserver", "kserve"],
     reason:
       "NumPy converts: it reads numbers from text, cuts fractions off, and takes any number but 0 for true",
     requests: [
@@ -280,17 +235,17 @@ export const differences: readonly Difference[] = [
     ],
   },
   {
-    peer: "mlserver",
+    peers: ["mlserver"],
     reason: "its codec of text makes an empty text of a number",
     requests: ["numbers in the place of text"],
   },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason: "it makes text of a number",
     requests: ["numbers in the place of text"],
   },
   {
-    peer: "kserve",
+    peers: ["kserve"],
     reason: "it takes datatypes in any case",
     requests: ["a datatype in lower case"],
   },

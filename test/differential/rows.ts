@@ -46,6 +46,11 @@ function wrong(fields: object): object {
   return { inputs: [{ ...a, ...fields }, b] };
 }
 
+/** A request to the model `add` that is not valid. */
+function refusal(title: string, body: object): Row {
+  return { title, request: infer("add", body), expected: invalid };
+}
+
 const ports = {
   name: "add",
   inputs: ["a", "b"].map((name) => ({ name, datatype: "FP32", shape: [-1, 3] })),
@@ -457,131 +462,35 @@ const refused: readonly Row[] = [
   { title: "no inputs", request: infer("add", {}), expected: invalid },
   { title: "a missing input", request: infer("add", { inputs: [a] }), expected: invalid },
   { title: "an input twice", request: infer("add", { inputs: [a, a, b] }), expected: invalid },
-  {
-    title: "an unknown input",
-    request: infer("add", { inputs: [a, b, { ...a, name: "c" }] }),
-    expected: invalid,
-  },
-  {
-    title: "an unknown output",
-    request: infer("add", { inputs: [a, b], outputs: [{ name: "z" }] }),
-    expected: invalid,
-  },
-  {
-    title: "an output twice",
-    request: infer("add", { inputs: [a, b], outputs: [{ name: "sum" }, { name: "sum" }] }),
-    expected: invalid,
-  },
-  {
-    title: "a number as id",
-    request: infer("add", { id: 17, inputs: [a, b] }),
-    expected: invalid,
-  },
-  {
-    title: "an unknown datatype",
-    request: infer("add", wrong({ datatype: "FLOAT" })),
-    expected: invalid,
-  },
-  {
-    title: "a datatype in lower case",
-    request: infer("add", wrong({ datatype: "fp32" })),
-    expected: invalid,
-  },
-  {
-    title: "doubles for floats",
-    request: infer("add", wrong({ datatype: "FP64" })),
-    expected: invalid,
-  },
-  {
-    title: "integers for floats",
-    request: infer("add", wrong({ datatype: "INT64" })),
-    expected: invalid,
-  },
-  {
-    title: "text for floats",
-    request: infer("add", wrong({ datatype: "BYTES", data: ["1", "2", "3"] })),
-    expected: invalid,
-  },
-  {
-    title: "another rank",
-    request: infer("add", wrong({ shape: [3] })),
-    expected: invalid,
-  },
-  {
-    title: "another size of a row",
-    request: infer("add", wrong({ shape: [1, 2], data: [1, 2] })),
-    expected: invalid,
-  },
-  {
-    title: "rows of different numbers",
-    request: infer("add", wrong({ shape: [2, 3], data: [1, 2, 3, 4, 5, 6] })),
-    expected: invalid,
-  },
-  {
-    title: "fewer values than the shape needs",
-    request: infer("add", wrong({ data: [1, 2] })),
-    expected: invalid,
-  },
-  {
-    title: "more values than the shape needs",
-    request: infer("add", wrong({ data: [1, 2, 3, 4] })),
-    expected: invalid,
-  },
-  {
-    title: "ragged values",
-    request: infer("add", wrong({ shape: [2, 3], data: [[1, 2, 3], [4]] })),
-    expected: invalid,
-  },
-  {
-    title: "values nested in another way than the shape",
-    request: infer("add", wrong({ data: [[1], [2], [3]] })),
-    expected: invalid,
-  },
-  {
-    title: "a negative dimension",
-    request: infer("add", wrong({ shape: [-1, 3] })),
-    expected: invalid,
-  },
-  {
-    title: "a fractional dimension",
-    request: infer("add", wrong({ shape: [1.5, 2] })),
-    expected: invalid,
-  },
+  refusal("an unknown input", { inputs: [a, b, { ...a, name: "c" }] }),
+  refusal("an unknown output", { inputs: [a, b], outputs: [{ name: "z" }] }),
+  refusal("an output twice", { inputs: [a, b], outputs: [{ name: "sum" }, { name: "sum" }] }),
+  refusal("a number as id", { id: 17, inputs: [a, b] }),
+  refusal("an unknown datatype", wrong({ datatype: "FLOAT" })),
+  refusal("a datatype in lower case", wrong({ datatype: "fp32" })),
+  refusal("doubles for floats", wrong({ datatype: "FP64" })),
+  refusal("integers for floats", wrong({ datatype: "INT64" })),
+  refusal("text for floats", wrong({ datatype: "BYTES", data: ["1", "2", "3"] })),
+  refusal("another rank", wrong({ shape: [3] })),
+  refusal("another size of a row", wrong({ shape: [1, 2], data: [1, 2] })),
+  refusal("rows of different numbers", wrong({ shape: [2, 3], data: [1, 2, 3, 4, 5, 6] })),
+  refusal("fewer values than the shape needs", wrong({ data: [1, 2] })),
+  refusal("more values than the shape needs", wrong({ data: [1, 2, 3, 4] })),
+  refusal("ragged values", wrong({ shape: [2, 3], data: [[1, 2, 3], [4]] })),
+  refusal("values nested in another way than the shape", wrong({ data: [[1], [2], [3]] })),
+  refusal("a negative dimension", wrong({ shape: [-1, 3] })),
+  refusal("a fractional dimension", wrong({ shape: [1.5, 2] })),
   {
     title: "no rows",
     request: infer("double", echo("FP64", [0, 2], [])),
     expected: invalid,
   },
-  {
-    title: "a shape beyond any memory",
-    request: infer("add", wrong({ shape: [2 ** 40, 2 ** 40] })),
-    expected: invalid,
-  },
-  {
-    title: "no values",
-    request: infer("add", wrong({ data: undefined })),
-    expected: invalid,
-  },
-  {
-    title: "one value in the place of a list",
-    request: infer("add", wrong({ data: 1 })),
-    expected: invalid,
-  },
-  {
-    title: "words in the place of numbers",
-    request: infer("add", wrong({ data: ["one", "two", "three"] })),
-    expected: invalid,
-  },
-  {
-    title: "digits in the place of numbers",
-    request: infer("add", wrong({ data: ["1", "2", "3"] })),
-    expected: invalid,
-  },
-  {
-    title: "a number beyond its datatype",
-    request: infer("add", wrong({ data: [1e39, 0, 0] })),
-    expected: invalid,
-  },
+  refusal("a shape beyond any memory", wrong({ shape: [2 ** 40, 2 ** 40] })),
+  refusal("no values", wrong({ data: undefined })),
+  refusal("one value in the place of a list", wrong({ data: 1 })),
+  refusal("words in the place of numbers", wrong({ data: ["one", "two", "three"] })),
+  refusal("digits in the place of numbers", wrong({ data: ["1", "2", "3"] })),
+  refusal("a number beyond its datatype", wrong({ data: [1e39, 0, 0] })),
   {
     title: "an integer beyond its datatype",
     request: infer("uint8", echo("UINT8", [1, 2], [0, 256])),
