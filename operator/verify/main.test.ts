@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { json, text } from "node:stream/consumers";
@@ -129,6 +129,34 @@ describe("a server that responds as expected", () => {
     };
     expect(await verdict()).toMatchObject({ code: 0 });
     expect(requests).toBe(2);
+  });
+
+  it("may not listen yet", async () => {
+    const { port } = server.address() as AddressInfo;
+    await once(server.close(), "close");
+    const other = createTcpServer((socket) => {
+      socket.resetAndDestroy();
+      other.close(() => server.listen(port, "127.0.0.1"));
+    });
+    await once(other.listen(port, "127.0.0.1"), "listening");
+    expect(await verdict()).toMatchObject({ code: 0 });
+  });
+
+  it("may leave a request without a response while it starts", async () => {
+    let requests = 0;
+    ready = (_, response) => {
+      requests += 1;
+      if (requests > 1) response.end("{}");
+    };
+    expect(await verdict({ REQUEST_TIMEOUT_SECONDS: "1" })).toMatchObject({ code: 0 });
+    expect(requests).toBe(2);
+  });
+
+  it("must be ready at the pod's address, not on loopback alone", async () => {
+    const { message } = await verdict({ POD_IP: "127.0.0.2", TIMEOUT_SECONDS: "1" });
+    expect(message).toMatch(
+      /^VerificationTimedOut: .*GET http:\/\/127\.0\.0\.2:\d+\/ready did not/,
+    );
   });
 
   test.each([

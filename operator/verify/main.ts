@@ -33,6 +33,8 @@ const Environment = z
   .object({
     MODEL_DIR: z.string().min(1),
     READY_URL: LoopbackUrl,
+    /** Where the server must be ready, in the place of the loopback address. */
+    POD_IP: z.ipv4().or(z.ipv6()).optional(),
     SCORE_URL: z
       .literal("")
       .transform(() => undefined)
@@ -44,12 +46,19 @@ const Environment = z
   })
   .transform((environment): Verification => ({
     bundle: environment.MODEL_DIR,
-    readyUrl: environment.READY_URL,
+    readyUrl: at(environment.READY_URL, environment.POD_IP),
     scoreUrl: environment.SCORE_URL,
     scoresSamples: environment.VERIFY_SAMPLES,
     timeoutMs: environment.TIMEOUT_SECONDS * 1000,
     requestTimeoutMs: environment.REQUEST_TIMEOUT_SECONDS * 1000,
   }));
+
+function at(url: URL, ip: string | undefined): URL {
+  if (ip === undefined) return url;
+  const moved = new URL(url);
+  moved.hostname = ip.includes(":") ? `[${ip}]` : ip;
+  return moved;
+}
 
 interface Verdict {
   readonly exitCode: number;

@@ -18,9 +18,10 @@ export interface Verification {
   readonly requestTimeoutMs: number;
 }
 
-/** Its startup probe has passed before: this is for a server that is busy for a moment. */
-const READY_TIMEOUT_MS = 30_000;
-const READY_INTERVAL_MS = 500;
+/** The server starts meanwhile. */
+const READY_INTERVAL_MS = 100;
+/** As the kubelet's probes: a server that is about to load may not respond to its first request. */
+const READY_REQUEST_MS = 5000;
 
 /**
  * Scores the bundle's samples as a user would, one after the other.
@@ -52,21 +53,33 @@ export async function verify(job: Verification, signal: AbortSignal): Promise<st
 }
 
 async function waitUntilReady(job: Verification, signal: AbortSignal): Promise<void> {
-  const limitMs = Math.min(READY_TIMEOUT_MS, job.timeoutMs);
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
   let problem = `GET ${job.readyUrl.href} had no response`;
   try {
     for (;;) {
-      const found = await findUnready(job.readyUrl, limited);
+      const found = await askOnce(job, signal);
       if (found === undefined) return;
       problem = found;
-      await delay(READY_INTERVAL_MS, undefined, { signal: limited });
+      await delay(READY_INTERVAL_MS, undefined, { signal });
     }
   } catch (error) {
     // Its timer ends with an AbortError of its own.
-    const reason: unknown = limited.aborted ? limited.reason : error;
+    const reason: unknown = signal.aborted ? signal.reason : error;
     if (!isTimeout(reason)) throw reason;
-    throw timedOut(`the server was not ready within ${seconds(limitMs)}: ${problem}`);
+    throw timedOut(`the server was not ready within ${seconds(job.timeoutMs)}: ${problem}`);
+  }
+}
+
+async function askOnce(
+  { readyUrl, requestTimeoutMs }: Verification,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const limitMs = Math.min(requestTimeoutMs, READY_REQUEST_MS);
+  const limit = AbortSignal.timeout(limitMs);
+  try {
+    return await findUnready(readyUrl, AbortSignal.any([signal, limit]));
+  } catch (error) {
+    if (signal.aborted || !limit.aborted) throw error;
+    return `GET ${readyUrl.href} had no response within ${seconds(limitMs)}`;
   }
 }
 

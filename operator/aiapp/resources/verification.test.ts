@@ -53,7 +53,8 @@ describe("the Job that verifies a release", () => {
     const { initContainers, containers } = pod();
     expect(names(initContainers)).toEqual(["model-pull", "server"]);
     expect(initContainers?.[1]).toMatchObject({ restartPolicy: "Always" });
-    expect(initContainers?.[1]?.startupProbe).toBeDefined();
+    expect(initContainers?.[1]?.startupProbe).toBeUndefined();
+    expect(initContainers?.[1]?.livenessProbe).toBeUndefined();
     expect(initContainers?.[1]?.lifecycle).toBeUndefined();
     expect(names(containers)).toEqual(["samples"]);
     expect(environment(containers[0] as V1Container)).toMatchObject({
@@ -61,7 +62,18 @@ describe("the Job that verifies a release", () => {
       READY_URL: "http://127.0.0.1:8080/v2/health/ready",
       VERIFY_SAMPLES: "true",
       TIMEOUT_SECONDS: "545",
+      POD_IP: { fieldRef: { fieldPath: "status.podIP" } },
     });
+  });
+
+  it("keeps a startup probe of the user's own: the samples start after it", () => {
+    const startupProbe = { exec: { command: ["/warm-up"] } };
+    const podTemplate = {
+      spec: { containers: [{ name: "server", startupProbe: { ...startupProbe, httpGet: null } }] },
+    };
+    const server = pod({ podTemplate }).initContainers?.[1];
+    expect(server?.startupProbe).toMatchObject(startupProbe);
+    expect(server?.livenessProbe).toBeDefined();
   });
 
   it("runs the user's own container last, beside the server, with its address", () => {

@@ -28,7 +28,8 @@ export interface Verification {
 /**
  * The Job that verifies a release: one pod of the release's own template that gets no requests. The server, and every
  * container beside it, runs as a native sidecar; then, one after the other, the samples of the bundle are scored over
- * loopback and the user's own container runs. Exit statuses are the verdict, termination messages say why.
+ * loopback once the server is ready, and the user's own container runs. Exit statuses are the verdict, termination messages
+ * say why.
  */
 export function buildVerification(
   app: AIApp,
@@ -76,7 +77,9 @@ function verifyingPod(
     terminationGracePeriodSeconds: 10,
     initContainers: [
       ...(pod.initContainers ?? []),
-      ...serverLast(pod.containers).map(sidecar),
+      ...serverLast(pod.containers)
+        .map(sidecar)
+        .map((one) => withoutWait(one, record)),
       ...(job === undefined ? [] : [samples]),
     ],
     containers: [job ?? samples],
@@ -98,6 +101,18 @@ function sidecar(container: V1Container): V1Container {
   return { ...rest, restartPolicy: "Always" };
 }
 
+/**
+ * The samples wait for the server themselves, and start meanwhile: the kubelet looks for it once a second, and starts the
+ * next container only then. Without a startup probe the liveness probe would count from the start. Probes of
+ * `spec.podTemplate` stay.
+ */
+function withoutWait(container: V1Container, { inputs }: ReleaseRecord): V1Container {
+  const { startupProbe, livenessProbe: _, ...rest } = container;
+  const { path, port } = startupProbe?.httpGet ?? {};
+  const isOwn = path === serverSettings(inputs).readinessPath && port === "http";
+  return container.name === containers.server && isOwn ? rest : container;
+}
+
 /** The operator's own image: it scores the samples as a user would, or only finds that the server is ready. */
 function samplesContainer(
   app: AIApp,
@@ -117,6 +132,8 @@ function samplesContainer(
     env: [
       { name: "MODEL_DIR", value: MODEL_MOUNT_PATH },
       { name: "READY_URL", value: `${origin}${readinessPath}` },
+      // Where the kubelet's probes will look for it: a server that listens on loopback alone is found now.
+      { name: "POD_IP", valueFrom: { fieldRef: { apiVersion: "v1", fieldPath: "status.podIP" } } },
       { name: "SCORE_URL", value: scores ? `${origin}${scorePath}` : "" },
       { name: "VERIFY_SAMPLES", value: String(scores) },
       // Ends with a message of its own, before the pod's deadline ends it without one.
