@@ -25,6 +25,7 @@ import {
 } from "./apps-world.ts";
 import { atLeast, atMost, reported, type Figure } from "./figures.ts";
 import { summarizeHeap } from "./heap.ts";
+import { profiled, type Spent } from "./profile.ts";
 import { startOperator, type OperatorProcess } from "./operator-process.ts";
 
 /**
@@ -35,16 +36,20 @@ export interface AppsOptions {
   readonly apps: number;
   /** Also print the biggest groups of the operator's heap at rest. */
   readonly heap: boolean;
+  /** Also print the functions of the operator that took most CPU at rest; the inspector adds to the figure. */
+  readonly profile: boolean;
 }
 
 const WORKERS = 4;
 const MINUTE_MS = 60_000;
 const SETTLE_MS = 5000;
 const BARE_APPS = 250;
+const PROFILE_ROWS = 50;
 const RECONCILES = "controller_runtime_reconcile_total";
+const POLLS = "aiapp_polls_total";
 const WRITES = ["POST", "PUT", "PATCH", "DELETE"];
 
-export async function run({ apps, heap }: AppsOptions): Promise<readonly Figure[]> {
+export async function run(options: AppsOptions): Promise<readonly Figure[]> {
   const folder = await mkdtemp(join(tmpdir(), "aiapp-bench-"));
   const stop = new AbortController();
   const world = await startAppsWorld(folder);
@@ -58,9 +63,10 @@ export async function run({ apps, heap }: AppsOptions): Promise<readonly Figure[
         WORKERS: String(WORKERS),
         APPS_PER_NAMESPACE: "0",
       },
+      inspect: options.profile,
     });
     try {
-      return await measure({ world, operator, deployments }, { apps, heap }, stop.signal);
+      return await measure({ world, operator, deployments }, options, stop.signal);
     } finally {
       await operator.close();
     }
@@ -79,7 +85,7 @@ interface Measured {
 
 async function measure(
   { world, operator, deployments }: Measured,
-  { apps, heap }: AppsOptions,
+  { apps, heap, profile }: AppsOptions,
   signal: AbortSignal,
 ): Promise<readonly Figure[]> {
   await delay(SETTLE_MS);
@@ -123,7 +129,9 @@ async function measure(
   const reconcilesAtRest = sumOf(await operator.metrics(), RECONCILES);
   const atRest = await operator.usage();
   const writesAtRest = await writesOf(operator);
-  await delay(MINUTE_MS);
+  const pollsAtRest = sumOf(await operator.metrics(), POLLS);
+  if (profile) printProfile(await profiled(operator.inspectorPort, () => delay(MINUTE_MS)));
+  else await delay(MINUTE_MS);
   const later = await operator.usage();
   const writesLater = await writesOf(operator);
 
@@ -173,6 +181,7 @@ async function measure(
       megabytes(sumOf(memory, "nodejs_external_memory_bytes")),
       "MB",
     ),
+    reported("polls at rest", sumOf(memory, POLLS) - pollsAtRest, "a minute"),
     reported("reconciles at rest", sumOf(memory, RECONCILES) - reconcilesAtRest, "a minute"),
     atMost("writes at rest", writesLater.all - writesAtRest.all, "a minute", 0),
     atMost(
@@ -314,6 +323,18 @@ function bareCopyOf(object: KubernetesObject | undefined): KubernetesObject {
   if (typeof spec !== "object" || spec === null) return {};
   const own = Object.entries(spec).filter(([name]) => !/^(clusterIP|ipFamil)/.test(name));
   return { spec: Object.fromEntries(own) } as KubernetesObject;
+}
+
+function printProfile(spent: readonly Spent[]): void {
+  const print = (title: string, by: (one: Spent) => number): void => {
+    console.log(title);
+    for (const one of spent.toSorted((a, b) => by(b) - by(a)).slice(0, PROFILE_ROWS))
+      console.log(
+        `${one.self.toFixed(0).padStart(8)} ${one.total.toFixed(0).padStart(8)}  ${one.name}`,
+      );
+  };
+  print("milliseconds in itself, and with what it calls; most in itself:", ({ self }) => self);
+  print("the same, most with what it calls:", ({ total }) => total);
 }
 
 async function printHeap(operator: OperatorProcess): Promise<void> {

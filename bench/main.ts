@@ -47,6 +47,7 @@ const usage = `usage: npm run bench -- ${[...benches.keys()].join(" | ")} [OPTIO
   --json FILE  also write the figures as JSON
   --apps N     AIApps in the benchmark apps (${DEFAULT_APPS})
   --heap       print what the operator's heap holds after the benchmark apps
+  --profile    print where the operator's CPU time goes at rest, in the benchmark apps
   --undos N    how often the benchmark undo goes back (${DEFAULT_UNDOS})
   --cnn        the CNN in the place of the MLP, in the benchmark server-peers
   --only PART  the only part of the benchmark server: ${server.PARTS.join(", ")}`;
@@ -72,6 +73,7 @@ function readArguments(): { readonly names: readonly string[]; readonly options:
       json: { type: "string" },
       apps: { type: "string", default: String(DEFAULT_APPS) },
       heap: { type: "boolean", default: false },
+      profile: { type: "boolean", default: false },
       undos: { type: "string", default: String(DEFAULT_UNDOS) },
       cnn: { type: "boolean", default: false },
       only: { type: "string" },
@@ -80,12 +82,12 @@ function readArguments(): { readonly names: readonly string[]; readonly options:
   const unknown = positionals.filter((name) => !benches.has(name));
   if (unknown.length > 0) throw new TypeError(`no benchmark is named ${unknown.join(", ")}`);
   if (positionals.length === 0) throw new TypeError("no benchmark is named");
-  const { json, heap, only, cnn } = values;
+  const { json, heap, profile, only, cnn } = values;
   if (only !== undefined && !server.PARTS.includes(only))
     throw new TypeError(`--only ${only} is none of ${server.PARTS.join(", ")}`);
   const apps = positive("apps", values.apps);
   const undos = positive("undos", values.undos);
-  return { names: positionals, options: { json, apps, heap, undos, only, cnn } };
+  return { names: positionals, options: { json, apps, heap, profile, undos, only, cnn } };
 }
 
 function positive(name: string, text: string): number {

@@ -11,6 +11,8 @@ export interface OperatorProcess {
   readonly usage: () => Promise<Usage>;
   /** Samples of `/metrics` by name and labels, as they are written there. */
   readonly metrics: () => Promise<ReadonlyMap<string, number>>;
+  /** The port of its inspector; 0 unless it was asked for. */
+  readonly inspectorPort: number;
   /** Writes a heap snapshot and returns its path. */
   readonly snapshotHeap: () => Promise<string>;
   readonly close: () => Promise<void>;
@@ -35,9 +37,12 @@ export async function startOperator(options: {
   readonly folder: string;
   readonly kubeconfig: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** With an inspector, by which it can be profiled. */
+  readonly inspect?: boolean;
 }): Promise<OperatorProcess> {
-  const { folder } = options;
+  const { folder, inspect = false } = options;
   const [healthPort, metricsPort] = [await freePort(), await freePort()];
+  const inspectorPort = inspect ? await freePort() : 0;
   const child = spawn(
     process.execPath,
     [
@@ -45,6 +50,7 @@ export async function startOperator(options: {
       `--max-semi-space-size=${SEMI_SPACE_MB}`,
       "--heapsnapshot-signal=SIGUSR2",
       `--diagnostic-dir=${folder}`,
+      ...(inspect ? [`--inspect=127.0.0.1:${inspectorPort}`] : []),
       join(import.meta.dirname, "..", "operator", "main.ts"),
     ],
     {
@@ -84,6 +90,7 @@ export async function startOperator(options: {
         }),
       );
     },
+    inspectorPort,
     snapshotHeap: async () => {
       child.kill("SIGUSR2");
       let found: string | undefined;
