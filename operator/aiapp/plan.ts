@@ -186,12 +186,12 @@ function isPolling({ image, model }: Observed, polls: readonly Action[]): boolea
   return !fails && (isUnknown || polls.length > 0);
 }
 
-/** How soon a rotated key of a Secret takes effect, at the latest. */
-const SECRETS_MS = 60_000;
+/** How soon another key in a Secret takes effect, at the latest. One that the source refuses is replaced at once. */
+const SECRETS_MS = 5 * 60_000;
 
 /**
- * Secrets and ServiceAccounts are not watched. While a source cannot be polled or its polls fail they are read again with
- * each interval; while all is well, Secrets that the spec names are read again from time to time.
+ * Secrets and ServiceAccounts are not watched. When a poll fails they are read again, and then with each interval; while all
+ * is well, Secrets that the spec names are read again from time to time.
  */
 function requeueAfter({ app, image, model }: Observed, waitsForUnwatched: boolean): number {
   const intervalMs = milliseconds(app.spec.interval);

@@ -55,7 +55,9 @@ const JITTER = 0.05;
 
 /** The shortest interval of all subscribers; infinite without any. */
 export function shortestInterval({ subscribers }: PolledSource): number {
-  return Math.min(...subscribers.values());
+  let shortest = Number.POSITIVE_INFINITY;
+  for (const interval of subscribers.values()) shortest = Math.min(shortest, interval);
+  return shortest;
 }
 
 /** The shortest interval, 5 % sooner or later. */

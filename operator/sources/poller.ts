@@ -142,10 +142,12 @@ class SharedPoller implements Poller {
   #add(subscriber: string, { source, intervalMs }: Subscription): void {
     const { clock } = this.#parts;
     const polled = this.#polled.get(source.key) ?? createPolledSource(source);
+    const interval = Math.max(intervalMs, MIN_INTERVAL_MS);
+    // As it is with each reconcile of an app at rest. What follows looks at all subscribers, of which there may be thousands.
+    if (polled.subscribers.get(subscriber) === interval) return;
     this.#polled.set(source.key, polled);
     const isNew = polled.subscribers.size === 0;
     const before = shortestInterval(polled);
-    const interval = Math.max(intervalMs, MIN_INTERVAL_MS);
     const namespace = namespaceIn(subscriber);
     const isJoining = polled.isQueued && !namespacesOf(polled).has(namespace);
     polled.subscribers.set(subscriber, interval);
