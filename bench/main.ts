@@ -7,6 +7,7 @@ import { untilInterrupted } from "../test/cluster/process.ts";
 import { runInside, withLocal } from "../test/support/outside.ts";
 import { GIVEN } from "../test/support/platform.ts";
 import * as apps from "./apps.ts";
+import * as crash from "./crash.ts";
 import { table, type Figure } from "./figures.ts";
 import * as plan from "./plan.ts";
 import * as polling from "./polling.ts";
@@ -34,6 +35,7 @@ const benches: ReadonlyMap<string, Bench> = new Map([
   ["plan", { needs: "nothing", run: plan.run }],
   ["polling", { needs: "cluster", run: polling.run }],
   ["release", { needs: "cluster", run: release.run }],
+  ["crash", { needs: "cluster", run: crash.run }],
   ["undo", { needs: "cluster", run: undo.run }],
   ["server-memory", { needs: "nothing", run: memory.run }],
   ["server-overload", { needs: "nothing", run: overload.run }],

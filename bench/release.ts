@@ -25,6 +25,7 @@ const ROUNDS = 5;
 
 interface Version {
   readonly build?: string;
+  readonly release?: string;
   readonly model: { readonly version: string };
 }
 
