@@ -117,8 +117,11 @@ async function main(): Promise<number> {
     if (needs.has("programs")) await ensurePackages(untilInterrupted());
   }
   const figures: Figure[] = [];
-  for (const bench of chosen) figures.push(...(await bench.run(options)));
-  console.log(table(figures));
+  for (const bench of chosen) {
+    const found = await bench.run(options);
+    console.log(table(found));
+    figures.push(...found);
+  }
   if (options.json !== undefined)
     await writeFile(options.json, `${JSON.stringify(figures, null, 2)}\n`);
   return figures.every((figure) => figure.ok) ? 0 : 1;

@@ -21,6 +21,7 @@ import { NAMESPACE, withTenant } from "./tenant.ts";
 
 const VERIFIED = { namespace: NAMESPACE, name: "verified" } as const;
 const PLAIN = { namespace: NAMESPACE, name: "plain" } as const;
+const MODEL = "release";
 const ROUNDS = 5;
 
 interface Version {
@@ -108,16 +109,16 @@ async function copyBare(platform: Platform): Promise<string> {
   return `http://${address}`;
 }
 
-/** Versions are copies of the example's two, in turn. */
-export function publish(platform: Platform, version: number): Promise<string> {
-  return platform.publish(join(models, version % 2 === 1 ? "1" : "2"), "bench", String(version));
+/** Versions are copies of the example's two, in turn. Each benchmark has a model of its own: a version is published once. */
+export function publish(platform: Platform, model: string, version: number): Promise<string> {
+  return platform.publish(join(models, version % 2 === 1 ? "1" : "2"), model, String(version));
 }
 
 /** An app of version 1 that serves. @returns its address */
 export async function startApp(
   platform: Platform,
   where: { readonly namespace: string; readonly name: string },
-  spec: object,
+  { model, ...spec }: { readonly model: string; readonly [field: string]: unknown },
 ): Promise<string> {
   const app = {
     apiVersion: "aiapp.dev/v1alpha1",
@@ -126,7 +127,7 @@ export async function startApp(
     spec: {
       image: `${platform.registry}/bench:1`,
       modelVersion: "1",
-      model: { store: platform.store, name: "bench" },
+      model: { store: platform.store, name: model },
       interval: "1m",
       credentials: platform.credentials,
       ...spec,
@@ -166,10 +167,10 @@ async function measureReleases(platform: Platform): Promise<readonly Figure[]> {
   const repository = `${platform.registry}/bench`;
   const next = await platform.push(platform.images.serverNext, `${repository}:2`);
   const first = await platform.push(platform.images.server, `${repository}:1`);
-  await publish(platform, 1);
+  await publish(platform, MODEL, 1);
   const urls = {
-    verified: await startApp(platform, VERIFIED, {}),
-    plain: await startApp(platform, PLAIN, { verify: { enabled: false } }),
+    verified: await startApp(platform, VERIFIED, { model: MODEL }),
+    plain: await startApp(platform, PLAIN, { model: MODEL, verify: { enabled: false } }),
     bare: await copyBare(platform),
   };
   const settle = async (): Promise<void> => {
@@ -213,7 +214,7 @@ async function measureReleases(platform: Platform): Promise<readonly Figure[]> {
   const phases = { Verifying: [] as number[], RollingOut: [] as number[] };
   // The first round pulls images that are not on the node yet, and does not count.
   for (let round = 0; round <= ROUNDS; round += 1) {
-    await publish(platform, round + 2);
+    await publish(platform, MODEL, round + 2);
     const verified = await bump(VERIFIED, String(round + 2));
     const plain = await bump(PLAIN, String(round + 2));
     const bare = await setImage(round % 2 === 0 ? "2" : "1");

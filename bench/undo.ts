@@ -66,9 +66,9 @@ async function measureUndo(
 export function run({ undos }: UndoOptions): Promise<readonly Figure[]> {
   return withTenant(async (platform) => {
     await platform.push(platform.images.server, `${platform.registry}/bench:1`);
-    for (const version of [1, 2]) await publish(platform, version);
+    for (const version of [1, 2]) await publish(platform, APP.name, version);
     const rollout = { strategy: "BlueGreen", keepPrevious: "1h" };
-    const url = await startApp(platform, APP, { rollout });
+    const url = await startApp(platform, APP, { model: APP.name, rollout });
     const one = await released(platform, "1");
     // prettier-ignore
     await platform.kubectl(["patch", "aia", APP.name, "--namespace", NAMESPACE, "--type", "merge", "--patch", '{"spec":{"modelVersion":"2"}}']);
