@@ -192,7 +192,11 @@ describe("other models of scikit-learn", () => {
       { job: [["a"]], height: [[1]], age: [[1], [2]] },
       /^the inputs have 1 and 2 rows: every input needs as many$/,
     ],
-    ["with no row", { job: [], height: [], age: [] }, /every row needs values|the shape \[0\]/],
+    [
+      "with no row",
+      { job: [], height: [], age: [] },
+      /^input\.job has no rows: send at least one$/,
+    ],
     [
       "with a number in the place of rows",
       { job: 1, height: [[1]], age: [[1]] },

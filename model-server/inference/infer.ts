@@ -3,6 +3,7 @@ import { ServerError } from "../errors.ts";
 import type { OnStage } from "../stages.ts";
 import type { Tensor, Tensors } from "../tensor/tensor.ts";
 import { checkInputs } from "./inputs.ts";
+import { answerNoRows, checkElements } from "./no-rows.ts";
 import { runInParts } from "./run.ts";
 
 export interface Inferred {
@@ -37,13 +38,10 @@ export async function runChecked(
   for (const { name } of signature.inputs) {
     const tensor = inputs.get(name);
     if (tensor === undefined) continue;
-    if (tensor.dims.includes(0))
-      throw new ServerError(
-        "REQUEST_INVALID",
-        `${options.nameOf(name)} has the shape [${tensor.dims.join(", ")}]: every row needs values`,
-      );
+    checkElements(tensor, signature, options.nameOf(name));
     ordered.set(name, tensor);
   }
+  if (rows === 0) return { outputs: answerNoRows(signature.outputs, outputs), rows };
   const given = await runInParts(engine, ordered, outputs, options.maxRows, signal, onStage);
   return { outputs: given, rows };
 }

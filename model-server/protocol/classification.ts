@@ -1,5 +1,5 @@
 import { numbersOf } from "../tensor/numbers.ts";
-import { createTensor, type Tensor } from "../tensor/tensor.ts";
+import { createTensor, elementsOf, type Tensor } from "../tensor/tensor.ts";
 import { invalidRequest } from "./infer.ts";
 
 /**
@@ -21,7 +21,7 @@ export function classify(
   if (values === undefined)
     throw invalidRequest(`the output ${name} is text, which has no highest values`);
   const rows = hasRows ? (tensor.dims[0] ?? 1) : 1;
-  const width = rows === 0 ? 0 : values.length / rows;
+  const width = elementsOf(hasRows ? tensor.dims.slice(1) : tensor.dims);
   const count = Math.min(classes, width);
   const texts: string[] = [];
   for (let row = 0; row < rows; row += 1)

@@ -109,6 +109,7 @@ function readTensors(values: Readonly<Record<string, unknown>>, { inputs }: Scor
 function readTensor(value: unknown, { datatype, dims }: ScorePort, what: string): Tensor {
   if (dims.length === 0) return createTensor(datatype, [], dataOf([[value]], datatype, what));
   if (!Array.isArray(value)) throw invalid(`${what} must be an array: one element a row`);
+  if (value.length === 0) throw invalid(`${what} has no rows: send at least one`);
   checkRows(value.length);
   return tensorOfNested(value, datatype, what);
 }

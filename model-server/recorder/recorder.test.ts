@@ -251,13 +251,14 @@ describe("a server that records", () => {
     expect(checked).toMatchObject({ kind: "servable", samples: 2 });
   });
 
-  test("keeps large requests too, whose memory their run takes, but none of more rows than a sample has", async () => {
+  test("keeps large requests too, whose memory their run takes, but none of more rows than a sample has, and none of no rows", async () => {
     const { server, close } = await startOn(identity("float", ["N", 32]), recording());
     onTestFinished(close);
     await server.loaded;
     const raw = (rows: number): Uint8Array => floats(...Array<number>(rows * 32).fill(rows));
     const alone = { "inference-header-content-length": "0" };
     await inferOk(server, raw(1025), alone);
+    await inferOk(server, raw(0), alone);
     await inferOk(server, raw(200), alone);
     await vi.waitFor(async () => expect(await kept()).toHaveLength(1));
     const rows = Array.from({ length: 200 }, () => Array<number>(32).fill(200));

@@ -20,9 +20,9 @@ A = np.array([[1, 2, 3]], dtype=np.float32)
 B = np.array([[10, 20, 30]], dtype=np.float32)
 
 
-def inputs(module, **how):
+def inputs(module, rows=1, **how):
     tensors = []
-    for name, array in (("a", A), ("b", B)):
+    for name, array in (("a", A[:rows]), ("b", B[:rows])):
         tensor = module.InferInput(name, list(array.shape), "FP32")
         tensor.set_data_from_numpy(array, **how)
         tensors.append(tensor)
@@ -31,6 +31,11 @@ def inputs(module, **how):
 
 def added(result):
     return bool((result.as_numpy("sum") == A + B).all() and (result.as_numpy("copy") == A).all())
+
+
+def without_rows(client, module, **how):
+    result = client.infer(MODEL, inputs(module, rows=0, **how))
+    return result.as_numpy("sum").shape == (0, 3)
 
 
 def classified(client, module, **how):
@@ -106,6 +111,9 @@ def http_calls():
         "infer of a version": lambda: either(
             lambda **how: added(infer(model_version=VERSION, **how))
         ),
+        "infer of no rows": lambda: either(
+            lambda **how: without_rows(client, triton_http, **how)
+        ),
         "infer, gzip": lambda: added(packed("gzip")),
         "infer, deflate": lambda: added(packed("deflate")),
         "async_infer": lambda: added(client.async_infer(MODEL, inputs(triton_http)).get_result()),
@@ -148,6 +156,7 @@ def grpc_calls():
         "infer": lambda: added(infer()),
         "infer with an id": lambda: infer(request_id="17").get_response().id == "17",
         "infer of a version": lambda: added(infer(VERSION)),
+        "infer of no rows": lambda: without_rows(client, triton_grpc),
         "infer, gzip": lambda: added(infer(compression_algorithm="gzip")),
         "infer, deflate": lambda: added(infer(compression_algorithm="deflate")),
         "async_stream_infer": streamed,

@@ -240,6 +240,11 @@ const values: readonly Row[] = [
     expected: echoed("INT64", [1, 2], ["9007199254740993", 1]),
   },
   {
+    title: "no rows",
+    request: infer("double", echo("FP64", [0, 2], [])),
+    expected: echoed("FP64", [0, 2], []),
+  },
+  {
     title: "booleans",
     request: infer("bool", echo("BOOL", [1, 2], [true, false])),
     expected: echoed("BOOL", [1, 2], [true, false]),
@@ -325,6 +330,21 @@ const binary: readonly Row[] = [
     title: "raw inputs and outputs",
     request: inferRaw("add", { parameters: binaryOutput, inputs: twoRaw }, rawValues),
     expected: { status: 200, outputs: [rawSum(sum), rawSum(copy)] },
+  },
+  {
+    title: "raw inputs and outputs of no rows",
+    request: inferRaw(
+      "double",
+      {
+        parameters: binaryOutput,
+        inputs: [rawTensor("x", "FP64", [0, 2], 0)],
+      },
+      [],
+    ),
+    expected: {
+      status: 200,
+      outputs: [{ name: "y", datatype: "FP64", shape: [0, 2], data: [""], raw: true }],
+    },
   },
   {
     title: "inputs as JSON, raw outputs",
@@ -480,11 +500,6 @@ const refused: readonly Row[] = [
   refusal("values nested in another way than the shape", wrong({ data: [[1], [2], [3]] })),
   refusal("a negative dimension", wrong({ shape: [-1, 3] })),
   refusal("a fractional dimension", wrong({ shape: [1.5, 2] })),
-  {
-    title: "no rows",
-    request: infer("double", echo("FP64", [0, 2], [])),
-    expected: invalid,
-  },
   refusal("a shape beyond any memory", wrong({ shape: [2 ** 40, 2 ** 40] })),
   refusal("no values", wrong({ data: undefined })),
   refusal("one value in the place of a list", wrong({ data: 1 })),

@@ -78,7 +78,7 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
     const ended = performance.now();
     stages.add({ kind: "encode", began: inferred, ended });
     metrics.addRequest({ rows, total: ended - began, ...stages.sums() });
-    if (tensors.has(model.scoring.output) && rows <= MAX_ROWS)
+    if (tensors.has(model.scoring.output) && rows >= 1 && rows <= MAX_ROWS)
       parts.recorder?.offer(
         body.length,
         // From the body: the run took the memory of its tensors.
