@@ -1,8 +1,7 @@
 import { basename, extname, resolve } from "node:path";
 
 import { readManifest } from "./bundle/bundle.ts";
-import { elementsOf } from "./tensor/tensor.ts";
-import type { ModelMetadata } from "./protocol/description.ts";
+import { requestOfZeros, type ModelMetadata } from "./protocol/description.ts";
 
 /**
  * The environment of a server without Kubernetes: what the caller has not set follows from the folder or file, and it
@@ -31,21 +30,13 @@ function namesOf(path: string): NodeJS.ProcessEnv {
   return /^v?\d/.test(own) ? { MODEL_VERSION: own } : { MODEL_NAME: own };
 }
 
-/** More than a line of values is nothing to copy. */
-const MAX_VALUES = 32;
-
 /** A request of zeros as curl, and the path of the model; undefined for the request where it would be too long. */
 export function curlOf(url: string, metadata: ModelMetadata): readonly string[] {
   // What ends the shell's string, or begins one.
   const name = encodeURIComponent(metadata.name).replaceAll("'", "%27");
   const path = `${url}/v2/models/${name}`;
-  const inputs = metadata.inputs.map(({ name, datatype, shape }) => {
-    const dims = shape.map((dim) => (dim === -1 ? 1 : dim));
-    const zero = datatype === "BYTES" ? "" : 0;
-    const count = elementsOf(dims);
-    return { name, datatype, shape: dims, data: count > MAX_VALUES ? [] : Array(count).fill(zero) };
-  });
-  const isShort = inputs.every(({ data }) => data.length > 0);
-  const body = JSON.stringify({ inputs }).replaceAll("'", String.raw`\u0027`);
-  return [`curl ${path}`, ...(isShort ? [`curl --data '${body}' ${path}/infer`] : [])];
+  const zeros = requestOfZeros(metadata);
+  if (zeros === undefined) return [`curl ${path}`];
+  const body = JSON.stringify(zeros).replaceAll("'", String.raw`\u0027`);
+  return [`curl ${path}`, `curl --data '${body}' ${path}/infer`];
 }

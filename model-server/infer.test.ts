@@ -188,6 +188,7 @@ describe("the binary extension", () => {
       [floats(1, 2, 3), one],
       [floats(1, 2, 3), server],
       [new Uint8Array(7), one],
+      [new Uint8Array(0), one],
     ] as const)
       expect(await send(other, bytes, { "inference-header-content-length": "0" })).toMatchObject({
         status: 400,

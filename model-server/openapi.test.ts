@@ -5,15 +5,15 @@ import { readConfig } from "./config.ts";
 import { createDrain } from "./drain.ts";
 import { createApp } from "./http/app.ts";
 import type { RouteParts } from "./http/parts.ts";
-import { get, identity, serving } from "./infer.testing.ts";
+import { get, identity, infer, serving, tensor } from "./infer.testing.ts";
 
 interface OpenApi {
   readonly paths: Readonly<Record<string, Readonly<Record<string, object>>>>;
   readonly components: { readonly schemas: Readonly<Record<string, object>> };
 }
 
-async function documentOf(): Promise<OpenApi> {
-  const server = await serving(identity("float"));
+async function documentOf(files = identity("float")): Promise<OpenApi> {
+  const server = await serving(files, { MODEL_NAME: "cats", MODEL_VERSION: "7" });
   return (await get(server, "/openapi.json")).body as OpenApi;
 }
 
@@ -60,4 +60,28 @@ test("describes requests by the schemas that check them", async () => {
   expect(components.schemas["ScoreRequest"]).toMatchObject({
     anyOf: [{ properties: { input: expect.anything() } }, { type: "array" }],
   });
+});
+
+test("names the only model and version in its paths", async () => {
+  const { paths } = await documentOf();
+  expect(paths["/v2/models/{name}/versions/{version}/infer"]?.["post"]).toMatchObject({
+    parameters: [{ schema: { enum: ["cats"] } }, { schema: { enum: ["7"] } }, {}],
+  });
+});
+
+test("has a request that the model takes as an example, where it is short", async () => {
+  const example = async (dims: readonly (number | string)[]): Promise<unknown> => {
+    const { paths } = await documentOf(identity("bool", dims));
+    const { post } = paths["/v2/models/{name}/infer"] ?? {};
+    return post;
+  };
+  const request = { inputs: [tensor("x", "BOOL", [1, 2], [false, false])] };
+  expect(await example(["N", 2])).toMatchObject({
+    requestBody: { content: { "application/json": { example: request } } },
+  });
+  expect(await example(["N", 33])).not.toMatchObject({
+    requestBody: { content: { "application/json": { example: expect.anything() } } },
+  });
+  const server = await serving(identity("bool"));
+  expect((await infer(server, request)).status).toBe(200);
 });

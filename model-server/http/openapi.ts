@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { errors, type ErrorCode } from "../errors.ts";
 import { InferBody } from "../protocol/infer.ts";
+import type { ModelName } from "../protocol/model-name.ts";
 import { ScoreBody, ScoreQuery } from "../protocol/score.ts";
 import { IndexRequest } from "./routes/models.ts";
 
@@ -79,20 +80,10 @@ function get(
   };
 }
 
-const nameParameter = {
-  name: "name",
-  in: "path",
-  required: true,
-  description: "MODEL_NAME",
-  schema: { type: "string" },
-} as const;
-const versionParameter = {
-  name: "version",
-  in: "path",
-  required: true,
-  description: "MODEL_VERSION",
-  schema: { type: "string" },
-} as const;
+/** A part of a path that has one value: the server has one model. */
+function pathParameter(name: string, value: string): object {
+  return { name, in: "path", required: true, schema: { type: "string", enum: [value] } };
+}
 
 const score: Operation = {
   summary: "Score images or numbers",
@@ -138,14 +129,15 @@ const HEADER_LENGTH = {
   schema: { type: "integer", minimum: 0 },
 } as const;
 
-function infer(parameters: readonly object[]): Operation {
+/** @param example of a request */
+function infer(parameters: readonly object[], example: object | undefined): Operation {
   return {
     summary: "Run the model",
     parameters: [...parameters, HEADER_LENGTH],
     requestBody: {
       required: true,
       content: {
-        "application/json": { schema: ref("InferRequest") },
+        "application/json": { schema: ref("InferRequest"), ...(example && { example }) },
         "application/octet-stream": { schema: BYTES },
       },
     },
@@ -163,26 +155,35 @@ function infer(parameters: readonly object[]): Operation {
   };
 }
 
-const health = {
-  summary: "A probe",
-  responses: {
-    "200": json("yes", { type: "object" }),
-    "503": json("no, with the reason", { type: "object" }),
-  },
-} as const;
+/** @param codes of errors beside what it says */
+function health(codes: readonly ErrorCode[] = [], parameters: readonly object[] = []): Operation {
+  return {
+    summary: "A probe",
+    ...(parameters.length > 0 && { parameters }),
+    responses: {
+      "200": json("yes", { type: "object" }),
+      "503": json("no, with the reason", { type: "object" }),
+      ...errorResponses(codes),
+    },
+  };
+}
 
 /** Both forms of the path of a model. */
-function modelPaths(): Readonly<Record<string, object>> {
+function modelPaths(
+  model: ModelName,
+  example: object | undefined,
+): Readonly<Record<string, object>> {
+  const name = pathParameter("name", model.name);
   const forms = [
-    ["/v2/models/{name}", [nameParameter]],
-    ["/v2/models/{name}/versions/{version}", [nameParameter, versionParameter]],
+    ["/v2/models/{name}", [name]],
+    ["/v2/models/{name}/versions/{version}", [name, pathParameter("version", model.version)]],
   ] as const;
   const codes = ["NOT_FOUND", "NOT_READY"] as const;
   return Object.fromEntries(
     forms.flatMap(([path, parameters]) => [
       [path, { get: get("Inputs and outputs", ref("ModelMetadata"), codes, parameters) }],
-      [`${path}/infer`, { post: infer(parameters) }],
-      [`${path}/ready`, { get: { ...health, parameters } }],
+      [`${path}/infer`, { post: infer(parameters, example) }],
+      [`${path}/ready`, { get: health(["NOT_FOUND"], parameters) }],
       [
         `${path}/config`,
         { get: get("Triton's configuration", { type: "object" }, codes, parameters) },
@@ -275,8 +276,11 @@ function schemas(): Readonly<Record<string, object>> {
   };
 }
 
-/** @param version of the server */
-export function createOpenApi(version: string): object {
+/**
+ * @param version of the server
+ * @param example of an inference request, where one is short
+ */
+export function createOpenApi(version: string, model: ModelName, example?: object): object {
   const object = { type: "object" } as const;
   return {
     openapi: "3.1.0",
@@ -291,12 +295,12 @@ export function createOpenApi(version: string): object {
       "/openapi.json": { get: get("This document", object) },
       "/score": { post: score },
       "/v2": { get: get("The server's name, version and extensions", object) },
-      "/v2/health/live": { get: health },
-      "/v2/health/ready": { get: health },
+      "/v2/health/live": { get: health() },
+      "/v2/health/ready": { get: health() },
       "/v2/models": { get: get("The name of the only model", object) },
       "/v2/models/stats": { get: get("Statistics", object) },
       "/v2/repository/index": { post: repositoryIndex },
-      ...modelPaths(),
+      ...modelPaths(model, example),
     },
     components: { schemas: schemas() },
   };

@@ -1,6 +1,6 @@
 import type { Port, Signature } from "../engine/signature.ts";
 import type { Statistics } from "../statistics.ts";
-import type { Datatype } from "../tensor/tensor.ts";
+import { elementsOf, type Datatype } from "../tensor/tensor.ts";
 import type { ModelName } from "./model-name.ts";
 
 /** What the Open Inference Protocol says of the server and its model. HTTP and gRPC send the same. */
@@ -45,6 +45,27 @@ export function metadataOf({ name, version }: ModelName, signature: Signature): 
     inputs: signature.inputs.map(describe),
     outputs: signature.outputs.map(describe),
   };
+}
+
+/** More than a line of values is nothing to read or copy. */
+const MAX_VALUES = 32;
+
+/** A request of one row of zeros, or of empty text, as an example; undefined where it would be long. */
+export function requestOfZeros({
+  inputs,
+}: ModelMetadata): { readonly inputs: readonly object[] } | undefined {
+  const tensors = inputs.map(({ name, datatype, shape }) => {
+    const dims = shape.map((dim) => (dim === -1 ? 1 : dim));
+    const count = elementsOf(dims);
+    const data = Array.from({ length: Math.min(count, MAX_VALUES + 1) }, () => zeroOf(datatype));
+    return { name, datatype, shape: dims, data };
+  });
+  return tensors.some(({ data }) => data.length > MAX_VALUES) ? undefined : { inputs: tensors };
+}
+
+function zeroOf(datatype: Datatype): unknown {
+  if (datatype === "BOOL") return false;
+  return datatype === "BYTES" ? "" : 0;
 }
 
 interface TensorConfig {

@@ -190,6 +190,7 @@ function readOutputs(
 /** A body that is nothing but the values of the model's only input. @throws REQUEST_INVALID */
 export function readRawTensor(raw: Buffer, ports: readonly InferPort[]): InferRequest {
   const [port, ...others] = ports;
+  if (raw.length === 0) throw invalidRequest("the body is empty: send JSON, or raw values");
   if (port === undefined || others.length > 0)
     throw invalidRequest(
       `a body of raw bytes alone serves models of one input, this one has ${ports.length}: send JSON in front of them`,

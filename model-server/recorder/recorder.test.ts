@@ -258,7 +258,8 @@ describe("a server that records", () => {
     const raw = (rows: number): Uint8Array => floats(...Array<number>(rows * 32).fill(rows));
     const alone = { "inference-header-content-length": "0" };
     await inferOk(server, raw(1025), alone);
-    await inferOk(server, raw(0), alone);
+    const none = { name: "x", datatype: "FP32", shape: [0, 32], data: [] };
+    await inferOk(server, JSON.stringify({ inputs: [none] }));
     await inferOk(server, raw(200), alone);
     await vi.waitFor(async () => expect(await kept()).toHaveLength(1));
     const rows = Array.from({ length: 200 }, () => Array<number>(32).fill(200));

@@ -1,14 +1,24 @@
 import type { FastifyInstance } from "fastify";
 
+import type { Model } from "../../inference/model.ts";
+import { metadataOf, requestOfZeros } from "../../protocol/description.ts";
 import { createOpenApi } from "../openapi.ts";
 import type { RouteParts } from "../parts.ts";
 
-/** `GET /openapi.json`: this interface, for programs. Made at the first request. */
+/** `GET /openapi.json`: this interface, for programs. Made at the first request, and again once the model is loaded. */
 export function openApiRoute(app: FastifyInstance, parts: RouteParts, done: () => void): void {
-  let document: object | undefined;
+  const { config, versions } = parts;
+  let made: { readonly document: object; readonly of: Model | undefined } | undefined;
   app.get("/openapi.json", { config: { isOpen: true } }, () => {
-    document ??= createOpenApi(parts.versions["server"] ?? "");
-    return document;
+    const model = parts.model();
+    if (made === undefined || made.of !== model) {
+      const example = model && requestOfZeros(metadataOf(config.model, model.signature));
+      made = {
+        document: createOpenApi(versions["server"] ?? "", config.model, example),
+        of: model,
+      };
+    }
+    return made.document;
   });
   done();
 }
