@@ -12,7 +12,7 @@ export default defineConfig({
           name: "unit",
           deps,
           include: [
-            "{crds,operator,model-server,cli,docs,bench,supply-chain,test/cluster,test/mistakes,test/support,test/traffic}/**/*.test.ts",
+            "{crds,operator,model-server,cli,docs,bench,supply-chain,test/cluster,test/fuzz,test/mistakes,test/support,test/traffic}/**/*.test.ts",
           ],
           testTimeout: 30_000,
           hookTimeout: 30_000,
