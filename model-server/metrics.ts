@@ -1,4 +1,3 @@
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
@@ -26,6 +25,9 @@ export interface MetricsOptions {
   /** Milliseconds of the epoch. */
   readonly epoch: () => number;
 }
+
+/** An import of node:http reads all that it exports, and one of these loads undici: a tenth of the start. */
+const { createServer } = process.getBuiltinModule("node:http");
 
 const SECONDS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,

@@ -107,6 +107,7 @@ test("a thread that dies fails the request that it decoded, and another takes it
 
 test("closing answers what is decoded, ends all threads, and takes nothing more", async () => {
   const decoder = createDecoder({ concurrency: 2, maxWaiting: 100 });
+  await decoder.load();
   const wide = await image("wide.png");
   const last = decoder.decode(measured([wide]), how, never);
   // Its turn comes in a microtask.

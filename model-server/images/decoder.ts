@@ -1,7 +1,8 @@
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import { ServerError } from "../errors.ts";
 import { elementsOf } from "../tensor/tensor.ts";
-import { shapeOf, sizeOf } from "./image.ts";
+import type * as ImageModule from "./image.ts";
+import { shapeOf } from "./shape.ts";
 import { createThreads } from "./threads.ts";
 import { createTurnstile } from "./turnstile.ts";
 
@@ -13,6 +14,8 @@ export interface MeasuredImage {
 
 /** Decodes images off the main thread: so many at a time, the others wait in one bounded queue. */
 export interface Decoder {
+  /** Loads the libraries, which otherwise the first image does: models without images start sooner. */
+  readonly load: () => Promise<void>;
   /** Reads the images' headers. @throws IMAGE_INVALID when they have too many pixels in all, or one is none */
   readonly measure: (
     images: readonly Uint8Array[],
@@ -48,6 +51,14 @@ const GROUP_PIXELS = 1_000_000;
 export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Decoder {
   const turnstile = createTurnstile({ concurrency, maxWaiting });
   const threads = createThreads();
+  let isLoaded = false;
+
+  /** In the main thread also before any other decodes: it blocks formats for the whole process. */
+  async function load(): Promise<typeof ImageModule> {
+    const image = await import("./image.ts");
+    isLoaded = true;
+    return image;
+  }
 
   /** A request has no more tasks in the queue than run at once, so that the next request's come between. */
   async function each<T>(
@@ -80,6 +91,7 @@ export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Deco
     const pixels = images.map(() => Infinity);
     let sum = 0;
     const add = async (group: Group): Promise<void> => {
+      const { sizeOf } = await load();
       for (let index = group.from; index < group.to; index += 1) {
         const { width, height } = await sizeOf(images[index] ?? new Uint8Array(0));
         pixels[index] = width * height;
@@ -98,8 +110,10 @@ export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Deco
   }
 
   return {
+    load: async () => void (await load()),
     measure,
     decode: async (images, preprocessing, signal) => {
+      if (!isLoaded) await load();
       const size = elementsOf(shapeOf(preprocessing));
       const data = new Float32Array(size * images.length);
       const decodeGroup = async ({ from, to }: Group): Promise<void> => {

@@ -7,7 +7,8 @@ import sharp, { type Sharp } from "sharp";
 import { describe, expect, test } from "vitest";
 
 import { Preprocessing } from "../bundle/preprocessing.ts";
-import { channelsOf, imageInto, shapeOf } from "./image.ts";
+import { imageInto } from "./image.ts";
+import { channelsOf, shapeOf } from "./shape.ts";
 
 /** A image of these values, row by row, all channels of a pixel together. */
 function drawn(values: readonly number[], channels: 1 | 3 | 4, width: number): Sharp {

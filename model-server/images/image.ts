@@ -5,6 +5,7 @@ import sharp from "sharp";
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import { ServerError } from "../errors.ts";
 import { geometryOf, type Geometry, type Size } from "./geometry.ts";
+import { channelsOf } from "./shape.ts";
 import { CHANNELS, resample, tapsOf, type Taps } from "./resample.ts";
 
 /**
@@ -24,16 +25,6 @@ if (isMainThread) {
   });
 }
 const MAX_PIXELS = 24_000_000;
-
-export function channelsOf({ channels }: Preprocessing): number {
-  return channels === "grey" ? 1 : 3;
-}
-
-/** The shape of one image's tensor, without the batch. */
-export function shapeOf(how: Preprocessing): readonly number[] {
-  const { width, height, layout } = how;
-  return layout === "NCHW" ? [channelsOf(how), height, width] : [height, width, channelsOf(how)];
-}
 
 /** The size of an image as it is to be seen, by its header. @throws IMAGE_INVALID */
 export async function sizeOf(image: Uint8Array): Promise<Size> {

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 
 import { Preprocessing } from "../bundle/preprocessing.ts";
-import { imageInto, shapeOf } from "./image.ts";
+import { imageInto } from "./image.ts";
+import { shapeOf } from "./shape.ts";
 
 const fixtures = join(import.meta.dirname, "fixtures");
 

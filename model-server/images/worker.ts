@@ -2,7 +2,8 @@ import { parentPort } from "node:worker_threads";
 
 import { ServerError } from "../errors.ts";
 import { elementsOf } from "../tensor/tensor.ts";
-import { imageInto, shapeOf } from "./image.ts";
+import { imageInto } from "./image.ts";
+import { shapeOf } from "./shape.ts";
 import type { FromDecoder, ToDecoder } from "./threads.ts";
 
 /** Decodes images in a thread of its own, one after another: to resample a large one takes a second. */

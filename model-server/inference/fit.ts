@@ -3,7 +3,7 @@ import type { Activation } from "../bundle/postprocessing.ts";
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import { describeDims, type Port, type Signature } from "../engine/signature.ts";
 import { ServerError } from "../errors.ts";
-import { shapeOf } from "../images/image.ts";
+import { shapeOf } from "../images/shape.ts";
 import { imageDatatypes, isImageDatatype, numbersOf } from "../tensor/numbers.ts";
 import { sliceRows } from "../tensor/rows.ts";
 import { elementsOf, type Tensors } from "../tensor/tensor.ts";

@@ -4,7 +4,7 @@ import type { Engine } from "../engine/engine.ts";
 import { describeDims, type Port, type Signature } from "../engine/signature.ts";
 import { ServerError } from "../errors.ts";
 import type { Decoder } from "../images/decoder.ts";
-import { shapeOf } from "../images/image.ts";
+import { shapeOf } from "../images/shape.ts";
 import { nameInput } from "../protocol/infer.ts";
 import { severalInputs, type ScoreInput, type ScorePorts } from "../protocol/score.ts";
 import type { OnStage } from "../stages.ts";
@@ -69,7 +69,8 @@ export interface ModelParts {
 
 /** The model, after a run on zeros. @throws BUNDLE_INVALID, REQUEST_INVALID when it cannot run on zeros */
 export async function warmModel(parts: ModelParts, signal: AbortSignal): Promise<Model> {
-  const { engine, bundle } = parts;
+  const { engine, bundle, decoder } = parts;
+  if (bundle.preprocessing !== undefined) await decoder.load();
   const scoring = fitScoring(engine.signature, bundle);
   const outputs = await warmUp(engine, bundle.preprocessing, signal);
   return modelOf(parts, observeScoring(scoring, outputs));

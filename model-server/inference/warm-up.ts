@@ -1,7 +1,7 @@
 import type { Engine } from "../engine/engine.ts";
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import type { Port } from "../engine/signature.ts";
-import { shapeOf } from "../images/image.ts";
+import { shapeOf } from "../images/shape.ts";
 import {
   createData,
   createTensor,
