@@ -1,15 +1,15 @@
 import { writeFile } from "node:fs/promises";
 
-import { WorkloadIdentityCredential } from "@azure/identity";
 import { z } from "zod";
 
 import { systemClock } from "../clock.ts";
 import { messageOf, OperatorError, reasonOf } from "../errors.ts";
+import { boundedCredential } from "../sources/bounded-credential.ts";
 import { createAgents } from "../sources/hosts.ts";
 import { storageIdentity, type Identity } from "../sources/identity.ts";
 import { createContainers } from "../sources/model/blob-container.ts";
 import { createBlobStore } from "../sources/model/blob-store.ts";
-import { boundedCredential } from "../sources/workload-identity.ts";
+import type { TokenCredentials } from "../sources/workload-identity.ts";
 import { explain } from "./disk.ts";
 import { pull } from "./pull.ts";
 
@@ -71,7 +71,21 @@ function identityOf(environment: Environment): Identity {
   }
 }
 
+/** The SDK of identities is as large as that of the store: it is loaded only where the store is opened by one. */
+async function credentialsOf({ kind }: Identity): Promise<TokenCredentials> {
+  if (kind !== "workload") {
+    return {
+      of: () => {
+        throw new Error(`the store is opened by ${kind}, not by a workload's identity`);
+      },
+    };
+  }
+  const { WorkloadIdentityCredential } = await import("@azure/identity");
+  return { of: () => boundedCredential(new WorkloadIdentityCredential()) };
+}
+
 async function run(environment: Environment, signal: AbortSignal): Promise<void> {
+  const identity = identityOf(environment);
   const policy = {
     insecureHosts: new Set(environment.INSECURE_HOSTS),
     allowLoopback: environment.ALLOW_LOOPBACK,
@@ -81,9 +95,8 @@ async function run(environment: Environment, signal: AbortSignal): Promise<void>
     azureSuffixes: environment.AZURE_STORAGE_SUFFIXES,
     policy,
     agents: createAgents(policy),
-    credentials: { of: () => boundedCredential(new WorkloadIdentityCredential()) },
+    credentials: await credentialsOf(identity),
   });
-  const identity = identityOf(environment);
   await pull(
     {
       store: environment.MODEL_STORE,

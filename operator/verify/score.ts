@@ -1,8 +1,11 @@
-import { request, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 
 import { readBounded } from "../body.ts";
 import { messageOf, OperatorError } from "../errors.ts";
 import { excerpt } from "./excerpt.ts";
+
+/** An import of node:http reads all that it exports, and one of these loads undici: a quarter of this program's start. */
+const { request } = process.getBuiltinModule("node:http");
 
 const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 /** Of an error's body; what a message quotes of it is shorter. */

@@ -4,7 +4,7 @@ import { retryAfterMs } from "../../../crds/grammar/retry-after.ts";
 import { ResponseTooLargeError } from "../../body.ts";
 import { OperatorError } from "../../errors.ts";
 import type { Identity } from "../identity.ts";
-import { EntraTokenError } from "../workload-identity.ts";
+import { EntraTokenError } from "../bounded-credential.ts";
 import { explainRefusal } from "./refusal.ts";
 
 const MAX_RETRY_AFTER_MS = 3_600_000;

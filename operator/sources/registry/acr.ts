@@ -4,7 +4,7 @@ import type { ImageReference } from "../../../crds/grammar/image-reference.ts";
 import { ResponseTooLargeError } from "../../body.ts";
 import { OperatorError } from "../../errors.ts";
 import type { Identity } from "../identity.ts";
-import { EntraTokenError } from "../workload-identity.ts";
+import { EntraTokenError } from "../bounded-credential.ts";
 import { createAcrClients, senderOf, type AcrClients } from "./acr-client.ts";
 import { acceptOf, distributionApi, type ApiRequest } from "./distribution-api.ts";
 import type { ImageRegistry, RegistryOptions } from "./image-registry.ts";
