@@ -7,14 +7,18 @@ import { z } from "zod";
 
 /**
  * `npm run image:check -- FOLDER`: what an image must not have: a shell, a package manager, setuid files, or files that its
- * user can change. FOLDER is an OCI layout, as `skopeo copy docker://… oci:FOLDER:image` writes it.
+ * user can change; and what it must have: a compile cache. FOLDER is an OCI layout, as `skopeo copy docker://… oci:FOLDER:image` writes it.
  */
 
 const Descriptor = z.object({ digest: z.string().regex(/^sha256:[0-9a-f]{64}$/) });
 const Index = z.object({ manifests: z.tuple([Descriptor]) });
 const Manifest = z.object({ config: Descriptor, layers: z.array(Descriptor) });
 const Configuration = z.object({
-  config: z.object({ User: z.string().optional(), Cmd: z.array(z.string()).optional() }),
+  config: z.object({
+    User: z.string().optional(),
+    Cmd: z.array(z.string()).optional(),
+    Env: z.array(z.string()).default([]),
+  }),
 });
 
 interface File {
@@ -27,6 +31,8 @@ interface File {
 interface Image {
   readonly user: string;
   readonly command: readonly string[];
+  /** `NAME=value` each. */
+  readonly environment: readonly string[];
   readonly files: readonly File[];
 }
 
@@ -48,6 +54,7 @@ export async function readImage(folder: string): Promise<Image> {
   return {
     user: configuration.config.User ?? "",
     command: configuration.config.Cmd ?? [],
+    environment: configuration.config.Env,
     files: listed.flat(),
   };
 }
@@ -62,10 +69,13 @@ async function listLayer(archive: string): Promise<readonly File[]> {
 }
 
 /** One line for each thing that an image must not have. */
-export function findings({ user, files }: Image): readonly string[] {
+export function findings({ user, environment, files }: Image): readonly string[] {
   const isWritable = ({ mode, path }: File): boolean =>
     mode[8] === "w" && !mode.startsWith("l") && path !== "tmp/";
   return [
+    ...(hasCompileCache({ user, environment, files })
+      ? []
+      : [`it has no compile cache for its user (NODE_COMPILE_CACHE): each start compiles`]),
     ...(NON_ROOT.test(user) ? [] : [`its user is ${user || "root"}, not a number above 0`]),
     ...(files.length > 0 ? [] : ["it has no files"]),
     ...files.flatMap((file) => [
@@ -76,6 +86,22 @@ export function findings({ user, files }: Image): readonly string[] {
       ...(file.owner === "0/0" ? [] : [`${file.path} belongs to ${file.owner}, not to root`]),
     ]),
   ];
+}
+
+/** Whether there are entries where Node.js looks for them, and its user can read them. */
+function hasCompileCache({
+  user,
+  environment,
+  files,
+}: Pick<Image, "user" | "environment" | "files">): boolean {
+  const [, folder] =
+    environment.map((one) => one.split("=")).find(([name]) => name === "NODE_COMPILE_CACHE") ?? [];
+  const [uid] = user.split(":");
+  return files.some(({ path, mode }) => {
+    const [, version, entry] = /^(.*\/v[^/]+)\/([0-9a-f]{8})$/.exec(`/${path}`) ?? [];
+    const isTheirs = version?.startsWith(`${folder}/v`) === true && version.endsWith(`-${uid}`);
+    return isTheirs && entry !== undefined && mode[7] === "r";
+  });
 }
 
 if (import.meta.main) {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { describe, expect, it } from "vitest";
 
+import { findings as findingsOfImage } from "./image.ts";
 import { findings } from "./licences.ts";
 import { productionPackages, readLockfile, root } from "./lockfile.ts";
 import { notices } from "./notices.ts";
@@ -86,6 +87,39 @@ describe("the notices", () => {
 
   it("name no folder of the machine that made them", () => {
     expect(text).not.toContain(join(root, "node_modules"));
+  });
+});
+
+describe("the check of an image", () => {
+  const node = { path: "usr/local/bin/node", mode: "-rwxr-xr-x", owner: "0/0" };
+  const entry = {
+    path: "app/compile-cache/v24.0.0-x64-00000000-65532/0a1b2c3d",
+    mode: "-rw-r--r--",
+    owner: "0/0",
+  };
+  const image = {
+    user: "65532:65532",
+    command: ["node"],
+    environment: ["NODE_COMPILE_CACHE=/app/compile-cache"],
+    files: [node, entry],
+  };
+
+  it("finds nothing in one that is as it should be", () => {
+    expect(findingsOfImage(image)).toEqual([]);
+  });
+
+  it.each([
+    ["without a compile cache", { files: [node] }],
+    ["that does not say where its compile cache is", { environment: [] }],
+    [
+      "whose user cannot read its compile cache",
+      { files: [node, { ...entry, mode: "-rw-------" }] },
+    ],
+    ["whose compile cache is another user's", { user: "1000:1000" }],
+  ])("finds one %s", (_, change) => {
+    expect(findingsOfImage({ ...image, ...change })).toEqual([
+      expect.stringContaining("no compile cache"),
+    ]);
   });
 });
 
