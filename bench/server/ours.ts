@@ -1,7 +1,9 @@
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { freePort } from "../../test/support/process.ts";
+import { fillCompileCache } from "../../supply-chain/compile-cache.ts";
+import { cacheFolder } from "../../test/cluster/layout.ts";
 import type { LoadRequest } from "./load.ts";
 import type { BenchModel } from "./models.ts";
 import { answersOk, startProcess, type ServerProcess } from "./process.ts";
@@ -19,6 +21,7 @@ export async function startOurs(
     command: [process.execPath, join(folder, "model-server", "main.ts")],
     environment: {
       ...(await imageEnvironment()),
+      NODE_COMPILE_CACHE: await compileCache(),
       MODEL_DIR: bundle,
       HOST: "127.0.0.1",
       PORT: String(port),
@@ -29,6 +32,21 @@ export async function startOurs(
     url: `http://127.0.0.1:${port}`,
     isReady: (url) => answersOk(`${url}/v2/health/ready`),
   });
+}
+
+let filled: Promise<string> | undefined;
+
+/** Filled as Dockerfile.server fills the image's. */
+function compileCache(): Promise<string> {
+  filled ??= (async () => {
+    const cache = join(cacheFolder(process.env), "compile-cache");
+    await mkdir(cache, { recursive: true });
+    const file = join(folder, "model-server", "main.ts");
+    const environment = { MODEL_DIR: join(folder, "examples", "digits", "models", "1") };
+    await fillCompileCache(cache, [{ file, isServer: true, environment }]);
+    return cache;
+  })();
+  return filled;
 }
 
 /** What Dockerfile.server sets. */
