@@ -13,6 +13,7 @@ import { messageOf, OperatorError, withOperatorErrors, type ErrorCode } from "..
 import type { Kube } from "../kube/client.ts";
 import { kinds, type V1Secret, type V1ServiceAccount } from "../kube/types.ts";
 import {
+  ANONYMOUS,
   registryIdentity,
   storageIdentity,
   type Identity,
@@ -137,7 +138,7 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
       throwIf(refusal);
       const identity: Identity = isSameRegistry
         ? await identities.forRegistry(app, signal, image)
-        : { kind: "anonymous" };
+        : ANONYMOUS;
       isConclusive = identity.kind !== "anonymous";
       return imageSource(tools.registry, { image, policy: undefined }, identity);
     });
@@ -259,19 +260,28 @@ interface IdentityReader {
 /** Reads the Secrets and ServiceAccounts that identities come from: those that the AIApp names, in its namespace. */
 function createIdentityReader({ kube, clock, tenantId }: SourceTools): IdentityReader {
   const read = createReadCache(clock);
+  const identities = new WeakMap<SecretData, Identity>();
 
   async function readSecret(app: AIApp, name: string, signal: AbortSignal): Promise<SecretData> {
     const { namespace } = app.metadata;
-    const secret = await read<V1Secret | undefined>(`secret ${namespace}/${name}`, () =>
-      kube.get(kinds.secret, namespace, name, signal),
-    );
+    const secret = await read<SecretData | undefined>(`secret ${namespace}/${name}`, async () => {
+      const found = await kube.get(kinds.secret, namespace, name, signal);
+      return found && { namespace, name, data: decoded(found) };
+    });
     if (secret === undefined) {
       throw new OperatorError(
         "SECRET_NOT_FOUND",
         `Secret ${namespace}/${name}, which spec.credentials names, does not exist: create it`,
       );
     }
-    return { namespace, name, data: decoded(secret) };
+    return secret;
+  }
+
+  /** All sources of one store share the identity, until the Secret is read again. */
+  function storageIdentityOf(secret: SecretData): Identity {
+    const identity = identities.get(secret) ?? storageIdentity(secret);
+    identities.set(secret, identity);
+    return identity;
   }
 
   async function readServiceAccount(app: AIApp, signal: AbortSignal): Promise<Identity> {
@@ -290,13 +300,13 @@ function createIdentityReader({ kube, clock, tenantId }: SourceTools): IdentityR
       const host = registryOf(image);
       if (registry !== undefined)
         return registryIdentity(await readSecret(app, registry, signal), host);
-      if (anonymous?.includes("Registry")) return { kind: "anonymous" };
+      if (anonymous?.includes("Registry")) return ANONYMOUS;
       return readServiceAccount(app, signal);
     },
     forStorage: async (app, signal) => {
       const { storage, anonymous } = app.spec.credentials ?? {};
-      if (storage !== undefined) return storageIdentity(await readSecret(app, storage, signal));
-      if (anonymous?.includes("Storage")) return { kind: "anonymous" };
+      if (storage !== undefined) return storageIdentityOf(await readSecret(app, storage, signal));
+      if (anonymous?.includes("Storage")) return ANONYMOUS;
       return readServiceAccount(app, signal);
     },
   };

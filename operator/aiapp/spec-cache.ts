@@ -23,8 +23,16 @@ interface Entry {
 export class SpecCache {
   /** One entry an app. */
   readonly #entries = new Map<string, Entry>();
+  /** Objects are never changed in place: many reconciles find the one that the last found. */
+  readonly #parsed = new WeakMap<KubernetesObject, Parsed>();
 
   parse(key: string, object: KubernetesObject): Parsed {
+    const parsed = this.#parsed.get(object) ?? this.#parse(key, object);
+    this.#parsed.set(object, parsed);
+    return parsed;
+  }
+
+  #parse(key: string, object: KubernetesObject): Parsed {
     const rest = Rest.safeParse(object);
     const known = this.#entries.get(key);
     if (rest.success && known !== undefined) {

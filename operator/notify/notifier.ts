@@ -56,7 +56,8 @@ export function createNotifier(parts: NotifierParts): Notifier {
   const { kube, clock, metrics, send, onChange } = parts;
   /** By app, then by the name of the notification. */
   const apps = new Map<string, Map<string, Lane>>();
-  const delivered = new LRUCache<string, true>({ max: MAX_DELIVERED });
+  /** Allots room for all of them at once: only where anything is delivered. */
+  let delivered: LRUCache<string, true> | undefined;
   const queue = parts.start(work);
 
   async function work(key: string, signal: AbortSignal): Promise<Outcome> {
@@ -65,7 +66,7 @@ export function createNotifier(parts: NotifierParts): Notifier {
     const { app, delivery } = lane;
     const { target, event } = delivery;
     const id = deliveryId(app, target.name, event.id);
-    if (delivered.has(id)) return { kind: "done" };
+    if (delivered?.has(id) === true) return { kind: "done" };
     try {
       await withDeadline(clock, ATTEMPT_MS, signal, async (bounded) => {
         const { namespace } = splitKey(app);
@@ -79,6 +80,7 @@ export function createNotifier(parts: NotifierParts): Notifier {
       noteFailure(lane, failed);
       throw failed;
     }
+    delivered ??= new LRUCache({ max: MAX_DELIVERED });
     delivered.set(id, true);
     lane.failures = 0;
     lane.failing = undefined;
@@ -119,7 +121,7 @@ export function createNotifier(parts: NotifierParts): Notifier {
   return {
     deliver,
     view: (app) => ({
-      isDelivered: (name, eventId) => delivered.has(deliveryId(app, name, eventId)),
+      isDelivered: (name, eventId) => delivered?.has(deliveryId(app, name, eventId)) === true,
       failing: [...(apps.get(app)?.values() ?? [])].flatMap(({ failing }) => failing ?? []),
     }),
   };

@@ -27,8 +27,19 @@ export type Identity =
 
 /** A hash of 256 bits: distinguishes identities without revealing them, and no tenant can find two with the same. */
 export function identityKey(identity: Identity): string {
-  return createHash("sha256").update(JSON.stringify(identity)).digest("hex");
+  let key = keys.get(identity);
+  if (key === undefined) {
+    key = createHash("sha256").update(JSON.stringify(identity)).digest("hex");
+    keys.set(identity, key);
+  }
+  return key;
 }
+
+/** Every source of every reconcile needs one, and nearly always that of an identity that it had before. */
+const keys = new WeakMap<Identity, string>();
+
+/** One object, so that its key is computed once. */
+export const ANONYMOUS: Identity = { kind: "anonymous" };
 
 export interface SecretData {
   readonly namespace: string;

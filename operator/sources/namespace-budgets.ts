@@ -41,7 +41,8 @@ export function createNamespaceBudgets(
   limits: NamespaceLimits,
   { now }: Pick<Clock, "now">,
 ): NamespaceBudgets {
-  const used = new LRUCache<string, Map<Charge, Use>>({ max: MAX_NAMESPACES });
+  /** Allots room for all of them at once: only where there are limits. */
+  let used: LRUCache<string, Map<Charge, Use>> | undefined;
   const limitOf: Readonly<Record<Charge, number>> = {
     polls: limits.pollsPerMinute,
     bytes: limits.bytesPerMinute,
@@ -50,7 +51,7 @@ export function createNamespaceBudgets(
 
   /** What of it has not come back yet. */
   function usedOf(namespace: string, kind: Charge): number {
-    const use = used.get(namespace)?.get(kind);
+    const use = used?.get(namespace)?.get(kind);
     if (use === undefined) return 0;
     return Math.max(0, use.amount - (limitOf[kind] * (now() - use.at)) / MINUTE_MS);
   }
@@ -61,6 +62,7 @@ export function createNamespaceBudgets(
       charge: (kind, amount) => {
         if (limitOf[kind] === 0) return;
         const total = usedOf(namespace, kind) + amount;
+        used ??= new LRUCache({ max: MAX_NAMESPACES });
         const uses = used.get(namespace) ?? new Map<Charge, Use>();
         used.set(namespace, uses.set(kind, { amount: total, at: now() }));
       },
