@@ -1,5 +1,14 @@
 import { canonicalQuantity } from "./quantities.testing.ts";
-import { isList, isObject, objectAt, textAt, type Json, type JsonObject } from "./json.testing.ts";
+import {
+  equals,
+  isList,
+  isObject,
+  objectAt,
+  onceDone,
+  textAt,
+  type Json,
+  type JsonObject,
+} from "./json.testing.ts";
 import type { MapType, Type } from "./schema.testing.ts";
 
 /** What the API server fills in, kind by kind; and how it writes back what it was given. */
@@ -186,9 +195,15 @@ const specDefaults: Readonly<Record<string, Fill>> = {
 export function setDefaults(kind: string, object: JsonObject): JsonObject {
   if (kind === "Secret") return fill(object, { type: "Opaque" });
   if (kind === "Event") return event(object);
-  const set = specDefaults[kind];
-  return set === undefined ? object : { ...object, spec: set(objectAt(object, "spec")) };
+  return kind in specDefaults
+    ? { ...object, spec: withSpecDefaults(kind, objectAt(object, "spec")) }
+    : object;
 }
+
+const withSpecDefaults = onceDone((kind: string, spec) => {
+  const filled = isObject(spec) ? specDefaults[kind]?.(spec) : undefined;
+  return filled === undefined || equals(filled, spec) ? spec : filled;
+});
 
 /** Fields that a Go struct holds by value and leaves out when they are zero. */
 const zeroIsAbsent = new Set([
@@ -220,6 +235,16 @@ export function normalize(type: Type, value: Json, inStatus = false): Json {
   if (type.kind === "scalar" && type.of === "quantity" && typeof value !== "object") {
     return canonicalQuantity(String(value));
   }
+  if (!isObject(value) && !isList(value)) return value;
+  return inStatus ? normalizePart.ofStatus(type, value) : normalizePart.other(type, value);
+}
+
+const normalizePart = {
+  ofStatus: onceDone((type: Type, value) => normalizeMembers(type, value, true)),
+  other: onceDone((type: Type, value) => normalizeMembers(type, value, false)),
+};
+
+function normalizeMembers(type: Type, value: Json, inStatus: boolean): Json {
   if (type.kind === "list" && isList(value)) {
     return value.map((item) => normalize(type.items, item, inStatus));
   }
@@ -262,6 +287,10 @@ function isNumber(type: Type): boolean {
 
 /** The defaults that a CustomResourceDefinition's schema names. */
 export function schemaDefaults(type: Type, value: Json): Json {
+  return isObject(value) || isList(value) ? partDefaults(type, value) : value;
+}
+
+const partDefaults = onceDone((type: Type, value): Json => {
   if (type.kind === "list" && isList(value)) {
     return value.map((item) => schemaDefaults(type.items, item));
   }
@@ -278,4 +307,4 @@ export function schemaDefaults(type: Type, value: Json): Json {
       result[name] = schemaDefaults(field.type, field.default);
   }
   return result;
-}
+});

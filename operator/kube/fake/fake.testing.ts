@@ -31,6 +31,8 @@ import { createWrites, writerOf, type Writes } from "./writes.testing.ts";
 export interface FakeKube extends Kube {
   /** Forgets the past: watches that go on from a version before this get KUBE_GONE. */
   readonly compact: () => void;
+  /** Grows with each change. */
+  readonly version: () => number;
 }
 
 export interface FakeOptions {
@@ -82,6 +84,7 @@ export function createFakeKube({ clock, namespaces = ["default"] }: FakeOptions)
       return api.createToken(namespace, serviceAccount, audience);
     },
     compact: () => api.store.compact(),
+    version: () => api.store.version(),
   };
 }
 
@@ -365,5 +368,9 @@ function withoutManagedFields(object: JsonObject): JsonObject {
 
 function refuseNulls(value: unknown): void {
   if (value === null) throw new Error("the fake does not apply null");
-  if (typeof value === "object") for (const member of Object.values(value)) refuseNulls(member);
+  if (typeof value !== "object" || withoutNulls.has(value)) return;
+  for (const member of Object.values(value)) refuseNulls(member);
+  withoutNulls.add(value);
 }
+
+const withoutNulls = new WeakSet();

@@ -71,9 +71,18 @@ export function without(a: FieldSet, b: FieldSet): FieldSet {
   );
 }
 
+/** A set is never changed, and most writes leave those of other managers as they are. */
+const encoded = new WeakMap<FieldSet, JsonObject>();
+
 export function toFieldsV1(set: FieldSet): JsonObject {
+  let fields = encoded.get(set);
+  if (fields === undefined) encoded.set(set, (fields = encode(set)));
+  return fields;
+}
+
+function encode(set: FieldSet): JsonObject {
   const children = [...set.children].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const below = Object.fromEntries(children.map(([step, child]) => [step, toFieldsV1(child)]));
+  const below = Object.fromEntries(children.map(([step, child]) => [step, encode(child)]));
   return set.member && children.length > 0 ? { ".": {}, ...below } : below;
 }
 

@@ -44,6 +44,8 @@ export function asKubernetes(object: JsonObject): KubernetesObject {
 
 export function createStore(): Store {
   const objects = new Map<string, Map<string, Stored>>();
+  /** By plural name; of those that have not changed since they were listed. */
+  const sorted = new Map<string, readonly JsonObject[]>();
   const listeners = new Set<() => void>();
   let events: StoredEvent[] = [];
   let version = FIRST_VERSION;
@@ -68,16 +70,23 @@ export function createStore(): Store {
       object: asKubernetes(object),
       previous: previous && asKubernetes(previous.object),
     });
+    sorted.delete(kind.plural);
     for (const listener of listeners) listener();
   }
 
   return {
     version: () => version,
     get: (kind, key) => ofKind(kind).get(key),
-    all: (kind) =>
-      [...ofKind(kind)]
-        .toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-        .map(([, { object }]) => object),
+    all: (kind) => {
+      let all = sorted.get(kind.plural);
+      if (all === undefined) {
+        all = [...ofKind(kind)]
+          .toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+          .map(([, { object }]) => object);
+        sorted.set(kind.plural, all);
+      }
+      return all;
+    },
     nextVersion: () => String((version += 1)),
     put: (kind, key, stored) => {
       const previous = ofKind(kind).get(key);

@@ -1,7 +1,17 @@
 import { OperatorError } from "../../errors.ts";
 import { asMember, LEAF, NOTHING, setOf, union, type FieldSet } from "./field-set.testing.ts";
-import { equals, isList, isObject, type Json, type JsonObject } from "./json.testing.ts";
-import type { ListType, MapType, Type } from "./schema.testing.ts";
+import {
+  equals,
+  hasSameMembers,
+  isList,
+  isObject,
+  once,
+  onceDone,
+  type Json,
+  type JsonObject,
+  type JsonPart,
+} from "./json.testing.ts";
+import type { AnyType, ListType, MapType, Type } from "./schema.testing.ts";
 
 /** Values with their types: what structured merge does, member by member. */
 
@@ -63,6 +73,14 @@ function indexed(type: ListType, items: readonly Json[]): Map<string, Json> {
 /** Throws KUBE_INVALID where a value does not fit, or where a field is unknown. */
 export function check(type: Type, value: Json, path = ""): void {
   if (value === null || type.kind === "any") return;
+  if (typeof value === "object" && checked.get(value) === type) return;
+  checkValue(type, value, path);
+  if (typeof value === "object") checked.set(value, type);
+}
+
+const checked = new WeakMap<JsonPart, Type>();
+
+function checkValue(type: Exclude<Type, AnyType>, value: Exclude<Json, null>, path: string): void {
   const misfit = (wanted: string): OperatorError =>
     new OperatorError("KUBE_INVALID", `${path}: expected ${wanted}, got ${JSON.stringify(value)}`);
   switch (type.kind) {
@@ -91,6 +109,10 @@ export function check(type: Type, value: Json, path = ""): void {
 
 /** What remains of a value when unknown fields are dropped, as without strict validation. */
 export function pruneUnknown(type: Type, value: Json): Json {
+  return isObject(value) || isList(value) ? prunePart(type, value) : value;
+}
+
+const prunePart = onceDone((type: Type, value): Json => {
   if (type.kind === "map" && isObject(value)) {
     const kept = Object.entries(value).flatMap(([name, member]) => {
       const child = typeOfMember(type, name);
@@ -102,9 +124,13 @@ export function pruneUnknown(type: Type, value: Json): Json {
     return value.map((item) => pruneUnknown(type.items, item));
   }
   return value;
-}
+});
 
 export function fieldSetOf(type: Type, value: Json): FieldSet {
+  return isObject(value) || isList(value) ? fieldSetOfPart(type, value) : LEAF;
+}
+
+const fieldSetOfPart = once((type: Type, value): FieldSet => {
   if (isAtomic(type, value)) return LEAF;
   if (isList(value)) {
     if (type.kind !== "list") return LEAF;
@@ -123,12 +149,12 @@ export function fieldSetOf(type: Type, value: Json): FieldSet {
       return [`f:${name}`, counts ? asMember(below) : below] as const;
     }),
   );
-}
+});
 
 /** Puts an applied configuration over an object. */
 export function merge(type: Type, live: Json | undefined, applied: Json | undefined): Json {
   if (applied === undefined || live === undefined) return applied ?? live ?? null;
-  if (isAtomic(type, applied)) return applied;
+  if (isAtomic(type, applied)) return equals(applied, live) ? live : applied;
   if (isList(applied) && isList(live) && type.kind === "list") {
     return mergeList(type, live, applied);
   }
@@ -137,7 +163,7 @@ export function merge(type: Type, live: Json | undefined, applied: Json | undefi
   for (const [name, member] of Object.entries(applied)) {
     merged[name] = merge(memberType(type, name), live[name], member);
   }
-  return merged;
+  return hasSameMembers(live, merged) ? live : merged;
 }
 
 /** Items that both have stand in the order of the applied list, the others where they stood. */
@@ -176,7 +202,7 @@ function mergeList(type: ListType, live: readonly Json[], applied: readonly Json
       r += 1;
     }
   }
-  return merged;
+  return hasSameMembers(live, merged) ? live : merged;
 }
 
 export interface Comparison {

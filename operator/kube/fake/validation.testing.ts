@@ -1,5 +1,13 @@
 import { OperatorError } from "../../errors.ts";
-import { isList, isObject, objectAt, textAt, type Json, type JsonObject } from "./json.testing.ts";
+import {
+  isList,
+  isObject,
+  objectAt,
+  textAt,
+  type Json,
+  type JsonObject,
+  type JsonPart,
+} from "./json.testing.ts";
 import { customSchema, type MapType, type Type } from "./schema.testing.ts";
 
 const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
@@ -17,6 +25,14 @@ export function validateName(kind: string, name: string): void {
 
 /** Required fields of built-in kinds. Numbers are zero when they are missing. */
 export function validateRequired(type: Type, value: Json, path = ""): void {
+  if (typeof value !== "object" || value === null || complete.get(value) === type) return;
+  validateMembers(type, value, path);
+  complete.set(value, type);
+}
+
+const complete = new WeakMap<JsonPart, Type>();
+
+function validateMembers(type: Type, value: Json, path: string): void {
   if (type.kind === "list" && isList(value)) {
     for (const [index, item] of value.entries())
       validateRequired(type.items, item, `${path}[${index}]`);
@@ -42,7 +58,15 @@ export function validateAIApp(value: JsonObject): void {
   validateNode(customSchema(), value, "");
 }
 
+const valid = new WeakMap<JsonPart, JsonObject>();
+
 function validateNode(node: JsonObject, value: Json, path: string): void {
+  if (typeof value === "object" && value !== null && valid.get(value) === node) return;
+  validateValue(node, value, path);
+  if (typeof value === "object" && value !== null) valid.set(value, node);
+}
+
+function validateValue(node: JsonObject, value: Json, path: string): void {
   const at = path.slice(1);
   if (value === null) refuse(at, "must not be null");
   if (typeof value === "string") validateText(node, value, at);
