@@ -2,11 +2,18 @@ import { setImmediate } from "node:timers/promises";
 
 import type { Clock } from "./clock.ts";
 
+interface Timer {
+  readonly id: number;
+  readonly at: number;
+  readonly callback: () => void;
+}
+
 /** A clock that stands still until a test advances it. */
 export class ManualClock implements Clock {
   #now: number;
   #count = 0;
-  readonly #timers = new Map<number, { readonly at: number; readonly callback: () => void }>();
+  /** In the order in which they were set. */
+  readonly #timers = new Map<number, Timer>();
   /** The result of `random`: in the middle, so that jitter is zero. */
   chance = 0.5;
 
@@ -18,7 +25,7 @@ export class ManualClock implements Clock {
   readonly random = (): number => this.chance;
   readonly after = (ms: number, callback: () => void): (() => void) => {
     const id = (this.#count += 1);
-    this.#timers.set(id, { at: this.#now + Math.max(0, ms), callback });
+    this.#timers.set(id, { id, at: this.#now + Math.max(0, ms), callback });
     return () => void this.#timers.delete(id);
   };
 
@@ -29,9 +36,15 @@ export class ManualClock implements Clock {
 
   /** When the next timer is due; undefined when none is set. Milliseconds. */
   get nextAt(): number | undefined {
-    return this.#timers.size === 0
-      ? undefined
-      : Math.min(...[...this.#timers.values()].map(({ at }) => at));
+    return this.#next()?.at;
+  }
+
+  /** Of timers that are due at the same time the one that was set first. */
+  #next(): Timer | undefined {
+    let next: Timer | undefined;
+    for (const timer of this.#timers.values())
+      if (next === undefined || timer.at < next.at) next = timer;
+    return next;
   }
 
   /** Advances timer by timer; promises that are settled by one continue before the next fires. */
@@ -39,12 +52,11 @@ export class ManualClock implements Clock {
     const end = this.#now + ms;
     await setImmediate();
     for (;;) {
-      const [next] = [...this.#timers].toSorted(([, a], [, b]) => a.at - b.at);
-      if (next === undefined || next[1].at > end) break;
-      const [id, { at, callback }] = next;
-      this.#timers.delete(id);
-      this.#now = Math.max(this.#now, at);
-      callback();
+      const next = this.#next();
+      if (next === undefined || next.at > end) break;
+      this.#timers.delete(next.id);
+      this.#now = Math.max(this.#now, next.at);
+      next.callback();
       await setImmediate();
     }
     this.#now = end;

@@ -1,6 +1,8 @@
 import { annotations, containers, labels } from "../../../crds/names.ts";
 import type { Clock } from "../../clock.ts";
 import type { Kube } from "../../kube/client.ts";
+import type { FakeKube } from "../../kube/fake/fake.testing.ts";
+import { equals } from "../../kube/fake/json.testing.ts";
 import {
   kinds,
   type Kind,
@@ -10,7 +12,6 @@ import {
   type V1Pod,
   type V1PodTemplateSpec,
 } from "../../kube/types.ts";
-import { canonical } from "../canonical.ts";
 import { readRecord, type ReleaseRecord } from "../release/record.ts";
 
 /** How the pods of a release do. */
@@ -26,18 +27,23 @@ const VERIFY_MS = 4000;
 
 /** Stand-ins for the controllers of Deployments and Jobs and for the kubelet, around one app. */
 export class Controllers {
-  readonly #kube: Kube;
+  readonly #kube: Kube & Pick<FakeKube, "version">;
   readonly #clock: Clock;
   readonly #namespace: string;
   readonly #judges: Judges;
   readonly #signal: AbortSignal;
   /** By Deployment: the pod template of which every pod is ready. */
-  readonly #serving = new Map<string, string>();
-  readonly #rollouts = new Map<string, { readonly template: string; readonly doneAt: number }>();
+  readonly #serving = new Map<string, V1PodTemplateSpec>();
+  readonly #rollouts = new Map<
+    string,
+    { readonly template: V1PodTemplateSpec; readonly doneAt: number }
+  >();
   readonly #verifications = new Map<string, number>();
+  /** The version of all objects with which nothing was left to do. */
+  #settled: number | undefined;
 
   constructor(
-    kube: Kube,
+    kube: Kube & Pick<FakeKube, "version">,
     clock: Clock,
     judges: Judges,
     { namespace, signal }: { readonly namespace: string; readonly signal: AbortSignal },
@@ -51,6 +57,23 @@ export class Controllers {
 
   /** Does what is due now. Returns whether that was anything. */
   async act(): Promise<boolean> {
+    const version = this.#kube.version();
+    if (version === this.#settled && !this.#isDue()) return false;
+    const acted = await this.#actOnAll();
+    this.#settled = acted ? undefined : version;
+    return acted;
+  }
+
+  /** A rollout or a verification has come to its end. What judges say may be another thing each time. */
+  #isDue(): boolean {
+    const now = this.#clock.now();
+    return (
+      this.#rollouts.values().some(({ doneAt }) => doneAt <= now) ||
+      this.#verifications.values().some((doneAt) => doneAt <= now)
+    );
+  }
+
+  async #actOnAll(): Promise<boolean> {
     let acted = false;
     for (const deployment of await this.#list(kinds.deployment))
       if (await this.#deploy(deployment)) acted = true;
@@ -58,7 +81,8 @@ export class Controllers {
     for (const job of jobs) if (await this.#verify(job)) acted = true;
     const deployments = await this.#list(kinds.deployment);
     const uids = new Set([...jobs, ...deployments].map(({ metadata }) => metadata?.uid));
-    for (const uid of this.#serving.keys()) if (!uids.has(uid)) this.#serving.delete(uid);
+    for (const known of [this.#serving, this.#rollouts, this.#verifications])
+      for (const uid of known.keys()) if (!uids.has(uid)) known.delete(uid);
     for (const pod of await this.#list(kinds.pod)) {
       const owner = pod.metadata?.ownerReferences?.[0];
       if (owner === undefined || uids.has(owner.uid)) continue;
@@ -72,10 +96,10 @@ export class Controllers {
     const { metadata, spec } = deployment;
     if (spec === undefined) return false;
     const { uid = "" } = metadata ?? {};
-    const template = canonical(spec.template);
+    const { template } = spec;
     const replicas = spec.replicas ?? 1;
     const isObserved = deployment.status?.observedGeneration === metadata?.generation;
-    if (template === this.#serving.get(uid)) {
+    if (equals(template, this.#serving.get(uid))) {
       this.#rollouts.delete(uid);
       if (isObserved) return false;
       await this.#report(deployment, replicas, replicas, replicas);
@@ -83,7 +107,7 @@ export class Controllers {
       return true;
     }
     const rollout = this.#rollouts.get(uid);
-    if (rollout?.template !== template) {
+    if (rollout === undefined || !equals(template, rollout.template)) {
       this.#rollouts.set(uid, { template, doneAt: this.#clock.now() + ROLLOUT_MS });
       // So that time moves on to it.
       this.#clock.after(ROLLOUT_MS, () => {});
@@ -118,7 +142,7 @@ export class Controllers {
       return pod !== undefined;
     }
     const { uid = "" } = deployment.metadata ?? {};
-    this.#serving.set(uid, canonical(template));
+    this.#serving.set(uid, template);
     this.#rollouts.delete(uid);
     const replicas = deployment.spec?.replicas ?? 1;
     await this.#report(deployment, replicas, replicas, replicas);
@@ -170,6 +194,7 @@ export class Controllers {
     }
     const type = finding === undefined ? "Complete" : "Failed";
     await this.#patchStatus(kinds.job, job, { conditions: [{ type, status: "True" }] });
+    this.#verifications.delete(uid);
     return true;
   }
 

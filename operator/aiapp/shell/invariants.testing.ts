@@ -2,6 +2,7 @@ import { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import { type Phase } from "../../../crds/aiapp/status.ts";
 import { labels } from "../../../crds/names.ts";
 import type { Kube } from "../../kube/client.ts";
+import type { FakeKube } from "../../kube/fake/fake.testing.ts";
 import { isWrite, surround } from "../../kube/faults.testing.ts";
 import { kinds, type Kind, type KubernetesObject, type V1Deployment } from "../../kube/types.ts";
 import type { JournalEntry } from "../../../crds/journal.ts";
@@ -16,7 +17,7 @@ export class Invariants {
   readonly violations: string[] = [];
   /** Every write until now, in their order. */
   readonly writes: string[] = [];
-  readonly #api: Kube;
+  readonly #api: FakeKube;
   readonly #namespace: string;
   readonly #judges: Judges;
   readonly #signal: AbortSignal;
@@ -24,9 +25,12 @@ export class Invariants {
   #selected: string | undefined;
   readonly #pods = new Set<string>();
   readonly #journals = new Map<string, ReleaseRecord>();
+  /** The version of all objects that was checked last. */
+  #checked = 0;
+  #app: AIApp | undefined;
 
   constructor(
-    api: Kube,
+    api: FakeKube,
     judges: Judges,
     { namespace, signal }: { readonly namespace: string; readonly signal: AbortSignal },
   ) {
@@ -47,11 +51,14 @@ export class Invariants {
 
   async #check(write: string): Promise<void> {
     this.writes.push(write);
+    // Writes that change nothing break nothing.
+    if (this.#api.version() === this.#checked) return;
+    this.#checked = this.#api.version();
     if (/ (Event|ServiceAccount|PodDisruptionBudget|Secret) /.test(write)) return;
     const fail = (what: string): void => {
       this.violations.push(`${what} (write ${this.writes.length}: ${write})`);
     };
-    const [app] = (await this.#list(aiappKind)).flatMap((one) => AIApp.safeParse(one).data ?? []);
+    const app = await this.#readApp();
     if (app === undefined) return;
     const records = (await this.#list(kinds.controllerRevision)).flatMap(
       (revision) => readRecord(revision) ?? [],
@@ -64,6 +71,17 @@ export class Invariants {
     for (const deployment of deployments) this.#checkDeployment(deployment, app, ledger, fail);
     await this.#checkService(deployments, fail);
     await this.#checkPods(app, ledger, fail);
+  }
+
+  /** Parsed once for each generation of it. */
+  async #readApp(): Promise<AIApp | undefined> {
+    const [object] = await this.#list(aiappKind);
+    const { uid, generation } = this.#app?.metadata ?? {};
+    const isKnown =
+      object?.metadata?.uid === uid &&
+      Reflect.get(object?.metadata ?? {}, "generation") === generation;
+    if (!isKnown) this.#app = AIApp.safeParse(object).data;
+    return object && this.#app;
   }
 
   #checkDeployment(

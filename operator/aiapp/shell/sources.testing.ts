@@ -18,8 +18,8 @@ export interface Published {
 /** A registry and a model store in memory. */
 export class Sources {
   #published: Published = { image: "image 1", versions: ["1"] };
-  /** All that were published, deleted ones too. */
-  readonly versions = new Set<string>(["1"]);
+  /** All that were published, deleted ones too, by the name under which they are kept. */
+  readonly #versions = new Map<string, string>();
   /** Polls of a half fail with this code. */
   failing: { readonly half: "image" | "model"; readonly code: ErrorCode } | undefined;
 
@@ -47,13 +47,13 @@ export class Sources {
       this.#fail("model");
       return this.published.versions;
     },
-    readManifest: async ({ name }, version) => {
+    readManifest: async ({ name }, version, known) => {
       this.#fail("model");
-      const kept = [...this.versions].find((one) => keptVersionOf(modelDigest(one)) === version);
       if (name === KEPT_FOLDER && this.kept.blobs.has(`${name}/${version}/${MANIFEST}`))
-        return { etag: "etag", bytes: manifestOf(kept ?? "") };
+        return { etag: "etag", bytes: manifestOf(this.#versions.get(version) ?? "").bytes };
       if (!this.published.versions.includes(version)) return undefined;
-      return { etag: `etag of ${version}`, bytes: manifestOf(version) };
+      const etag = `etag of ${version}`;
+      return etag === known ? "unchanged" : { etag, bytes: manifestOf(version).bytes };
     },
     listFiles: async ({ name }, version) => {
       if (name === KEPT_FOLDER) {
@@ -85,13 +85,18 @@ export class Sources {
     },
   };
 
+  constructor() {
+    this.published = this.#published;
+  }
+
   get published(): Published {
     return this.#published;
   }
 
   set published(published: Published) {
     this.#published = published;
-    for (const version of published.versions) this.versions.add(version);
+    for (const version of published.versions)
+      this.#versions.set(keptVersionOf(modelDigest(version)), version);
   }
 
   #fail(half: "image" | "model"): void {
@@ -113,17 +118,30 @@ function fileOf(path: string, metadata: Metadata = {}): StoredFile {
   };
 }
 
-function manifestOf(version: string): Uint8Array {
-  const files = [{ path: "model.onnx", size: 1, sha256: sha256(`model ${version}`) }];
-  return Buffer.from(JSON.stringify({ formatVersion: 1, name: "cats", version, files }));
+interface Manifest {
+  readonly bytes: Uint8Array;
+  readonly digest: string;
+}
+
+const manifests = new Map<string, Manifest>();
+
+function manifestOf(version: string): Manifest {
+  let manifest = manifests.get(version);
+  if (manifest === undefined) {
+    const files = [{ path: "model.onnx", size: 1, sha256: sha256(`model ${version}`) }];
+    const bytes = Buffer.from(JSON.stringify({ formatVersion: 1, name: "cats", version, files }));
+    manifest = { bytes, digest: `sha256:${sha256(bytes)}` };
+    manifests.set(version, manifest);
+  }
+  return manifest;
 }
 
 /** The file of one byte, and the manifest. */
 export function modelBytes(version: string): number {
-  return 1 + manifestOf(version).byteLength;
+  return 1 + manifestOf(version).bytes.byteLength;
 }
 
 /** What a poll sees of a version. */
 export function modelDigest(version: string): string {
-  return `sha256:${sha256(manifestOf(version))}`;
+  return manifestOf(version).digest;
 }

@@ -125,7 +125,7 @@ export class ShellStage implements Stage {
     const scope = { namespace: NAMESPACE, signal: this.#signal };
     this.invariants = new Invariants(this.api, this.judges, scope);
     this.#user = this.invariants.guard("user");
-    const kube = this.invariants.guard("controllers");
+    const kube = { ...this.invariants.guard("controllers"), version: this.api.version };
     this.#controllers = new Controllers(kube, this.clock, this.judges, scope);
     this.#spec = { ...defaultSpec, ...spec };
   }
