@@ -11,8 +11,8 @@ export interface StaleView<T extends KubernetesObject> {
   readonly all: () => Iterable<T>;
   /** How many events wait. */
   readonly pending: () => number;
-  /** Delivers events that wait, oldest first: so many, or all. */
-  readonly deliver: (count?: number) => void;
+  /** Delivers events that wait, oldest first: so many, or all. Returns the objects that they are about. */
+  readonly deliver: (count?: number) => readonly T[];
   /** Delivers all but the newest ones: the view lags by so many events. */
   readonly lagBy: (events: number) => void;
   /** Loses the oldest event that waits. */
@@ -78,8 +78,10 @@ export async function openStaleView<T extends KubernetesObject>(
     watching = { stop, ended: watch(resourceVersion, stop.signal) };
   }
 
-  function deliver(count = waiting.length): void {
-    for (const change of waiting.splice(0, count)) take(change);
+  function deliver(count = waiting.length): readonly T[] {
+    const changes = waiting.splice(0, count);
+    for (const change of changes) take(change);
+    return changes.map(({ object }) => object);
   }
 
   await relist();
@@ -89,7 +91,7 @@ export async function openStaleView<T extends KubernetesObject>(
     all: () => objects.values(),
     pending: () => waiting.length,
     deliver,
-    lagBy: (events) => deliver(Math.max(0, waiting.length - events)),
+    lagBy: (events) => void deliver(Math.max(0, waiting.length - events)),
     miss: () => void waiting.shift(),
     relist,
     close,

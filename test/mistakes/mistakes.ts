@@ -15,6 +15,7 @@ export interface Mistake {
 }
 
 const CRASH = "operator/aiapp/shell/crash.test.ts";
+const APPS = "operator/aiapp/shell/apps.test.ts";
 const SAFETY = "operator/aiapp/release/safety.test.ts";
 
 export const mistakes: readonly Mistake[] = [
@@ -113,5 +114,33 @@ export const mistakes: readonly Mistake[] = [
     from: "    const rejection = await this.#execute(key, made, signal);\n    if (rejection === undefined) {",
     to: "    notifier.deliver(key, made.deliveries);\n    const rejection = await this.#execute(key, made, signal);\n    if (rejection === undefined) {",
     test: { file: CRASH, title: "a webhook is notified", faults: "pause" },
+  },
+  {
+    name: "an event of one app is counted in that of another",
+    file: "operator/runtime/recorder.ts",
+    from: "JSON.stringify([about.metadata?.uid, note])",
+    to: "JSON.stringify([note])",
+    test: { file: APPS, title: "seed 4" },
+  },
+  {
+    name: "each app polls a shared source for itself",
+    file: "operator/aiapp/resolve-sources.ts",
+    from: "return imageSource(tools.registry, { image, policy }, identity, slices);",
+    to: "return { ...imageSource(tools.registry, { image, policy }, identity, slices), key: app.metadata.uid };",
+    test: { file: APPS, title: "seed 4" },
+  },
+  {
+    name: "the claim of one app to a copy replaces those of others",
+    file: "operator/sources/keep/claims.ts",
+    from: "[...inForce, [name, now] as const]",
+    to: "[[name, now] as const]",
+    test: { file: APPS, title: "seed 4" },
+  },
+  {
+    name: "a copy that an app claims is swept",
+    file: "operator/sources/keep/sweep.ts",
+    from: "isUnclaimed(manifest.metadata, now) ? [manifest, ...rest] : []",
+    to: "[manifest, ...rest]",
+    test: { file: APPS, title: "seed 4" },
   },
 ];

@@ -11,6 +11,7 @@ import { readRecord, type ReleaseRecord } from "../release/record.ts";
 import { targetOf } from "../steps/target.ts";
 import { aiappKind } from "../status-writer.ts";
 import type { Judges } from "./controllers.testing.ts";
+import { belongsTo, keyOf, type AppPlace } from "./staged-app.testing.ts";
 
 /** What must hold after every single write, whichever process or controller made it. */
 export class Invariants {
@@ -18,26 +19,17 @@ export class Invariants {
   /** Every write until now, in their order. */
   readonly writes: string[] = [];
   readonly #api: FakeKube;
-  readonly #namespace: string;
-  readonly #judges: Judges;
-  readonly #signal: AbortSignal;
-  readonly #sets = new Map<string, { readonly release: string; readonly replicas: number }>();
-  #selected: string | undefined;
-  readonly #pods = new Set<string>();
-  readonly #journals = new Map<string, ReleaseRecord>();
+  readonly #apps: readonly AppInvariants[];
   /** The version of all objects that was checked last. */
   #checked = 0;
-  #app: AIApp | undefined;
 
   constructor(
     api: FakeKube,
     judges: Judges,
-    { namespace, signal }: { readonly namespace: string; readonly signal: AbortSignal },
+    { apps, signal }: { readonly apps: readonly AppPlace[]; readonly signal: AbortSignal },
   ) {
     this.#api = api;
-    this.#judges = judges;
-    this.#namespace = namespace;
-    this.#signal = signal;
+    this.#apps = apps.map((app) => new AppInvariants(api, judges, app, signal));
   }
 
   /** The API, each write of which is checked. */
@@ -49,20 +41,55 @@ export class Invariants {
     });
   }
 
+  /** Whether a journal of the app had at any time an entry of this time; records of a deleted app are gone. */
+  hadEntry(app: AppPlace, id: string, at: string): boolean {
+    return this.#apps.some(({ key, entries }) => key === keyOf(app) && entries.has(`${id} ${at}`));
+  }
+
   async #check(write: string): Promise<void> {
     this.writes.push(write);
     // Writes that change nothing break nothing.
     if (this.#api.version() === this.#checked) return;
     this.#checked = this.#api.version();
     if (/ (Event|ServiceAccount|PodDisruptionBudget|Secret) /.test(write)) return;
-    const fail = (what: string): void => {
-      this.violations.push(`${what} (write ${this.writes.length}: ${write})`);
-    };
-    const app = await this.#readApp();
-    if (app === undefined) return;
+    for (const app of this.#apps)
+      await app.check((what) => {
+        this.violations.push(`${app.key}: ${what} (write ${this.writes.length}: ${write})`);
+      });
+  }
+}
+
+/** Of one app. */
+class AppInvariants {
+  readonly key: string;
+  /** Of all journals until now: the release, and the time. */
+  readonly entries = new Set<string>();
+  readonly #api: Kube;
+  readonly #place: AppPlace;
+  readonly #judges: Judges;
+  readonly #signal: AbortSignal;
+  #app: AIApp | undefined;
+  readonly #sets = new Map<string, { readonly release: string; readonly replicas: number }>();
+  #selected: string | undefined;
+  readonly #pods = new Set<string>();
+  readonly #journals = new Map<string, ReleaseRecord>();
+
+  constructor(api: Kube, judges: Judges, place: AppPlace, signal: AbortSignal) {
+    this.key = keyOf(place);
+    this.#api = api;
+    this.#judges = judges;
+    this.#place = place;
+    this.#signal = signal;
+  }
+
+  async check(fail: (what: string) => void): Promise<void> {
     const records = (await this.#list(kinds.controllerRevision)).flatMap(
       (revision) => readRecord(revision) ?? [],
     );
+    for (const record of records.filter((one) => this.#journals.get(one.id) !== one))
+      for (const { at } of record.journal) this.entries.add(`${record.id} ${at}`);
+    const app = await this.#readApp();
+    if (app === undefined) return;
     const ledger = makeLedger(records);
     this.#checkJournals(ledger, fail);
     const open = ledger.all.filter((record) => openPhases.has(phaseOf(record)));
@@ -73,15 +100,20 @@ export class Invariants {
     await this.#checkPods(app, ledger, fail);
   }
 
-  /** Parsed once for each generation of it. */
+  /** Parsed once for each generation of it. One that is made again begins with nothing. */
   async #readApp(): Promise<AIApp | undefined> {
     const [object] = await this.#list(aiappKind);
+    if (object === undefined) return undefined;
     const { uid, generation } = this.#app?.metadata ?? {};
-    const isKnown =
-      object?.metadata?.uid === uid &&
-      Reflect.get(object?.metadata ?? {}, "generation") === generation;
-    if (!isKnown) this.#app = AIApp.safeParse(object).data;
-    return object && this.#app;
+    const isSame = object.metadata?.uid === uid;
+    if (!isSame) {
+      this.#sets.clear();
+      this.#journals.clear();
+      this.#selected = undefined;
+    }
+    if (!isSame || Reflect.get(object.metadata ?? {}, "generation") !== generation)
+      this.#app = AIApp.safeParse(object).data;
+    return this.#app;
   }
 
   #checkDeployment(
@@ -181,7 +213,9 @@ export class Invariants {
   }
 
   async #list<T extends KubernetesObject>(kind: Kind<T>): Promise<readonly T[]> {
-    return (await this.#api.list(kind, { namespace: this.#namespace }, this.#signal)).items;
+    const { namespace } = this.#place;
+    const { items } = await this.#api.list(kind, { namespace }, this.#signal);
+    return items.filter((object) => belongsTo(object, this.#place));
   }
 }
 

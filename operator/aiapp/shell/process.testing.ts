@@ -25,6 +25,8 @@ import { Reconciler } from "../reconcile.ts";
 import { createSourceResolver } from "../resolve-sources.ts";
 import type { PullerSettings } from "../resources/template.ts";
 import { aiappKind } from "../status-writer.ts";
+import { checkSources } from "./checked-sources.testing.ts";
+import { checkOwnWrites } from "./own-writes.testing.ts";
 import type { Sources } from "./sources.testing.ts";
 import type { Webhooks } from "./webhooks.testing.ts";
 
@@ -56,9 +58,8 @@ export interface ProcessParts {
   readonly puller: PullerSettings;
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly namespace: string;
-  /** The key of the app. */
-  readonly app: string;
+  /** The keys of the apps. */
+  readonly apps: readonly string[];
   readonly appLimit: number;
   readonly staleness: Staleness;
 }
@@ -74,23 +75,23 @@ export class OperatorProcess {
   readonly #meter: CanaryMeter;
   readonly #reconciler: Reconciler;
   readonly #stop = new AbortController();
-  #isDue = true;
+  /** The keys of apps that are to be reconciled, in their order. */
+  readonly #due: Set<string>;
+  readonly #cancelWakes = new Map<string, () => void>();
+  /** In a row, by app. */
+  readonly #failures = new Map<string, number>();
   #hasEnded = false;
-  #cancelWake = (): void => {};
-  #failures = 0;
   #delivered = 0;
   #reconciling: Promise<void> | undefined;
+  /** The key of the app of the last reconcile. */
+  #app: string | undefined;
   /** What reconciles failed with that only a mistake of the operator explains. */
   readonly mistakes: unknown[] = [];
 
   static async start(parts: ProcessParts): Promise<OperatorProcess> {
-    const { api, namespace } = parts;
-    const ofApps = { namespace, labelSelector: OWNED_SELECTOR, indexBy: appKeyOf };
-    const apps = await openStaleView(api, aiappKind, {
-      namespace,
-      keep: projectApp,
-      indexBy: namespaceOf,
-    });
+    const { api } = parts;
+    const ofApps = { labelSelector: OWNED_SELECTOR, indexBy: appKeyOf };
+    const apps = await openStaleView(api, aiappKind, { keep: projectApp, indexBy: namespaceOf });
     const pods = await openStaleView(api, kinds.pod, { ...ofApps, keep: projectPod });
     const owned = new Map<string, StaleView<KubernetesObject>>();
     for (const kind of ownedKinds)
@@ -109,8 +110,9 @@ export class OperatorProcess {
     pods: StaleView<V1Pod>,
     owned: ReadonlyMap<string, StaleView<KubernetesObject>>,
   ) {
-    const { clock, log, metrics, sources, webhooks, puller } = parts;
+    const { clock, log, metrics, webhooks, puller } = parts;
     this.#parts = parts;
+    this.#due = new Set(parts.apps);
     this.#apps = apps;
     this.#views = [apps, pods, ...owned.values()];
     this.#kinds = new Map(
@@ -119,7 +121,7 @@ export class OperatorProcess {
       ),
     );
     // Nothing that an ended process began may still act.
-    const kube = surround(parts.kube, async (_, __, run) => {
+    const living = surround(parts.kube, async (_, __, run) => {
       if (this.#hasEnded) throw new ProcessEnded("the process has ended");
       try {
         return await run();
@@ -128,9 +130,10 @@ export class OperatorProcess {
         throw error;
       }
     });
-    const onChange = (): void => {
-      this.#isDue = true;
-    };
+    const report = (what: string): void => void this.mistakes.push(new Error(what));
+    const kube = checkOwnWrites(living, parts.api, () => this.#app, report);
+    const sources = checkSources(parts.sources, clock, report);
+    const onChange = (app: string): void => void this.#due.add(app);
     this.#poller = createPoller({ clock, log, metrics, onChange });
     const notifier = createNotifier({
       kube,
@@ -149,9 +152,7 @@ export class OperatorProcess {
     this.#meter = new CanaryMeter({
       clock,
       scrape: async () => undefined,
-      onChange: () => {
-        this.#isDue = true;
-      },
+      onChange,
     });
     this.#reconciler = new Reconciler({
       meter: this.#meter,
@@ -169,9 +170,7 @@ export class OperatorProcess {
         policies: noPolicies,
         kube,
         clock,
-        registry: sources.registry,
-        models: sources.models,
-        copies: sources.copies,
+        ...sources,
         tenantId: "tenant",
       }),
       freezes: parts.freezes,
@@ -198,9 +197,11 @@ export class OperatorProcess {
         ? Math.max(0, view.pending() - lag)
         : view.pending(),
     );
-    if (!this.#isDue) return false;
-    this.#isDue = false;
-    const ended = this.#reconcile().finally(() => {
+    const [app] = this.#due;
+    if (app === undefined) return false;
+    this.#due.delete(app);
+    this.#app = app;
+    const ended = this.#reconcile(app).finally(() => {
       this.#reconciling = undefined;
     });
     this.#reconciling = ended;
@@ -214,7 +215,7 @@ export class OperatorProcess {
 
   /** Something that no cache of ours shows has changed. */
   wake(): void {
-    this.#isDue = true;
+    for (const app of this.#parts.apps) this.#due.add(app);
   }
 
   /** Nothing else happens: the oldest event that waits arrives. */
@@ -228,7 +229,7 @@ export class OperatorProcess {
   /** Ends what it does, without another write. */
   async end(): Promise<void> {
     this.#hasEnded = true;
-    this.#cancelWake();
+    for (const cancel of this.#cancelWakes.values()) cancel();
     this.#stop.abort();
     this.#meter.close();
     await this.#poller.close();
@@ -250,8 +251,10 @@ export class OperatorProcess {
           this.#parts.clock.after(RELIST_MS, () => void this.#relist(view));
           continue;
         }
-        view.deliver(1);
-        this.#isDue = true;
+        for (const object of view.deliver(1)) {
+          const { namespace, name } = object.metadata ?? {};
+          this.#due.add(view === this.#apps ? `${namespace}/${name}` : (appKeyOf(object) ?? ""));
+        }
       }
     }
   }
@@ -259,38 +262,38 @@ export class OperatorProcess {
   async #relist(view: StaleView<KubernetesObject>): Promise<void> {
     if (this.#hasEnded) return;
     await view.relist();
-    this.#isDue = true;
+    this.wake();
   }
 
-  async #reconcile(): Promise<void> {
-    const { app, clock } = this.#parts;
-    this.#cancelWake();
+  async #reconcile(app: string): Promise<void> {
+    const { clock } = this.#parts;
+    this.#cancelWakes.get(app)?.();
     try {
       const outcome = await this.#reconciler.reconcile(app, this.#stop.signal);
-      this.#failures = 0;
-      if (outcome.kind === "requeue") this.#wakeAfter(outcome.afterMs);
+      this.#failures.delete(app);
+      if (outcome.kind === "requeue") this.#wakeAfter(app, outcome.afterMs);
     } catch (error) {
       if (this.#hasEnded) return;
       // Another writer was faster, or the API server refuses: the queue tries again, later each time.
       const isExpected =
         isOperatorError(error, "KUBE_CONFLICT", "KUBE_INVALID", "KUBE_FORBIDDEN") ||
         // The garbage collector was faster.
-        (isOperatorError(error, "KUBE_NOT_FOUND") && (await this.#isDeleted()));
+        (isOperatorError(error, "KUBE_NOT_FOUND") && (await this.#isDeleted(app)));
       if (!isExpected) this.mistakes.push(error);
-      this.#wakeAfter(backoff(this.#failures, BACKOFF.baseMs, BACKOFF.maxMs, clock.random));
-      this.#failures += 1;
+      const failures = this.#failures.get(app) ?? 0;
+      this.#wakeAfter(app, backoff(failures, BACKOFF.baseMs, BACKOFF.maxMs, clock.random));
+      this.#failures.set(app, failures + 1);
     }
   }
 
-  async #isDeleted(): Promise<boolean> {
-    const { api, app } = this.#parts;
+  async #isDeleted(app: string): Promise<boolean> {
+    const { api } = this.#parts;
     const { namespace, name } = splitKey(app);
     return (await api.get(aiappKind, namespace, name, this.#stop.signal)) === undefined;
   }
 
-  #wakeAfter(ms: number): void {
-    this.#cancelWake = this.#parts.clock.after(ms, () => {
-      this.#isDue = true;
-    });
+  #wakeAfter(app: string, ms: number): void {
+    const cancel = this.#parts.clock.after(ms, () => void this.#due.add(app));
+    this.#cancelWakes.set(app, cancel);
   }
 }

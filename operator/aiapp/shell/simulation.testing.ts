@@ -4,11 +4,14 @@ import { digestOf, puller } from "../observed.testing.ts";
 import { kinds } from "../../kube/types.ts";
 import { phaseOf } from "../release/ledger.ts";
 import type { ReleaseRecord } from "../release/record.ts";
+import { keyOf, type StagedApp } from "./staged-app.testing.ts";
 import { notifications, ShellStage } from "./stage.testing.ts";
 
-/** A simulation of one app over a long time. The same seed gives the same one. */
+/** A simulation of apps over a long time. The same seed gives the same one. */
 export interface SimulationOptions {
   readonly seed: number;
+  /** How many follow the same image and the same model; 1 when not given. */
+  readonly apps?: number;
   /** Of virtual time. */
   readonly hours: number;
 }
@@ -19,9 +22,13 @@ export interface SimulationReport {
   readonly writes: number;
   /** Broken invariants, and errors of reconciles that only a mistake explains. */
   readonly problems: readonly string[];
-  /** The newest good release serves in the end. */
+  /** The newest good release of each app serves in the end. */
   readonly isConverged: boolean;
 }
+
+/** Of each seed in CI. */
+export const TEST_HOURS = 100;
+export const TEST_TIMEOUT_MS = 120_000;
 
 /** Between two events, on average. */
 const MEAN_MS = 10 * 60_000;
@@ -31,9 +38,13 @@ const CRASH = "Error: cannot serve";
 
 const lagging = [kinds.controllerRevision, kinds.job, kinds.deployment, kinds.pod];
 
-export async function simulate({ seed, hours }: SimulationOptions): Promise<SimulationReport> {
+export async function simulate({
+  seed,
+  hours,
+  apps = 1,
+}: SimulationOptions): Promise<SimulationReport> {
   const simulation = new Simulation(
-    await ShellStage.open({ replicas: 2, interval: "2m", notifications }),
+    await ShellStage.open({ replicas: 2, interval: "2m", notifications }, apps),
     randomOf(seed),
   );
   return simulation.run(hours * HOUR_MS);
@@ -95,21 +106,28 @@ class Simulation {
     stage.webhooks.isFailing = false;
     stage.freeze([]);
     await stage.arm();
-    for (const name of [annotations.hold, annotations.abort, annotations.retry])
-      await stage.annotate(name, undefined);
-    await stage.change({ suspend: false, env: [], release: { approval: "Automatic" } });
+    for (const app of stage.apps) {
+      for (const name of [annotations.hold, annotations.abort, annotations.retry])
+        await app.annotate(name, undefined);
+      await app.change({ suspend: false, env: [], release: { approval: "Automatic" } });
+    }
     await this.#publish(true, true, false);
     // Longer than any back-off of a poll.
     await stage.run(15 * 60_000);
     await stage.settle();
-    const { stable, candidate } = await stage.ledger();
-    const [deployment] = await stage.objects(kinds.deployment);
+    const areConverged = await Promise.all(stage.apps.map((app) => this.#isConverged(app)));
+    return !areConverged.includes(false);
+  }
+
+  async #isConverged(app: StagedApp): Promise<boolean> {
+    const { stable, candidate } = await app.ledger();
+    const [deployment] = await app.objects(kinds.deployment);
     return (
       candidate === undefined &&
       stable?.modelVersion === String(this.#version) &&
       stable.imageDigest === digestOf(`image ${this.#images}`) &&
       JSON.stringify(deployment).includes(stable.id) &&
-      stage.webhooks.summarize().includes(`${stable.id} Released`)
+      this.#stage.webhooks.summarize(app.place).includes(`${stable.id} Released`)
     );
   }
 
@@ -124,6 +142,7 @@ class Simulation {
       [1, () => this.#upgrade()],
       [1, () => this.#freeze()],
       [1, () => this.#failWebhook()],
+      ...(this.#stage.apps.length > 1 ? [[1, () => this.#recreate()] as const] : []),
     ];
     const total = steps.reduce((sum, [weight]) => sum + weight, 0);
     let at = this.#random() * total;
@@ -132,6 +151,16 @@ class Simulation {
       if (at < 0) return step;
     }
     return () => this.#crash();
+  }
+
+  /** The only app, or a random one. */
+  #someApp(): { readonly app: StagedApp; readonly of: string } {
+    const { apps } = this.#stage;
+    const [first] = apps;
+    if (first === undefined) throw new Error("a simulation has an app");
+    if (apps.length === 1) return { app: first, of: "" };
+    const app = apps[this.#number(apps.length)] ?? first;
+    return { app, of: ` of ${keyOf(app.place)}` };
   }
 
   #chance(of: number): boolean {
@@ -173,8 +202,9 @@ class Simulation {
     const approval = this.#chance(0.2) ? "Manual" : "Automatic";
     const settle = this.#chance(0.2) ? "5m" : "0s";
     const change = { env: [{ name: "LEVEL", value: level }], replicas, suspend };
-    await this.#stage.change({ ...change, release: { approval, settle, historyLimit: 3 } });
-    return `change the spec: ${JSON.stringify({ level, replicas, suspend, approval, settle })}`;
+    const { app, of } = this.#someApp();
+    await app.change({ ...change, release: { approval, settle, historyLimit: 3 } });
+    return `change the spec${of}: ${JSON.stringify({ level, replicas, suspend, approval, settle })}`;
   }
 
   async #crash(): Promise<string> {
@@ -194,13 +224,14 @@ class Simulation {
   }
 
   async #annotate(): Promise<string> {
-    const { all, candidate } = await this.#stage.ledger();
+    const { app, of } = this.#someApp();
+    const { all, candidate } = await app.ledger();
     const some = (records: readonly ReleaseRecord[]): string =>
       records[this.#number(records.length)]?.id ?? "0123456789";
     const failed = all.filter((record) => phaseOf(record) === "Failed");
     const set = async (name: string, value: string | undefined): Promise<string> => {
-      await this.#stage.annotate(name, value);
-      return `set ${name} to ${value ?? "nothing"}`;
+      await app.annotate(name, value);
+      return `set ${name}${of} to ${value ?? "nothing"}`;
     };
     switch (this.#number(5)) {
       case 0:
@@ -240,6 +271,14 @@ class Simulation {
     const { webhooks } = this.#stage;
     webhooks.isFailing = !webhooks.isFailing;
     return webhooks.isFailing ? "the webhook fails" : "the webhook responds again";
+  }
+
+  async #recreate(): Promise<string> {
+    const { app, of } = this.#someApp();
+    await this.#stage.remove(app);
+    await this.#stage.run(1000);
+    await app.change({});
+    return `delete and make again the AIApp${of}`;
   }
 
   async #upgrade(): Promise<string> {

@@ -1,7 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 
-import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
-import { AIAppStatus, type Phase } from "../../../crds/aiapp/status.ts";
+import type { AIAppStatus, Phase } from "../../../crds/aiapp/status.ts";
 import { ManualClock } from "../../clock.testing.ts";
 import type { Kube } from "../../kube/client.ts";
 import { ownedKinds } from "../cache.ts";
@@ -18,15 +17,16 @@ import {
 import { kinds, type Kind, type KubernetesObject } from "../../kube/types.ts";
 import { createLogger, type Logger } from "../../log.ts";
 import { createMetrics, type Metrics } from "../../metrics.ts";
-import { aiapp, puller, type SpecInput } from "../observed.testing.ts";
+import { puller, type SpecInput } from "../observed.testing.ts";
 import type { Freeze } from "../release/freeze.ts";
-import { makeLedger, phaseOf, type Ledger } from "../release/ledger.ts";
-import { readRecord, type ReleaseRecord } from "../release/record.ts";
+import { phaseOf, type Ledger } from "../release/ledger.ts";
+import type { ReleaseRecord } from "../release/record.ts";
 import type { PullerSettings } from "../resources/template.ts";
 import { aiappKind } from "../status-writer.ts";
 import { Controllers, type Judges } from "./controllers.testing.ts";
 import { Invariants } from "./invariants.testing.ts";
 import { FRESH, OperatorProcess, type Staleness } from "./process.testing.ts";
+import { keyOf, NAMESPACES, placeOf, StagedApp } from "./staged-app.testing.ts";
 import { takeSnapshot, type Snapshot } from "./snapshot.testing.ts";
 import { Sources, type Published } from "./sources.testing.ts";
 import { WEBHOOK_URL, Webhooks } from "./webhooks.testing.ts";
@@ -67,7 +67,6 @@ export interface Faults {
   };
 }
 
-const NAMESPACE = "shop";
 const SECRET = "store-key";
 const WEBHOOK_SECRET = "webhook";
 /** Notifies of every phase that a release stays in. */
@@ -96,7 +95,7 @@ let shared: { readonly log: Logger; readonly metrics: Metrics } | undefined;
 export class ShellStage implements Stage {
   readonly clock = new ManualClock();
   readonly sources = new Sources();
-  readonly webhooks = new Webhooks(async () => (await this.ledger()).all);
+  readonly webhooks = new Webhooks((...entry) => this.invariants.hadEntry(...entry));
   readonly judges: Judges = { verify: () => undefined, serve: () => undefined };
   readonly api: FakeKube;
   readonly invariants: Invariants;
@@ -105,9 +104,11 @@ export class ShellStage implements Stage {
   /** How many AIApps of the namespace are served; 0: all. */
   appLimit = 0;
   readonly #signal = new AbortController().signal;
-  readonly #controllers: Controllers;
+  /** Of each namespace. */
+  readonly #controllers: readonly Controllers[];
   readonly #user: Kube;
-  #spec: SpecInput;
+  /** What a scenario changes is the first one. */
+  readonly apps: readonly StagedApp[];
   #puller = puller;
   #freezes: readonly Freeze[] = [];
   /** An AIApp was deleted: what it owned goes after it. */
@@ -120,28 +121,43 @@ export class ShellStage implements Stage {
   #counted: CountedKube | undefined;
   readonly #mistakes: unknown[] = [];
 
-  constructor(spec: SpecInput = {}) {
-    this.api = createFakeKube({ clock: this.clock, namespaces: [NAMESPACE] });
-    const scope = { namespace: NAMESPACE, signal: this.#signal };
-    this.invariants = new Invariants(this.api, this.judges, scope);
+  constructor(spec: SpecInput, count: number) {
+    this.api = createFakeKube({ clock: this.clock, namespaces: NAMESPACES });
+    const places = Array.from({ length: count }, (_, index) => placeOf(index));
+    const signal = this.#signal;
+    this.invariants = new Invariants(this.api, this.judges, { apps: places, signal });
     this.#user = this.invariants.guard("user");
     const kube = { ...this.invariants.guard("controllers"), version: this.api.version };
-    this.#controllers = new Controllers(kube, this.clock, this.judges, scope);
-    this.#spec = { ...defaultSpec, ...spec };
+    this.#controllers = NAMESPACES.map(
+      (namespace) => new Controllers(kube, this.clock, this.judges, { namespace, signal }),
+    );
+    this.apps = places.map((place) => {
+      const settings = { spec: { ...defaultSpec, ...spec }, signal };
+      return new StagedApp(this.api, this.#user, place, settings);
+    });
   }
 
-  static async open(spec: SpecInput = {}): Promise<ShellStage> {
-    const stage = new ShellStage(spec);
+  /** @param count of apps, all of which follow the same image and the same model */
+  static async open(spec: SpecInput = {}, count = 1): Promise<ShellStage> {
+    const stage = new ShellStage(spec, count);
     const secrets = { [SECRET]: { sasToken: "sv=1" }, [WEBHOOK_SECRET]: { url: WEBHOOK_URL } };
     for (const [name, stringData] of Object.entries(secrets)) {
       const values = Object.entries(stringData).map(
         ([key, value]) => [key, Buffer.from(value).toString("base64")] as const,
       );
-      const secret = { metadata: { namespace: NAMESPACE, name }, data: Object.fromEntries(values) };
-      await stage.#user.create(kinds.secret, secret, stage.#signal);
+      for (const namespace of new Set(stage.apps.map(({ place }) => place.namespace))) {
+        const secret = { metadata: { namespace, name }, data: Object.fromEntries(values) };
+        await stage.#user.create(kinds.secret, secret, stage.#signal);
+      }
     }
-    await stage.change({});
+    for (const app of stage.apps) await app.change({});
     return stage;
+  }
+
+  get #first(): StagedApp {
+    const [first] = this.apps;
+    if (first === undefined) throw new Error("a stage has an app");
+    return first;
   }
 
   /** From here on faults count: the operator starts again, with all that goes wrong. */
@@ -188,8 +204,7 @@ export class ShellStage implements Stage {
       webhooks: this.webhooks,
       freezes: { of: () => ({ all: this.#freezes, labels: {} }) },
       puller: this.#puller,
-      namespace: NAMESPACE,
-      app: `${NAMESPACE}/cats`,
+      apps: this.apps.map(({ place }) => keyOf(place)),
       appLimit: this.appLimit,
       staleness: this.#staleness,
     });
@@ -210,10 +225,8 @@ export class ShellStage implements Stage {
     return this.run(ms);
   }
 
-  async remove(): Promise<void> {
-    const [app] = await this.objects(aiappKind);
-    const { name = "", uid = "" } = app?.metadata ?? {};
-    await this.#user.delete(aiappKind, { namespace: NAMESPACE, name, uid }, this.#signal);
+  async remove(app = this.#first): Promise<void> {
+    await app.remove();
     this.#hasGarbage = true;
   }
 
@@ -222,23 +235,11 @@ export class ShellStage implements Stage {
   }
 
   async change(spec: SpecInput): Promise<void> {
-    this.#spec = { ...this.#spec, ...spec };
-    const { apiVersion, kind, metadata, spec: parsed } = aiapp(this.#spec);
-    const { namespace, name } = metadata;
-    const object: KubernetesObject & Pick<AIApp, "spec"> = {
-      apiVersion,
-      kind,
-      metadata: { namespace, name },
-      spec: JSON.parse(JSON.stringify(parsed)) as AIApp["spec"],
-    };
-    const options = { fieldManager: "kubectl", force: true };
-    await this.#user.apply<KubernetesObject>(aiappKind, object, options, this.#signal);
+    await this.#first.change(spec);
   }
 
   async annotate(name: string, value: string | undefined): Promise<void> {
-    const patch = { metadata: { annotations: { [name]: value ?? null } } };
-    const options = { fieldManager: "kubectl-annotate" };
-    await this.#user.patch(aiappKind, NAMESPACE, "cats", patch, options, this.#signal);
+    await this.#first.annotate(name, value);
   }
 
   async upgrade(to: PullerSettings): Promise<void> {
@@ -273,29 +274,28 @@ export class ShellStage implements Stage {
   }
 
   async status(): Promise<AIAppStatus> {
-    const object = await this.api.get(aiappKind, NAMESPACE, "cats", this.#signal);
-    return AIAppStatus.parse(Reflect.get(object ?? {}, "status"));
+    return this.#first.status();
   }
 
   async ledger(): Promise<Ledger> {
-    const options = { namespace: NAMESPACE };
-    const { items } = await this.api.list(kinds.controllerRevision, options, this.#signal);
-    return makeLedger(items.flatMap((revision) => readRecord(revision) ?? []));
+    return this.#first.ledger();
   }
 
   async objects(kind: Kind): Promise<readonly KubernetesObject[]> {
-    return (await this.api.list(kind, { namespace: NAMESPACE }, this.#signal)).items;
+    return this.#first.objects(kind);
   }
 
   async snapshot(): Promise<Snapshot> {
-    const objects = await takeSnapshot(this.api, NAMESPACE, this.#signal);
-    return { ...objects, notified: this.webhooks.summarize() };
+    const { place } = this.#first;
+    const objects = await takeSnapshot(this.api, place.namespace, this.#signal);
+    return { ...objects, notified: this.webhooks.summarize(place) };
   }
 
   /** What a deleted AIApp has left behind. */
   async leftovers(): Promise<readonly string[]> {
     if (!this.#hasGarbage) return [];
-    const objects = await takeSnapshot(this.api, NAMESPACE, this.#signal);
+    const { namespace } = this.#first.place;
+    const objects = await takeSnapshot(this.api, namespace, this.#signal);
     return Object.keys(objects).map((name) => `${name} is left of the deleted AIApp`);
   }
 
@@ -319,7 +319,7 @@ export class ShellStage implements Stage {
       for (const process of this.#processes)
         if (await process.turn(() => this.#isPaused(process))) hasActed = true;
       await this.#takeOver();
-      if (await this.#controllers.act()) hasActed = true;
+      for (const controllers of this.#controllers) if (await controllers.act()) hasActed = true;
       if (await this.#collectGarbage()) hasActed = true;
       if (this.#processes.some(({ hasEnded }) => hasEnded)) continue;
       if (!hasActed && !this.#processes.some((process) => process.catchUp())) return;
@@ -331,7 +331,11 @@ export class ShellStage implements Stage {
     if (!this.#hasGarbage) return false;
     const kube = this.invariants.guard("garbage collector");
     const collected = [aiappKind, ...ownedKinds, kinds.pod];
-    return (await collectGarbage(kube, collected, NAMESPACE, this.#signal)).length > 0;
+    let hasCollected = false;
+    for (const namespace of NAMESPACES)
+      if ((await collectGarbage(kube, collected, namespace, this.#signal)).length > 0)
+        hasCollected = true;
+    return hasCollected;
   }
 
   /** Moves on to the next thing that is due, or to `end`. Returns whether that is before `end`. */
@@ -376,8 +380,9 @@ export class ShellStage implements Stage {
   /** A webhook that responds will get these: its back-off may be longer than a rest. */
   async #hasNotices(): Promise<boolean> {
     if (this.webhooks.isFailing) return false;
-    const { all } = await this.ledger();
-    return all.some(({ journal }) => journal.some(({ notify }) => notify !== undefined));
+    const ledgers = await Promise.all(this.apps.map((app) => app.ledger()));
+    const journals = ledgers.flatMap(({ all }) => all.map(({ journal }) => journal));
+    return journals.some((journal) => journal.some(({ notify }) => notify !== undefined));
   }
 
   #writes(): number {

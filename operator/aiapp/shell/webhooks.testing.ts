@@ -1,6 +1,7 @@
 import { ReleaseEvent } from "../../../crds/notification.ts";
 import { OperatorError } from "../../errors.ts";
-import type { ReleaseRecord } from "../release/record.ts";
+import type { Invariants } from "./invariants.testing.ts";
+import { keyOf, type AppPlace } from "./staged-app.testing.ts";
 import type { SendWebhook } from "../../notify/webhook.ts";
 
 /** The URL of the Secret that names the webhook of scenarios. */
@@ -14,10 +15,10 @@ export class Webhooks {
   /** Every event that it took, in their order; repetitions among them. */
   readonly received: ReleaseEvent[] = [];
 
-  readonly #journals: () => Promise<readonly ReleaseRecord[]>;
+  readonly #hadEntry: Invariants["hadEntry"];
 
-  constructor(journals: () => Promise<readonly ReleaseRecord[]>) {
-    this.#journals = journals;
+  constructor(hadEntry: Invariants["hadEntry"]) {
+    this.#hadEntry = hadEntry;
   }
 
   readonly send: SendWebhook = async ({ url, body }) => {
@@ -27,14 +28,16 @@ export class Webhooks {
     const event = ReleaseEvent.parse(JSON.parse(body));
     this.received.push(event);
     const { subject, time, data } = event;
-    const record = (await this.#journals()).find(({ id }) => id === subject);
-    if (record?.journal.some(({ at }) => at === time) !== true)
-      this.premature.push(`a webhook was notified that ${subject} is ${data.phase}: it is not`);
+    if (!this.#hadEntry(data.app, subject, time))
+      this.premature.push(
+        `a webhook was notified at ${time} that ${subject} of ${keyOf(data.app)} is ${data.phase}: it is not`,
+      );
   };
 
   /** Which releases it was notified of, and of which phases; each once. */
-  summarize(): readonly string[] {
-    const events = this.received.map(({ subject, data }) => `${subject} ${data.phase}`);
+  summarize(app: AppPlace): readonly string[] {
+    const received = this.received.filter(({ data }) => keyOf(data.app) === keyOf(app));
+    const events = received.map(({ subject, data }) => `${subject} ${data.phase}`);
     return [...new Set(events)].toSorted();
   }
 }
