@@ -43,8 +43,12 @@ export class Sources {
   };
 
   readonly models: ModelStore = {
-    listVersions: async () => {
+    listVersions: async ({ name }) => {
       this.#fail("model");
+      if (name === KEPT_FOLDER)
+        return [
+          ...new Set([...this.kept.blobs.keys()].map((path) => path.split("/").at(-2) ?? "")),
+        ];
       return this.published.versions;
     },
     readManifest: async ({ name }, version, known) => {
@@ -59,7 +63,11 @@ export class Sources {
       if (name === KEPT_FOLDER) {
         const prefix = `${name}/${version}/`;
         const paths = [...this.kept.blobs].filter(([path]) => path.startsWith(prefix));
-        return paths.map(([path, metadata]) => fileOf(path.slice(prefix.length), metadata));
+        return paths.map(([path, metadata]) => ({
+          ...fileOf(path.slice(prefix.length), metadata),
+          // There is no clock here: a file without a manifest is never one that was left long ago.
+          modifiedAt: Number.POSITIVE_INFINITY,
+        }));
       }
       return this.published.versions.includes(version)
         ? [fileOf("model.onnx"), fileOf(MANIFEST)]
