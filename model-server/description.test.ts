@@ -119,6 +119,6 @@ describe("what the server says of itself", () => {
     for (const body of ["[", "[]", '{"ready": 1}'])
       expect(await post("/v2/repository/index", body)).toMatchObject({ status: 400 });
     for (const action of ["load", "unload"])
-      expect(await post(`/v2/repository/models/add/${action}`)).toMatchObject({ status: 501 });
+      expect(await post(`/v2/repository/models/add/${action}`)).toMatchObject({ status: 400 });
   });
 });

@@ -51,7 +51,7 @@ export const errors = {
   },
   CLIENT_GONE: { http: 499, grpc: grpc.cancelled, summary: "the client closed its connection" },
   INTERNAL: { http: 500, grpc: grpc.internal, summary: "a fault of the server" },
-  UNSUPPORTED: { http: 501, grpc: grpc.unimplemented, summary: "the server does not do this" },
+  UNSUPPORTED: { http: 400, grpc: grpc.unimplemented, summary: "the server does not do this" },
   OVERLOADED: { http: 503, grpc: grpc.unavailable, summary: "too many requests wait" },
   NOT_READY: { http: 503, grpc: grpc.unavailable, summary: "the model is being loaded" },
   TIMED_OUT: { http: 503, grpc: grpc.deadlineExceeded, summary: "the request waited too long" },

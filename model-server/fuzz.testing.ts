@@ -296,8 +296,7 @@ export function leakOf(message: string): string | undefined {
 /** What is wrong with an answer: undefined where nothing is. */
 export function faultOf({ status, text }: FuzzAnswer, sent = ""): string | undefined {
   if (status >= 200 && status < 300) return undefined;
-  const isRefusal = (status >= 400 && status < 500) || status === 501;
-  if (!isRefusal) return `the status is ${status}`;
+  if (status < 400 || status >= 500) return `the status is ${status}`;
   let error: unknown;
   try {
     error = (JSON.parse(text) as { readonly error?: unknown }).error;

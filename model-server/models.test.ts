@@ -213,7 +213,7 @@ describe("other models of scikit-learn", () => {
 });
 
 describe("an image for a model of several inputs", () => {
-  test("is answered with 501 and the form that is right", async () => {
+  test("is answered with 400 and the form that is right", async () => {
     const server = await serve(fixture("table"));
     await server.loaded;
     const response = await fetch(`http://127.0.0.1:${server.port}/score`, {
@@ -221,7 +221,7 @@ describe("an image for a model of several inputs", () => {
       headers: { "content-type": "image/png" },
       body: Uint8Array.of(1),
     });
-    expect(response.status).toBe(501);
+    expect(response.status).toBe(400);
     expect(await response.json()).toEqual({
       error: expect.stringMatching(/^the model has 3 inputs, and images make only one: send /),
     });

@@ -120,10 +120,10 @@ describe.skipIf(python === undefined)(`tritonclient${reason}`, () => {
   test("gets errors over HTTP that it can show", () => {
     expect(found["http"]).toMatchObject({
       otherModel: { status: "404", message: 'there is no model "other": this server has every' },
-      load: { status: "501", message: expect.stringMatching(/^this server has one model/) },
-      unload: { status: "501" },
+      load: { status: "400", message: expect.stringMatching(/^this server has one model/) },
+      unload: { status: "400" },
       missing: { status: "400", message: expect.stringMatching(/^the input in_string is missing/) },
-      sequence: { status: "501", message: expect.stringMatching(/^sequences are not supported/) },
+      sequence: { status: "400", message: expect.stringMatching(/^sequences are not supported/) },
     });
   });
 
