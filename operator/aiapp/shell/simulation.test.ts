@@ -4,7 +4,7 @@ import { simulate, TEST_HOURS, TEST_TIMEOUT_MS } from "./simulation.testing.ts";
 
 /** `npm run simulate -- --seeds 20 --hours 100` runs more of it. The even seeds are in a file of their own, for another core. */
 describe("a simulation of pushes, faults, crashes and what users ask", () => {
-  it.each([1, 3, 5, 7, 9, 11])(
+  it.each([1, 3, 5, 7, 9])(
     "keeps the invariants at every write (seed %i)",
     async (seed) => {
       const { problems, isConverged, writes } = await simulate({ seed, hours: TEST_HOURS });

@@ -27,8 +27,8 @@ export interface SimulationReport {
 }
 
 /** Of each seed in CI. */
-export const TEST_HOURS = 100;
-export const TEST_TIMEOUT_MS = 300_000;
+export const TEST_HOURS = 200;
+export const TEST_TIMEOUT_MS = 600_000;
 
 /** Between two events, on average. */
 const MEAN_MS = 10 * 60_000;
