@@ -592,6 +592,7 @@ describe("identities", () => {
       services.world.faults.forget();
       const error = await errorOf(poll({ version: 7, identity: elsewhere }));
       expect(error.code).toBe("HOST_NOT_ALLOWED");
+      expect(error.message).toContain(`${what} in the Secret is not sent to `);
       expect(error.message).toContain("endpoint");
       expect(services.world.faults.requests()).toEqual([]);
     },
