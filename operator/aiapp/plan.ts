@@ -186,8 +186,8 @@ function isPolling({ image, model }: Observed, polls: readonly Action[]): boolea
   return !fails && (isUnknown || polls.length > 0);
 }
 
-/** How soon another key in a Secret takes effect, at the latest. One that the source refuses is replaced at once. */
-const SECRETS_MS = 5 * 60_000;
+/** How soon another key in a Secret takes effect, or its absence shows, at the latest. */
+const SECRETS_MS = 60_000;
 
 /**
  * Secrets and ServiceAccounts are not watched. When a poll fails they are read again, and then with each interval; while all
