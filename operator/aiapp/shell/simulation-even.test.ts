@@ -1,16 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe } from "vitest";
 
-import { simulate, TEST_HOURS, TEST_TIMEOUT_MS } from "./simulation.testing.ts";
+import { itSimulates } from "./simulated-seeds.testing.ts";
 
 describe("a simulation of pushes, faults, crashes and what users ask", () => {
-  it.each([2, 4, 6, 8, 10])(
-    "keeps the invariants at every write (seed %i)",
-    async (seed) => {
-      const { problems, isConverged, writes } = await simulate({ seed, hours: TEST_HOURS });
-      expect(problems).toEqual([]);
-      expect(isConverged).toBe(true);
-      expect(writes).toBeGreaterThan(TEST_HOURS);
-    },
-    TEST_TIMEOUT_MS,
-  );
+  itSimulates("keeps the invariants at every write", [2, 4, 6, 8, 10], { hours: 200 });
 });

@@ -1,19 +1,11 @@
 import { describe, expect, it } from "vitest";
 
-import { simulate, TEST_HOURS, TEST_TIMEOUT_MS } from "./simulation.testing.ts";
+import { itSimulates } from "./simulated-seeds.testing.ts";
+import { simulate } from "./simulation.testing.ts";
 
 /** `npm run simulate -- --seeds 20 --hours 100` runs more of it. The even seeds are in a file of their own, for another core. */
 describe("a simulation of pushes, faults, crashes and what users ask", () => {
-  it.each([1, 3, 5, 7, 9])(
-    "keeps the invariants at every write (seed %i)",
-    async (seed) => {
-      const { problems, isConverged, writes } = await simulate({ seed, hours: TEST_HOURS });
-      expect(problems).toEqual([]);
-      expect(isConverged).toBe(true);
-      expect(writes).toBeGreaterThan(TEST_HOURS);
-    },
-    TEST_TIMEOUT_MS,
-  );
+  itSimulates("keeps the invariants at every write", [1, 3, 5, 7, 9], { hours: 200 });
 
   it("is the same for the same seed", async () => {
     const [one, other] = [

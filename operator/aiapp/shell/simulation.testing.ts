@@ -26,10 +26,6 @@ export interface SimulationReport {
   readonly isConverged: boolean;
 }
 
-/** Of each seed in CI. */
-export const TEST_HOURS = 200;
-export const TEST_TIMEOUT_MS = 600_000;
-
 /** Between two events, on average. */
 const MEAN_MS = 10 * 60_000;
 const HOUR_MS = 3_600_000;
