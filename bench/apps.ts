@@ -42,7 +42,7 @@ export interface AppsOptions {
 
 const WORKERS = 4;
 const MINUTE_MS = 60_000;
-/** So long that whatever recurs is in it: the sources of recorded releases and the Secrets are read every five minutes. */
+/** So long that what recurs is in it: the sources of recorded releases are polled every five minutes. */
 const REST_MINUTES = 5;
 const SETTLE_MS = 5000;
 const BARE_APPS = 250;

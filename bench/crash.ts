@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import { condition, isReleased, waitFor } from "../test/support/aiapp.ts";
+import { condition, isReleased, patchSpec, waitFor } from "../test/support/aiapp.ts";
 import type { Platform } from "../test/support/platform.ts";
 import { median, reported, type Figure } from "./figures.ts";
 import { publish, startApp, versionAt } from "./release.ts";
@@ -48,7 +48,7 @@ function crashing(round: number): object {
 }
 
 interface Seen {
-  responses: number;
+  requests: number;
   failed: number;
   /** Responses of the bad release. */
   bad: number;
@@ -60,17 +60,12 @@ interface Seen {
 async function watch(url: string, good: string, seen: Seen, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const version = await versionAt(url);
-    seen.responses += 1;
+    seen.requests += 1;
     if (version?.release !== good) seen.lastBadAt = Date.now();
     if (version === undefined) seen.failed += 1;
     else if (version.release !== good) seen.bad += 1;
     await delay(10);
   }
-}
-
-function patch(platform: Platform, spec: object): Promise<string> {
-  // prettier-ignore
-  return platform.kubectl(["patch", "aia", APP.name, "--namespace", NAMESPACE, "--type", "merge", "--patch", JSON.stringify({ spec })]);
 }
 
 /** Seconds from the crash to the last request at a pod of the release that crashed. */
@@ -80,11 +75,11 @@ async function measureRound(
   good: string,
   round: number,
 ): Promise<{ readonly seconds: number; readonly seen: Seen }> {
-  const seen: Seen = { responses: 0, failed: 0, bad: 0, lastBadAt: 0 };
+  const seen: Seen = { requests: 0, failed: 0, bad: 0, lastBadAt: 0 };
   const stop = new AbortController();
   const watching = watch(url, good, seen, stop.signal);
   try {
-    await patch(platform, crashing(round));
+    await patchSpec(platform, APP, crashing(round));
     const undone = await waitFor(
       platform,
       APP,
@@ -115,7 +110,7 @@ export function run(): Promise<readonly Figure[]> {
     const rounds: { readonly seconds: number; readonly seen: Seen }[] = [];
     for (let round = 1; round <= ROUNDS; round += 1) {
       rounds.push(await measureRound(platform, url, good, round));
-      await patch(platform, { env: null, podTemplate: null });
+      await patchSpec(platform, APP, { env: null, podTemplate: null });
       await waitFor(platform, APP, "the spec as before", isReleased);
     }
     const seconds = rounds.map((one) => one.seconds);
@@ -126,8 +121,8 @@ export function run(): Promise<readonly Figure[]> {
       reported("from the crash to the last request at its pods, median", median(seconds), "s"),
       reported("  at most", Math.max(...seconds), "s"),
       reported(
-        "responses",
-        sum(({ responses }) => responses),
+        "requests",
+        sum(({ requests }) => requests),
         "",
       ),
       reported(

@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { JournalEntry, readEntries } from "../crds/journal.ts";
 import { annotations, labels } from "../crds/names.ts";
 import { eventually } from "../test/cluster/process.ts";
-import { isReleased, readApp, waitFor } from "../test/support/aiapp.ts";
+import { isReleased, patchSpec, readApp, waitFor } from "../test/support/aiapp.ts";
 import { models } from "../test/demo/pictures.ts";
 import type { Platform } from "../test/support/platform.ts";
 import { atMost, median, reported, type Figure } from "./figures.ts";
@@ -191,10 +191,8 @@ async function measureReleases(platform: Platform): Promise<readonly Figure[]> {
     modelVersion: string,
   ): Promise<number> => {
     await settle();
-    const patch = JSON.stringify({ spec: { modelVersion } });
     return measure(
-      // prettier-ignore
-      () => platform.kubectl(["patch", "aia", where.name, "--namespace", NAMESPACE, "--type", "merge", "--patch", patch]),
+      () => patchSpec(platform, where, { modelVersion }),
       urls[where.name],
       ({ model }) => model.version === modelVersion,
     );

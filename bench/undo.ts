@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { annotations } from "../crds/names.ts";
 import { pictureFiles } from "../test/demo/pictures.ts";
-import { isReleased, waitFor } from "../test/support/aiapp.ts";
+import { isReleased, patchSpec, waitFor } from "../test/support/aiapp.ts";
 import type { Platform } from "../test/support/platform.ts";
 import { startTraffic } from "../test/traffic/start.ts";
 import { atMost, quantile, reported, type Figure } from "./figures.ts";
@@ -70,8 +70,7 @@ export function run({ undos }: UndoOptions): Promise<readonly Figure[]> {
     const rollout = { strategy: "BlueGreen", keepPrevious: "1h" };
     const url = await startApp(platform, APP, { model: APP.name, rollout });
     const one = await released(platform, "1");
-    // prettier-ignore
-    await platform.kubectl(["patch", "aia", APP.name, "--namespace", NAMESPACE, "--type", "merge", "--patch", '{"spec":{"modelVersion":"2"}}']);
+    await patchSpec(platform, APP, { modelVersion: "2" });
     const two = await released(platform, "2");
     const traffic = startTraffic({ url: `${url}/score`, pictures: pictureFiles, rate: RATE });
     const found: Undo[] = [];

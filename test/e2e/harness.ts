@@ -5,7 +5,7 @@ import { untilServedBy, score, type Scored } from "../demo/accuracy.ts";
 import { readFile } from "node:fs/promises";
 
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
-import { isReleased, waitFor } from "../support/aiapp.ts";
+import { isReleased, patchSpec, waitFor } from "../support/aiapp.ts";
 import {
   connectPlatform,
   createTenant,
@@ -96,8 +96,7 @@ export async function patch(
   name: string,
   spec: unknown,
 ): Promise<void> {
-  // prettier-ignore
-  await platform.kubectl(["patch", "aia", name, "--namespace", namespace, "--type", "merge", "--patch", JSON.stringify({ spec })]);
+  await patchSpec(platform, { namespace, name }, spec);
 }
 
 /** Sets an annotation of an AIApp, or removes it (`undefined`). */

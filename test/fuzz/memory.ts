@@ -1,3 +1,5 @@
+import { median } from "../../bench/figures.ts";
+
 /** What a server's memory says of leaks. */
 
 /** A run is measured so often: each quarter five times. */
@@ -34,10 +36,9 @@ export function leakIn(memory: readonly Measured[]): string | undefined {
 /** Of the quarter that begins with this window: its median memory, at its middle. */
 function medianOf(memory: readonly Measured[], from: number): Measured | undefined {
   const quarter = memory.slice(from, from + QUARTER);
-  const middle = Math.floor(QUARTER / 2);
-  const median = quarter.toSorted((a, b) => a.residentMb - b.residentMb)[middle];
-  const requests = quarter[middle]?.requests;
-  return median && requests !== undefined ? { requests, residentMb: median.residentMb } : undefined;
+  const requests = quarter[Math.floor(QUARTER / 2)]?.requests;
+  if (requests === undefined) return undefined;
+  return { requests, residentMb: median(quarter.map(({ residentMb }) => residentMb)) };
 }
 
 function slopeOf(a: Measured, b: Measured): number {

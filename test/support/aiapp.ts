@@ -16,6 +16,16 @@ export async function readApp(platform: Platform, namespace: string, name: strin
   return AIApp.parse(JSON.parse(text));
 }
 
+/** Merges into the spec, as `kubectl patch` does; null removes a field. */
+export async function patchSpec(
+  platform: Platform,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  spec: unknown,
+): Promise<void> {
+  // prettier-ignore
+  await platform.kubectl(["patch", "aia", name, "--namespace", namespace, "--type", "merge", "--patch", JSON.stringify({ spec })]);
+}
+
 export function condition(
   app: AIApp,
   type: string,
