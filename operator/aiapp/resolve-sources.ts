@@ -1,24 +1,10 @@
 import { LRUCache } from "lru-cache";
 
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
-import {
-  isReference,
-  parseReference,
-  parseRepository,
-  pinned,
-} from "../../crds/grammar/image-reference.ts";
+import { isReference, parseReference, pinned } from "../../crds/grammar/image-reference.ts";
 import { parseSelector } from "../../crds/grammar/selector.ts";
-import type { Clock } from "../clock.ts";
 import { messageOf, OperatorError, withOperatorErrors, type ErrorCode } from "../errors.ts";
-import type { Kube } from "../kube/client.ts";
-import { kinds, type V1Secret, type V1ServiceAccount } from "../kube/types.ts";
-import {
-  ANONYMOUS,
-  registryIdentity,
-  storageIdentity,
-  type Identity,
-  type SecretData,
-} from "../sources/identity.ts";
+import { ANONYMOUS, type Identity } from "../sources/identity.ts";
 import { imageKeeper } from "../sources/keep/image-keeper.ts";
 import type { ModelCopies } from "../sources/keep/model-copies.ts";
 import { modelKeeper } from "../sources/keep/model-keeper.ts";
@@ -27,6 +13,7 @@ import { modelSource } from "../sources/model/model-source.ts";
 import type { ModelStore } from "../sources/model/model-store.ts";
 import type { ImageRegistry } from "../sources/registry/image-registry.ts";
 import { imageSource } from "../sources/registry/image-source.ts";
+import { createIdentityReader, registryOf, type IdentityTools } from "./identity-reader.ts";
 import type { PolicyView } from "./policy-view.ts";
 import { createSlices } from "../slices.ts";
 import type {
@@ -43,15 +30,11 @@ export type ResolvedSource<V extends Seen> =
   | { readonly source: Source<V>; readonly reference: string }
   | { readonly error: SourceError; readonly reference: string };
 
-export interface SourceTools {
-  readonly kube: Pick<Kube, "get">;
+export interface SourceTools extends IdentityTools {
   readonly policies: PolicyView;
-  readonly clock: Clock;
   readonly registry: ImageRegistry;
   readonly models: ModelStore;
   readonly copies: ModelCopies;
-  /** The tenant of ServiceAccounts that name none. */
-  readonly tenantId: string;
 }
 
 export interface SourceResolver {
@@ -250,124 +233,4 @@ function sourceError(error: unknown, now: number): SourceError {
     return { code: "CREDENTIALS_MISSING", message, since: now };
   }
   return { code: error.code, message: messageOf(error), since: now };
-}
-
-interface IdentityReader {
-  readonly forRegistry: (app: AIApp, signal: AbortSignal, image?: string) => Promise<Identity>;
-  readonly forStorage: (app: AIApp, signal: AbortSignal) => Promise<Identity>;
-}
-
-/** Reads the Secrets and ServiceAccounts that identities come from: those that the AIApp names, in its namespace. */
-function createIdentityReader({ kube, clock, tenantId }: SourceTools): IdentityReader {
-  const read = createReadCache(clock);
-  const identities = new WeakMap<SecretData, Identity>();
-
-  async function readSecret(app: AIApp, name: string, signal: AbortSignal): Promise<SecretData> {
-    const { namespace } = app.metadata;
-    const secret = await read<SecretData | undefined>(`secret ${namespace}/${name}`, async () => {
-      const found = await kube.get(kinds.secret, namespace, name, signal);
-      return found && { namespace, name, data: decoded(found) };
-    });
-    if (secret === undefined) {
-      throw new OperatorError(
-        "SECRET_NOT_FOUND",
-        `Secret ${namespace}/${name}, which spec.credentials names, does not exist: create it`,
-      );
-    }
-    return secret;
-  }
-
-  /** All sources of one store share the identity, until the Secret is read again. */
-  function storageIdentityOf(secret: SecretData): Identity {
-    const identity = identities.get(secret) ?? storageIdentity(secret);
-    identities.set(secret, identity);
-    return identity;
-  }
-
-  async function readServiceAccount(app: AIApp, signal: AbortSignal): Promise<Identity> {
-    const { namespace } = app.metadata;
-    const name = app.spec.serviceAccountName ?? app.metadata.name;
-    const account = await read<V1ServiceAccount | undefined>(
-      `serviceaccount ${namespace}/${name}`,
-      () => kube.get(kinds.serviceAccount, namespace, name, signal),
-    );
-    return workloadIdentity(namespace, name, account?.metadata?.annotations ?? {}, tenantId);
-  }
-
-  return {
-    forRegistry: async (app, signal, image = app.spec.image) => {
-      const { registry, anonymous } = app.spec.credentials ?? {};
-      const host = registryOf(image);
-      if (registry !== undefined)
-        return registryIdentity(await readSecret(app, registry, signal), host);
-      if (anonymous?.includes("Registry")) return ANONYMOUS;
-      return readServiceAccount(app, signal);
-    },
-    forStorage: async (app, signal) => {
-      const { storage, anonymous } = app.spec.credentials ?? {};
-      if (storage !== undefined) return storageIdentityOf(await readSecret(app, storage, signal));
-      if (anonymous?.includes("Storage")) return ANONYMOUS;
-      return readServiceAccount(app, signal);
-    },
-  };
-}
-
-function registryOf(image: string): string {
-  return withOperatorErrors(() => parseRepository(image)).registry;
-}
-
-function decoded({ data = {} }: V1Secret): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.entries(data).map(([key, value]) => [
-      key,
-      Buffer.from(value, "base64").toString("utf8"),
-    ]),
-  );
-}
-
-/** @throws CREDENTIALS_MISSING naming the annotations that are missing */
-function workloadIdentity(
-  namespace: string,
-  serviceAccount: string,
-  annotations: Readonly<Record<string, string>>,
-  defaultTenantId: string,
-): Identity {
-  const clientId = annotations["azure.workload.identity/client-id"] ?? "";
-  const tenantId = annotations["azure.workload.identity/tenant-id"] ?? defaultTenantId;
-  if (clientId !== "" && tenantId !== "") {
-    return { kind: "workload", namespace, serviceAccount, clientId, tenantId };
-  }
-  const missing = [
-    ...(clientId === "" ? ["azure.workload.identity/client-id"] : []),
-    ...(tenantId === "" ? ["azure.workload.identity/tenant-id"] : []),
-  ].join(" and ");
-  throw new OperatorError(
-    "CREDENTIALS_MISSING",
-    `no identity to read with: annotate ServiceAccount ${namespace}/${serviceAccount} with ${missing}, name a Secret in spec.credentials, or allow anonymous reads in spec.credentials.anonymous`,
-  );
-}
-
-/** How long a Secret or a ServiceAccount is not read again: short, so that a rotated key takes effect soon. */
-const CACHE_MS = 10_000;
-const MAX_CACHED = 2000;
-
-/** Caches reads by key, and shares a read in flight. A read that fails is not cached. */
-function createReadCache(clock: Clock): <T>(key: string, read: () => Promise<T>) => Promise<T> {
-  const cache = new LRUCache<string, Promise<unknown>>({
-    max: MAX_CACHED,
-    ttl: CACHE_MS,
-    ttlResolution: 0,
-    perf: { now: clock.now },
-  });
-  return <T>(key: string, read: () => Promise<T>) => {
-    const cached = cache.get(key);
-    // The key names the kind of the object.
-    if (cached !== undefined) return cached as Promise<T>;
-    const value = read();
-    cache.set(key, value);
-    value.catch(() => {
-      if (cache.peek(key) === value) cache.delete(key);
-    });
-    return value;
-  };
 }
