@@ -7,7 +7,8 @@ import { z } from "zod";
 
 /**
  * `npm run image:check -- FOLDER`: what an image must not have: a shell, a package manager, setuid files, or files that its
- * user can change; and what it must have: a compile cache. FOLDER is an OCI layout, as `skopeo copy docker://… oci:FOLDER:image` writes it.
+ * user can change; and what it must have: a compile cache. FOLDER is an OCI layout, as `skopeo copy docker://…
+ * oci:FOLDER:image` writes it.
  */
 
 const Descriptor = z.object({ digest: z.string().regex(/^sha256:[0-9a-f]{64}$/) });
@@ -69,11 +70,12 @@ async function listLayer(archive: string): Promise<readonly File[]> {
 }
 
 /** One line for each thing that an image must not have. */
-export function findings({ user, environment, files }: Image): readonly string[] {
+export function findings(image: Image): readonly string[] {
+  const { user, files } = image;
   const isWritable = ({ mode, path }: File): boolean =>
     mode[8] === "w" && !mode.startsWith("l") && path !== "tmp/";
   return [
-    ...(hasCompileCache({ user, environment, files })
+    ...(hasCompileCache(image)
       ? []
       : [`it has no compile cache for its user (NODE_COMPILE_CACHE): each start compiles`]),
     ...(NON_ROOT.test(user) ? [] : [`its user is ${user || "root"}, not a number above 0`]),
@@ -89,11 +91,7 @@ export function findings({ user, environment, files }: Image): readonly string[]
 }
 
 /** Whether there are entries where Node.js looks for them, and its user can read them. */
-function hasCompileCache({
-  user,
-  environment,
-  files,
-}: Pick<Image, "user" | "environment" | "files">): boolean {
+function hasCompileCache({ user, environment, files }: Image): boolean {
   const [, folder] =
     environment.map((one) => one.split("=")).find(([name]) => name === "NODE_COMPILE_CACHE") ?? [];
   const [uid] = user.split(":");
