@@ -79,6 +79,10 @@ export class ServerError extends Error {
   }
 }
 
+export function invalidRequest(message: string, options?: ErrorOptions): ServerError {
+  return new ServerError("REQUEST_INVALID", message, options);
+}
+
 /** Why a request was cancelled: the signal's own reason where that is an error of the server. */
 export function cancellationOf(signal: AbortSignal): ServerError {
   const reason: unknown = signal.reason;

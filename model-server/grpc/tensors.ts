@@ -1,7 +1,7 @@
+import { invalidRequest } from "../errors.ts";
 import { bytesOfTensor, tensorOfBytes, textOfBytes, type RawShape } from "../protocol/binary.ts";
 import {
   addInput,
-  invalidRequest,
   MAX_CLASSES,
   nameInput,
   readShape,

@@ -1,11 +1,7 @@
 import { describeDims, type Batch, type Port } from "../engine/signature.ts";
-import { ServerError } from "../errors.ts";
+import { invalidRequest } from "../errors.ts";
 import type { Tensors } from "../tensor/tensor.ts";
 import { checkShape } from "./shape.ts";
-
-function invalid(message: string): ServerError {
-  return new ServerError("REQUEST_INVALID", message);
-}
 
 /**
  * Checks tensors against the model's inputs.
@@ -21,14 +17,14 @@ export function checkInputs(
 ): number | undefined {
   for (const name of inputs.keys())
     if (!ports.some((port) => port.name === name))
-      throw invalid(
+      throw invalidRequest(
         `the model has no input ${JSON.stringify(name.slice(0, 100))}: it takes ${ports.map((port) => port.name).join(", ")}`,
       );
   const rows = new Set<number>();
   for (const port of ports) {
     const tensor = inputs.get(port.name);
     if (tensor === undefined)
-      throw invalid(
+      throw invalidRequest(
         `the input ${port.name} is missing: the model takes it as ${port.datatype} of shape ${describeDims(port.dims)}`,
       );
     checkShape(tensor, port, nameOf(port.name), { anyRows: batch.kind === "fixed" });
@@ -37,5 +33,7 @@ export function checkInputs(
   }
   if (rows.size <= 1) return [...rows][0];
   if (batch.kind === "none") return undefined;
-  throw invalid(`the inputs have ${[...rows].join(" and ")} rows: every input needs as many`);
+  throw invalidRequest(
+    `the inputs have ${[...rows].join(" and ")} rows: every input needs as many`,
+  );
 }

@@ -1,15 +1,11 @@
 import type { Port, Signature } from "../engine/signature.ts";
-import { ServerError } from "../errors.ts";
+import { invalidRequest } from "../errors.ts";
 import { createData, createTensor, type Tensor, type Tensors } from "../tensor/tensor.ts";
 
 /**
  * Requests of no rows. The model never runs on tensors of no elements: some of the runtime's operators (TopK, GRU) then end
  * the process.
  */
-
-function invalid(message: string): ServerError {
-  return new ServerError("REQUEST_INVALID", message);
-}
 
 /**
  * Checks that only the number of rows is 0, and only where the model has rows.
@@ -20,8 +16,8 @@ export function checkElements({ dims }: Tensor, { batch }: Signature, what: stri
   if (!dims.includes(0)) return;
   const shape = `${what} has the shape [${dims.join(", ")}]`;
   if (batch.kind === "none")
-    throw invalid(`${shape}: the model has no batch, so that every size must be at least 1`);
-  if (dims.slice(1).includes(0)) throw invalid(`${shape}: every row needs values`);
+    throw invalidRequest(`${shape}: the model has no batch, so that every size must be at least 1`);
+  if (dims.slice(1).includes(0)) throw invalidRequest(`${shape}: every row needs values`);
 }
 
 /**
@@ -35,7 +31,7 @@ export function answerNoRows(ports: readonly Port[], outputs: readonly string[])
     if (!outputs.includes(name)) continue;
     const row = dims.slice(1).filter((dim) => dim !== undefined);
     if (row.length + 1 !== dims.length)
-      throw invalid(
+      throw invalidRequest(
         `only a run shows the shape of the output ${JSON.stringify(name)}: send at least one row`,
       );
     answer.set(name, createTensor(datatype, [0, ...row], createData(datatype, 0)));

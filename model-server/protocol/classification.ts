@@ -1,6 +1,6 @@
+import { invalidRequest } from "../errors.ts";
 import { numbersOf } from "../tensor/numbers.ts";
 import { createTensor, elementsOf, type Tensor } from "../tensor/tensor.ts";
-import { invalidRequest } from "./infer.ts";
 
 /**
  * The highest values of each row, as text: `value:index`, or `value:index:label`.

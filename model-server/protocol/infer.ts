@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { ServerError } from "../errors.ts";
+import { invalidRequest, ServerError } from "../errors.ts";
 import { arrays, createTensor, type Datatype, type Tensor } from "../tensor/tensor.ts";
 import { tensorOfBytes, textOfBytes, type RawShape } from "./binary.ts";
 import { dataOf, flatten, MAX_RANK } from "./nested.ts";
@@ -67,10 +67,6 @@ export const InferBody = z.object({
 });
 export type InferBody = z.infer<typeof InferBody>;
 type Input = InferBody["inputs"][number];
-
-export function invalidRequest(message: string): ServerError {
-  return new ServerError("REQUEST_INVALID", message);
-}
 
 /** @throws REQUEST_INVALID */
 export function readInferBody(json: unknown): InferBody {

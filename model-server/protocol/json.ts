@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 
-import { ServerError } from "../errors.ts";
+import { invalidRequest, type ServerError } from "../errors.ts";
 
 /** What a request needs at most: JSON takes its memory, many times its bytes, before its form can be checked. */
 const MAX_DEPTH = 16;
@@ -57,7 +57,7 @@ export function checkJson(bytes: Uint8Array, what: string, maxDepth = MAX_DEPTH)
         break;
       default:
     }
-    if (depth > maxDepth) throw invalid(`${what} is nested deeper than ${maxDepth} levels`);
+    if (depth > maxDepth) throw invalidRequest(`${what} is nested deeper than ${maxDepth} levels`);
     if (fields > MAX_FIELDS) throw tooMany(what, MAX_FIELDS, "objects and fields");
   }
 }
@@ -76,16 +76,16 @@ export function readJson(
   options: { readonly exact: boolean },
 ): unknown {
   checkJson(bytes, what);
-  if (bytes.length === 0) throw invalid(`${what} is empty: send JSON`);
+  if (bytes.length === 0) throw invalidRequest(`${what} is empty: send JSON`);
   // A decoder would replace what is not UTF-8 without a word.
-  if (!isUtf8(bytes)) throw invalid(`${what} is not UTF-8`);
+  if (!isUtf8(bytes)) throw invalidRequest(`${what} is not UTF-8`);
   const text = bytes.toString("utf8");
   try {
     return options.exact && LARGE_INTEGER.test(text)
       ? JSON.parse(text, exactInteger)
       : JSON.parse(text);
   } catch (cause) {
-    throw new ServerError("REQUEST_INVALID", `${what} is not JSON`, { cause });
+    throw invalidRequest(`${what} is not JSON`, { cause });
   }
 }
 
@@ -96,9 +96,5 @@ function exactInteger(_: string, value: unknown, context?: { readonly source?: s
 }
 
 function tooMany(what: string, limit: number, parts: string): ServerError {
-  return invalid(`${what} has more than ${limit} ${parts}: send fewer rows at once`);
-}
-
-function invalid(message: string): ServerError {
-  return new ServerError("REQUEST_INVALID", message);
+  return invalidRequest(`${what} has more than ${limit} ${parts}: send fewer rows at once`);
 }

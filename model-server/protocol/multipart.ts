@@ -1,6 +1,6 @@
 import { MIMEType } from "node:util";
 
-import { ServerError } from "../errors.ts";
+import { invalidRequest } from "../errors.ts";
 import { MAX_ROWS } from "./score.ts";
 
 /** Other fields of a form, such as those of its buttons. */
@@ -18,9 +18,9 @@ export async function readFiles(body: Buffer, type: string): Promise<readonly Ui
   const files: Uint8Array[] = [];
   for (const [, value] of await parse(body, boundary))
     if (typeof value !== "string") files.push(new Uint8Array(await value.arrayBuffer()));
-  if (files.length === 0) throw invalid("the form has no file: send images as files");
+  if (files.length === 0) throw invalidRequest("the form has no file: send images as files");
   if (files.length > MAX_ROWS)
-    throw invalid(`${files.length} files at once are too many: send at most ${MAX_ROWS}`);
+    throw invalidRequest(`${files.length} files at once are too many: send at most ${MAX_ROWS}`);
   return files;
 }
 
@@ -33,7 +33,7 @@ function boundaryOf(type: string): string {
   }
   // RFC 2046 allows these characters.
   if (boundary !== null && /^[\w'()+,./:=? -]{1,70}$/.test(boundary)) return boundary;
-  throw invalid("the Content-Type multipart/form-data has no valid boundary");
+  throw invalidRequest("the Content-Type multipart/form-data has no valid boundary");
 }
 
 function checkParts(body: Buffer, boundary: string): void {
@@ -42,7 +42,7 @@ function checkParts(body: Buffer, boundary: string): void {
   for (let at = body.indexOf(mark); at !== -1; at = body.indexOf(mark, at + mark.length)) {
     count += 1;
     if (count > MAX_ROWS + MORE_PARTS)
-      throw invalid(`the form has too many parts: send at most ${MAX_ROWS} files`);
+      throw invalidRequest(`the form has too many parts: send at most ${MAX_ROWS} files`);
   }
 }
 
@@ -51,10 +51,6 @@ async function parse(body: Buffer, boundary: string): Promise<FormData> {
   try {
     return await new Response(new Uint8Array(body), { headers }).formData();
   } catch (cause) {
-    throw new ServerError("REQUEST_INVALID", "the body is no valid multipart/form-data", { cause });
+    throw invalidRequest("the body is no valid multipart/form-data", { cause });
   }
-}
-
-function invalid(message: string): ServerError {
-  return new ServerError("REQUEST_INVALID", message);
 }

@@ -1,4 +1,4 @@
-import { ServerError } from "../errors.ts";
+import { invalidRequest } from "../errors.ts";
 import {
   arrays,
   createTensor,
@@ -16,10 +16,6 @@ interface Flat {
 
 export const MAX_RANK = 8;
 
-function invalid(message: string): ServerError {
-  return new ServerError("REQUEST_INVALID", message);
-}
-
 /** Nested arrays of JSON as one tensor, row-major. @throws REQUEST_INVALID when ragged, or an element does not fit */
 export function tensorOfNested(
   value: readonly unknown[],
@@ -35,12 +31,15 @@ export function flatten(value: readonly unknown[], what: string): Flat {
   const dims: number[] = [];
   for (let level: unknown = value; Array.isArray(level); level = level[0]) {
     dims.push(level.length);
-    if (dims.length > MAX_RANK) throw invalid(`${what} is nested deeper than ${MAX_RANK} levels`);
+    if (dims.length > MAX_RANK)
+      throw invalidRequest(`${what} is nested deeper than ${MAX_RANK} levels`);
   }
   const leaves: (readonly unknown[])[] = [];
   function collect(part: unknown, level: number): void {
     if (!Array.isArray(part) || part.length !== dims[level])
-      throw invalid(`${what} is ragged: every row needs the same shape, here [${dims.join(", ")}]`);
+      throw invalidRequest(
+        `${what} is ragged: every row needs the same shape, here [${dims.join(", ")}]`,
+      );
     if (level + 1 === dims.length) leaves.push(part);
     else for (const one of part) collect(one, level + 1);
   }
@@ -134,11 +133,11 @@ function floatOf(
     if (typeof value === "bigint") return floatOf(Number(value), round, type, what);
     const special = NOT_FINITE.get(value);
     if (special !== undefined) return special;
-    throw invalid(`${what} holds ${describe(value)} where a number should be`);
+    throw invalidRequest(`${what} holds ${describe(value)} where a number should be`);
   }
   // The model would answer with what is no number.
   if (!Number.isFinite(round(value)))
-    throw invalid(`${what} holds ${value}, which is beyond ${type}`);
+    throw invalidRequest(`${what} holds ${value}, which is beyond ${type}`);
   return value;
 }
 
@@ -151,7 +150,7 @@ function halfOf(value: unknown, what: string): number {
 function truthOf(value: unknown, what: string): number {
   if (value === true || value === 1) return 1;
   if (value === false || value === 0) return 0;
-  throw invalid(`${what} holds ${describe(value)} where true or false should be`);
+  throw invalidRequest(`${what} holds ${describe(value)} where true or false should be`);
 }
 
 const ranges = {
@@ -166,9 +165,9 @@ const ranges = {
 function integerOf(value: unknown, datatype: keyof typeof ranges, what: string): number {
   const [least, most] = ranges[datatype];
   if (typeof value !== "number")
-    throw invalid(`${what} holds ${describe(value)} where a number should be`);
+    throw invalidRequest(`${what} holds ${describe(value)} where a number should be`);
   if (!Number.isInteger(value) || value < least || value > most)
-    throw invalid(`${what} holds ${value}, which is no ${datatype}`);
+    throw invalidRequest(`${what} holds ${value}, which is no ${datatype}`);
   return value;
 }
 
@@ -178,22 +177,22 @@ const INTEGER = /^-?\d{1,20}$/;
 function bigOf(value: unknown, datatype: "INT64" | "UINT64", what: string): bigint {
   const isText = typeof value === "string" && INTEGER.test(value);
   if (typeof value !== "number" && typeof value !== "bigint" && !isText)
-    throw invalid(`${what} holds ${describe(value)} where a whole number should be`);
+    throw invalidRequest(`${what} holds ${describe(value)} where a whole number should be`);
   if (typeof value === "number" && !Number.isSafeInteger(value))
-    throw invalid(
+    throw invalidRequest(
       `${what} holds ${value}, which is no whole number below 2^53: send larger ones as text, "9007199254740993"`,
     );
   const big = BigInt(value);
   const wrapped = datatype === "INT64" ? BigInt.asIntN(64, big) : BigInt.asUintN(64, big);
-  if (wrapped !== big) throw invalid(`${what} holds ${value}, which is no ${datatype}`);
+  if (wrapped !== big) throw invalidRequest(`${what} holds ${value}, which is no ${datatype}`);
   return big;
 }
 
 function textOf(value: unknown, what: string): string {
   if (typeof value !== "string")
-    throw invalid(`${what} holds ${describe(value)} where text should be`);
+    throw invalidRequest(`${what} holds ${describe(value)} where text should be`);
   // The runtime would cut it there.
-  if (value.includes("\0")) throw invalid(`${what} holds text with the character NUL`);
+  if (value.includes("\0")) throw invalidRequest(`${what} holds text with the character NUL`);
   return value;
 }
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { ServerError } from "../errors.ts";
+import { invalidRequest, type ServerError } from "../errors.ts";
 import { createTensor, type Datatype, type Tensor, type Tensors } from "../tensor/tensor.ts";
 import { checkJson } from "./json.ts";
 import { dataOf, MAX_RANK, tensorOfNested } from "./nested.ts";
@@ -45,16 +45,12 @@ export const ScoreQuery = z.object({
 
 const FORM = `send {"input": ["<base64 of an image>", …]}, {"input": [[1.5, 2.5, …], …]}, or an image as the body`;
 
-function invalid(message: string): ServerError {
-  return new ServerError("REQUEST_INVALID", message);
-}
-
 /** Reads the query of `POST /score`. @throws REQUEST_INVALID */
 export function readQuery(query: unknown): z.infer<typeof ScoreQuery> {
   const parsed = ScoreQuery.safeParse(query);
   if (parsed.success) return parsed.data;
   const isTop = parsed.error.issues.some(({ path }) => path[0] === "top");
-  throw invalid(
+  throw invalidRequest(
     isTop ? `top must be a number from 1 to ${MAX_TOP}` : "format must be tutorial or plain",
   );
 }
@@ -67,13 +63,13 @@ const ANY_NUMBERS: ScorePorts = { datatype: "FP32", inputs: new Map() };
 /** Reads the JSON body of `POST /score`. @throws REQUEST_INVALID saying what form is right */
 export function readScoreInput(body: unknown, ports: ScorePorts = ANY_NUMBERS): ScoreInput {
   const parsed = ScoreBody.safeParse(body);
-  if (!parsed.success) throw invalid(`the body is not a valid request: ${FORM}`);
+  if (!parsed.success) throw invalidRequest(`the body is not a valid request: ${FORM}`);
   const { data } = parsed;
   if (typeof data === "object" && !Array.isArray(data))
     return { kind: "tensors", tensors: readTensors(data, ports) };
   if (ports.inputs.size > 1) throw severalInputs([...ports.inputs.keys()]);
   const rows = typeof data === "string" ? unwrap(data) : data;
-  if (rows.length === 0) throw invalid(`the body has no rows: ${FORM}`);
+  if (rows.length === 0) throw invalidRequest(`the body has no rows: ${FORM}`);
   checkRows(rows.length);
   if (typeof rows[0] === "string" && !TAKES_TEXT.has(ports.datatype))
     return { kind: "images", images: rows.map(imageOf) };
@@ -83,22 +79,25 @@ export function readScoreInput(body: unknown, ports: ScorePorts = ANY_NUMBERS): 
 /** Why a request without names cannot be scored. */
 export function severalInputs(names: readonly string[]): ServerError {
   const form = names.map((name) => `${JSON.stringify(name)}: [[…], …]`).join(", ");
-  return invalid(`the model has ${names.length} inputs: send them by name, {"input": {${form}}}`);
+  return invalidRequest(
+    `the model has ${names.length} inputs: send them by name, {"input": {${form}}}`,
+  );
 }
 
 function checkRows(rows: number): void {
-  if (rows > MAX_ROWS) throw invalid(`${rows} rows at once are too many: send at most ${MAX_ROWS}`);
+  if (rows > MAX_ROWS)
+    throw invalidRequest(`${rows} rows at once are too many: send at most ${MAX_ROWS}`);
 }
 
 /** Tensors by the names of the model's inputs. Whether all of them are there is checked against the model later. */
 function readTensors(values: Readonly<Record<string, unknown>>, { inputs }: ScorePorts): Tensors {
   const tensors = new Map<string, Tensor>();
   const entries = Object.entries(values);
-  if (entries.length === 0) throw invalid(`the body has no rows: ${FORM}`);
+  if (entries.length === 0) throw invalidRequest(`the body has no rows: ${FORM}`);
   for (const [name, value] of entries) {
     const port = inputs.get(name);
     if (port === undefined)
-      throw invalid(
+      throw invalidRequest(
         `the model has no input ${JSON.stringify(name.slice(0, 100))}: it takes ${[...inputs.keys()].join(", ")}`,
       );
     tensors.set(name, readTensor(value, port, `input.${name}`));
@@ -108,8 +107,8 @@ function readTensors(values: Readonly<Record<string, unknown>>, { inputs }: Scor
 
 function readTensor(value: unknown, { datatype, dims }: ScorePort, what: string): Tensor {
   if (dims.length === 0) return createTensor(datatype, [], dataOf([[value]], datatype, what));
-  if (!Array.isArray(value)) throw invalid(`${what} must be an array: one element a row`);
-  if (value.length === 0) throw invalid(`${what} has no rows: send at least one`);
+  if (!Array.isArray(value)) throw invalidRequest(`${what} must be an array: one element a row`);
+  if (value.length === 0) throw invalidRequest(`${what} has no rows: send at least one`);
   checkRows(value.length);
   return tensorOfNested(value, datatype, what);
 }
@@ -121,9 +120,9 @@ function unwrap(text: string): readonly unknown[] {
   try {
     value = JSON.parse(text);
   } catch {
-    throw invalid(`input is a string that is not JSON: ${FORM}`);
+    throw invalidRequest(`input is a string that is not JSON: ${FORM}`);
   }
-  if (!Array.isArray(value)) throw invalid(`input is a string that holds no array: ${FORM}`);
+  if (!Array.isArray(value)) throw invalidRequest(`input is a string that holds no array: ${FORM}`);
   return value;
 }
 
@@ -132,9 +131,9 @@ const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 
 function imageOf(value: unknown, index: number): Uint8Array {
   if (typeof value !== "string")
-    throw invalid(`input[${index}] is no string: do not mix images and numbers`);
+    throw invalidRequest(`input[${index}] is no string: do not mix images and numbers`);
   const text = value.replace(/^data:[^,]{0,100},/, "").replace(/\s/g, "");
-  if (!BASE64.test(text)) throw invalid(`input[${index}] is not base64 of an image`);
+  if (!BASE64.test(text)) throw invalidRequest(`input[${index}] is not base64 of an image`);
   return Buffer.from(text, "base64");
 }
 
