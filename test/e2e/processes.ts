@@ -5,15 +5,16 @@ import type { Platform } from "../support/platform.ts";
 
 /** Processes of the local cluster: tests share its process namespace, and may kill them. */
 
-/** Kills the operator's leader by SIGKILL; the other replica takes over. @returns how many processes it killed */
-export async function killLeader(platform: Platform): Promise<number> {
+/** Kills the operator's leader by SIGKILL; the other replica takes over. @returns its pod; undefined when none leads */
+export async function killLeader(platform: Platform): Promise<string | undefined> {
   // prettier-ignore
   const holder = await platform.kubectl(["get", "lease", "aiapp-operator", "--namespace", "aiapp-system", "--output", "jsonpath={.spec.holderIdentity}"]);
-  return kill(
+  const killed = kill(
     matching("^node operator/main.ts").filter((pid) =>
       environmentOf(pid).includes(`POD_NAME=${holder}`),
     ),
   );
+  return killed > 0 ? holder : undefined;
 }
 
 /** Kills the processes with a matching command line by SIGKILL. @returns how many */
