@@ -5,7 +5,7 @@ import { parseRepository } from "../../crds/grammar/image-reference.ts";
 import type { Clock } from "../clock.ts";
 import { OperatorError, withOperatorErrors } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
-import { kinds, type V1Secret, type V1ServiceAccount } from "../kube/types.ts";
+import { kinds, type V1ServiceAccount } from "../kube/types.ts";
 import {
   ANONYMOUS,
   registryIdentity,
@@ -13,9 +13,11 @@ import {
   type Identity,
   type SecretData,
 } from "../sources/identity.ts";
+import type { NamedSecrets } from "./named-secrets.ts";
 
 export interface IdentityTools {
   readonly kube: Pick<Kube, "get">;
+  readonly secrets: Pick<NamedSecrets, "read">;
   readonly clock: Clock;
   /** The tenant of ServiceAccounts that name none. */
   readonly tenantId: string;
@@ -27,16 +29,18 @@ export interface IdentityReader {
 }
 
 /** Reads the Secrets and ServiceAccounts that identities come from: those that the AIApp names, in its namespace. */
-export function createIdentityReader({ kube, clock, tenantId }: IdentityTools): IdentityReader {
-  const read = createReadCache(clock);
+export function createIdentityReader({
+  kube,
+  secrets,
+  clock,
+  tenantId,
+}: IdentityTools): IdentityReader {
+  const readAccount = createAccountCache(clock);
   const identities = new WeakMap<SecretData, Identity>();
 
   async function readSecret(app: AIApp, name: string, signal: AbortSignal): Promise<SecretData> {
     const { namespace } = app.metadata;
-    const secret = await read<SecretData | undefined>(`secret ${namespace}/${name}`, async () => {
-      const found = await kube.get(kinds.secret, namespace, name, signal);
-      return found && { namespace, name, data: decoded(found) };
-    });
+    const secret = await secrets.read(namespace, name, signal);
     if (secret === undefined) {
       throw new OperatorError(
         "SECRET_NOT_FOUND",
@@ -46,7 +50,7 @@ export function createIdentityReader({ kube, clock, tenantId }: IdentityTools): 
     return secret;
   }
 
-  /** All sources of one store share the identity, until the Secret is read again. */
+  /** All sources of one store share the identity, until the Secret has other data. */
   function storageIdentityOf(secret: SecretData): Identity {
     const identity = identities.get(secret) ?? storageIdentity(secret);
     identities.set(secret, identity);
@@ -56,9 +60,8 @@ export function createIdentityReader({ kube, clock, tenantId }: IdentityTools): 
   async function readServiceAccount(app: AIApp, signal: AbortSignal): Promise<Identity> {
     const { namespace } = app.metadata;
     const name = app.spec.serviceAccountName ?? app.metadata.name;
-    const account = await read<V1ServiceAccount | undefined>(
-      `serviceaccount ${namespace}/${name}`,
-      () => kube.get(kinds.serviceAccount, namespace, name, signal),
+    const account = await readAccount(`${namespace}/${name}`, () =>
+      kube.get(kinds.serviceAccount, namespace, name, signal),
     );
     return workloadIdentity(namespace, name, account?.metadata?.annotations ?? {}, tenantId);
   }
@@ -85,15 +88,6 @@ export function registryOf(image: string): string {
   return withOperatorErrors(() => parseRepository(image)).registry;
 }
 
-function decoded({ data = {} }: V1Secret): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.entries(data).map(([key, value]) => [
-      key,
-      Buffer.from(value, "base64").toString("utf8"),
-    ]),
-  );
-}
-
 /** @throws CREDENTIALS_MISSING naming the annotations that are missing */
 function workloadIdentity(
   namespace: string,
@@ -116,22 +110,25 @@ function workloadIdentity(
   );
 }
 
-/** How long a Secret or a ServiceAccount is not read again: short, so that a rotated key takes effect soon. */
+/** How long a ServiceAccount is not read again: short, so that a changed annotation takes effect soon. */
 const CACHE_MS = 10_000;
 const MAX_CACHED = 2000;
 
+type ReadAccount = () => Promise<V1ServiceAccount | undefined>;
+
 /** Caches reads by key, and shares a read in flight. A read that fails is not cached. */
-function createReadCache(clock: Clock): <T>(key: string, read: () => Promise<T>) => Promise<T> {
-  const cache = new LRUCache<string, Promise<unknown>>({
+function createAccountCache(
+  clock: Clock,
+): (key: string, read: ReadAccount) => ReturnType<ReadAccount> {
+  const cache = new LRUCache<string, ReturnType<ReadAccount>>({
     max: MAX_CACHED,
     ttl: CACHE_MS,
     ttlResolution: 0,
     perf: { now: clock.now },
   });
-  return <T>(key: string, read: () => Promise<T>) => {
+  return (key, read) => {
     const cached = cache.get(key);
-    // The key names the kind of the object.
-    if (cached !== undefined) return cached as Promise<T>;
+    if (cached !== undefined) return cached;
     const value = read();
     cache.set(key, value);
     value.catch(() => {

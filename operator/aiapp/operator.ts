@@ -27,6 +27,7 @@ import { priorityOfApp, priorityOfOwned } from "./priority.ts";
 import { projectApp, projectDeployment, projectObject, projectPod } from "./projections.ts";
 import { freezeKind, freezeView, noFreezes } from "./freeze-view.ts";
 import { noPolicies, policyKind, policyView, type PolicyView } from "./policy-view.ts";
+import { NamedSecrets } from "./named-secrets.ts";
 import { Reconciler } from "./reconcile.ts";
 import { createSourceResolver } from "./resolve-sources.ts";
 import { aiappKind } from "./status-writer.ts";
@@ -35,6 +36,10 @@ const NAME = "aiapp";
 const NOTIFICATIONS = "notifications";
 /** Webhooks that are called at once; namespaces take turns. */
 const WEBHOOKS = 8;
+const SECRETS = "secrets";
+/** Secrets that are read at once, once a minute each. */
+const SECRET_READERS = 2;
+const SECRET_TIMEOUT_MS = 30_000;
 const RECONCILE_TIMEOUT_MS = 120_000;
 
 /** The operator: once it leads, it watches AIApps and what they own, and reconciles them. */
@@ -81,6 +86,18 @@ export class AIAppOperator extends OperatorFrame {
       onChange: (key) => queue.add(key, "rollout"),
     });
     this.#meter = meter;
+    const secrets = new NamedSecrets({
+      kube,
+      clock,
+      start: (read) =>
+        this.controller({
+          name: SECRETS,
+          workers: SECRET_READERS,
+          reconcile: (key, signal) =>
+            withDeadline(clock, SECRET_TIMEOUT_MS, signal, (bounded) => read(key, bounded)),
+        }),
+      onChange: (key) => queue.add(key, "default"),
+    });
     const policies = config.watchPolicies
       ? policyView(
           viewOf(() => this.informersOf(policyKind)),
@@ -102,7 +119,8 @@ export class AIAppOperator extends OperatorFrame {
       },
       poller,
       meter,
-      resolver: this.#createSourceResolver(hosts, policies),
+      secrets,
+      resolver: this.#createSourceResolver(hosts, policies, secrets),
       policies,
       freezes: config.watchFreezes
         ? freezeView(
@@ -195,6 +213,7 @@ export class AIAppOperator extends OperatorFrame {
   #createSourceResolver(
     { policy, agents }: { readonly policy: HostPolicy; readonly agents: Agents },
     policies: PolicyView,
+    secrets: NamedSecrets,
   ): ReturnType<typeof createSourceResolver> {
     const { kube, clock } = this;
     const config = this.#config;
@@ -211,6 +230,7 @@ export class AIAppOperator extends OperatorFrame {
     const open = createContainers({ azureSuffixes: config.azureStorageSuffixes, ...shared });
     return createSourceResolver({
       kube,
+      secrets,
       policies,
       clock,
       registry,

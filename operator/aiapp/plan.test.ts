@@ -914,14 +914,6 @@ describe("what is not watched", () => {
   });
 });
 
-describe("Secrets that the spec names", () => {
-  it("are read again within a minute: a rotated key takes effect soon", () => {
-    const credentials = { storage: "login" };
-    expect(released({ credentials, interval: "10s" }).plan().requeueAfterMs).toBe(60_000);
-    expect(released({ credentials, interval: "5m" }).plan().requeueAfterMs).toBe(300_000);
-  });
-});
-
 describe("a source that cannot be polled, or whose polls fail", () => {
   it("has its Secrets read again with each interval", () => {
     const world = released({ interval: "30s" });

@@ -186,20 +186,11 @@ function isPolling({ image, model }: Observed, polls: readonly Action[]): boolea
   return !fails && (isUnknown || polls.length > 0);
 }
 
-/** How soon another key in a Secret takes effect, or its absence shows, at the latest. */
-const SECRETS_MS = 60_000;
-
-/**
- * Secrets and ServiceAccounts are not watched. When a poll fails they are read again, and then with each interval; while all
- * is well, Secrets that the spec names are read again from time to time.
- */
+/** Secrets and ServiceAccounts are not watched: while a source fails, they are read again with each interval. */
 function requeueAfter({ app, image, model }: Observed, waitsForUnwatched: boolean): number {
   const intervalMs = milliseconds(app.spec.interval);
   const fails = [image, model].some(({ key, error }) => key === undefined || error !== undefined);
-  if (fails || waitsForUnwatched) return Math.min(RESYNC_MS, intervalMs);
-  const { storage, registry } = app.spec.credentials ?? {};
-  const namesSecrets = storage !== undefined || registry !== undefined;
-  return namesSecrets ? Math.min(RESYNC_MS, Math.max(SECRETS_MS, intervalMs)) : RESYNC_MS;
+  return fails || waitsForUnwatched ? Math.min(RESYNC_MS, intervalMs) : RESYNC_MS;
 }
 
 /** A new token in the annotation means "poll now"; it is handled once it is in the status. */

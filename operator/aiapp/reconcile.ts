@@ -20,6 +20,7 @@ import { eventsOf } from "./events.ts";
 import type { FreezeView } from "./freeze-view.ts";
 import type { PolicyView } from "./policy-view.ts";
 import { execute, type ExecuteTools, type WriteAction } from "./execute.ts";
+import { secretsOf, type NamedSecrets } from "./named-secrets.ts";
 import { observe } from "./observe.ts";
 import { plan, planNothing, type Plan } from "./plan.ts";
 import { ProblemGauges } from "./problems.ts";
@@ -40,6 +41,7 @@ export interface ReconcilerParts {
   readonly cache: Cache;
   readonly poller: Poller;
   readonly resolver: ReturnType<typeof createSourceResolver>;
+  readonly secrets: Pick<NamedSecrets, "follow">;
   readonly freezes: FreezeView;
   readonly notifier: Notifier;
   readonly meter: Pick<CanaryMeter, "of" | "follow">;
@@ -100,9 +102,10 @@ export class Reconciler {
     return this.#reconcileApp(key, object, parsed.data, signal);
   }
 
-  /** Nothing is polled, delivered or measured for the app any more. */
+  /** Nothing is read, polled, delivered or measured for the app any more. */
   #rest(key: string): void {
-    const { poller, notifier, meter } = this.#parts;
+    const { poller, secrets, notifier, meter } = this.#parts;
+    secrets.follow(key, []);
     poller.subscribe(key, []);
     notifier.deliver(key, []);
     meter.follow(key, undefined);
@@ -114,7 +117,8 @@ export class Reconciler {
     app: AIApp,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const { clock, puller, cache, notifier, meter } = this.#parts;
+    const { clock, puller, cache, secrets, policies, notifier, meter } = this.#parts;
+    secrets.follow(key, policies.refusal(app) === undefined ? secretsOf(app) : []);
     const revisions = (): readonly V1ControllerRevision[] =>
       this.#written.latest(key, cache.of(kinds.controllerRevision).indexed(key), clock.now());
     const tools = { ...this.#parts, revisions, applied: this.#applied };

@@ -8,6 +8,7 @@ import type { Identity } from "../sources/identity.ts";
 import type { ModelCopies } from "../sources/keep/model-copies.ts";
 import type { ModelStore } from "../sources/model/model-store.ts";
 import type { ImageRegistry } from "../sources/registry/image-registry.ts";
+import { NamedSecrets } from "./named-secrets.ts";
 import { noPolicies } from "./policy-view.ts";
 import { createSourceResolver } from "./resolve-sources.ts";
 
@@ -55,6 +56,10 @@ function world(tenantId = "", policies = noPolicies) {
   };
   // Of the port, `get` is the only part that the resolver has; its type parameter is the kind's.
   const kube = { get } as unknown as Pick<Kube, "get">;
+  // What happens in the course of time is tested in `named-secrets.test.ts`.
+  const idle = { add: () => {}, addAfter: () => {}, close: async () => {} };
+  const secrets = new NamedSecrets({ kube, clock, start: () => idle, onChange: () => {} });
+  secrets.follow("shop/cats", ["models", "login"]);
   const copies: ModelCopies = {
     copy: async () => "changed",
     write: async () => {},
@@ -63,6 +68,7 @@ function world(tenantId = "", policies = noPolicies) {
   };
   const resolver = createSourceResolver({
     kube,
+    secrets,
     policies,
     clock,
     registry,

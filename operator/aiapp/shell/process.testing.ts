@@ -10,15 +10,16 @@ import { kinds, type Kind, type KubernetesObject, type V1Pod } from "../../kube/
 import type { Logger } from "../../log.ts";
 import type { Metrics } from "../../metrics.ts";
 import { createNotifier } from "../../notify/notifier.ts";
-import { startController } from "../../runtime/controller.ts";
+import { startController, type ControllerOptions } from "../../runtime/controller.ts";
 import { splitKey } from "../../runtime/key.ts";
-import { BACKOFF } from "../../runtime/queue.ts";
+import { BACKOFF, type Queue } from "../../runtime/queue.ts";
 import { createRecorder } from "../../runtime/recorder.ts";
 import { createPoller, type Poller } from "../../sources/poller.ts";
 import { CanaryMeter } from "../canary-meter.ts";
 import { namespaceOf } from "../app-limit.ts";
 import { appKeyOf, OWNED_SELECTOR, ownedKinds, type View } from "../cache.ts";
 import type { FreezeView } from "../freeze-view.ts";
+import { NamedSecrets } from "../named-secrets.ts";
 import { noPolicies } from "../policy-view.ts";
 import { projectApp, projectDeployment, projectObject, projectPod } from "../projections.ts";
 import { Reconciler } from "../reconcile.ts";
@@ -135,19 +136,24 @@ export class OperatorProcess {
     const sources = checkSources(parts.sources, clock, report);
     const onChange = (app: string): void => void this.#due.add(app);
     this.#poller = createPoller({ clock, log, metrics, onChange });
+    const start =
+      (name: string) =>
+      (reconcile: ControllerOptions["reconcile"]): Queue =>
+        startController(
+          { name, workers: 2, reconcile },
+          { clock, log, metrics, ready: async () => undefined },
+          this.#stop.signal,
+        );
+    const { send } = webhooks;
     const notifier = createNotifier({
       kube,
       clock,
       metrics,
-      send: webhooks.send,
-      start: (reconcile) =>
-        startController(
-          { name: "notifications", workers: 2, reconcile },
-          { clock, log, metrics, ready: async () => undefined },
-          this.#stop.signal,
-        ),
+      send,
+      start: start("notifications"),
       onChange,
     });
+    const secrets = new NamedSecrets({ kube, clock, start: start("secrets"), onChange });
     // Pods of another server than ours: steps are judged on readiness.
     this.#meter = new CanaryMeter({
       clock,
@@ -166,9 +172,11 @@ export class OperatorProcess {
           owned.get(kind.plural) as View<KubernetesObject> as View<T>,
       },
       poller: this.#poller,
+      secrets,
       resolver: createSourceResolver({
         policies: noPolicies,
         kube,
+        secrets,
         clock,
         ...sources,
         tenantId: "tenant",

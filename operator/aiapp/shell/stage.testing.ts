@@ -242,6 +242,15 @@ export class ShellStage implements Stage {
     await this.#first.annotate(name, value);
   }
 
+  /** A user deletes the Secret of the store that every AIApp of the namespace names. */
+  async deleteLogin(): Promise<void> {
+    const { namespace } = this.#first.place;
+    const { metadata } =
+      (await this.#user.get(kinds.secret, namespace, SECRET, this.#signal)) ?? {};
+    const target = { namespace, name: SECRET, uid: metadata?.uid ?? "" };
+    await this.#user.delete(kinds.secret, target, this.#signal);
+  }
+
   async upgrade(to: PullerSettings): Promise<void> {
     this.#puller = to;
     for (const process of this.#processes) await process.end();
