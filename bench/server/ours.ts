@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 import { freePort } from "../../test/support/process.ts";
@@ -40,6 +40,8 @@ let filled: Promise<string> | undefined;
 function compileCache(): Promise<string> {
   filled ??= (async () => {
     const cache = join(cacheFolder(process.env), "compile-cache");
+    // Of another state of the sources it would be of no use.
+    await rm(cache, { recursive: true, force: true });
     await mkdir(cache, { recursive: true });
     const file = join(folder, "model-server", "main.ts");
     const environment = { MODEL_DIR: join(folder, "examples", "digits", "models", "1") };
