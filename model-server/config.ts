@@ -62,6 +62,8 @@ const Environment = z
     /** The most rows and bytes of input of one run. */
     MAX_BATCH_ROWS: count(1, 65_536).default(64),
     MAX_BATCH_BYTES: count(1024, 2 ** 32).default(16 * 1024 * 1024),
+    /** The longest that a run may be expected to take to run on the main thread, where no worker has to be woken; 0: none. */
+    MAIN_THREAD_MS: count(0, 100).default(1),
     EXECUTION_PROVIDER: z.enum(providers).default("cpu"),
     REQUEST_TIMEOUT_SECONDS: count(1, 3600).default(30),
     /** After SIGTERM: how long no request may have come before it ends, and the longest that it stays. */
@@ -112,6 +114,7 @@ export interface Config {
   readonly grpcPort: number | undefined;
   readonly workers: number;
   readonly provider: Provider;
+  readonly mainThreadMs: number;
   readonly maxBodyBytes: number;
   readonly maxBodyBytesInFlight: number;
   readonly maxConnections: number;
@@ -156,6 +159,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     grpcPort: data.GRPC_PORT,
     workers: data.WORKERS ?? cores(),
     provider: data.EXECUTION_PROVIDER,
+    mainThreadMs: data.MAIN_THREAD_MS,
     maxBodyBytes: data.MAX_BODY_BYTES,
     maxBodyBytesInFlight: data.MAX_BODY_BYTES_IN_FLIGHT,
     maxConnections: data.MAX_CONNECTIONS,

@@ -94,6 +94,11 @@ export function createMetrics({ model, version, pending, epoch }: MetricsOptions
   count("nv_inference_exec_count", "Runs of the model: one for all requests of a batch.", () =>
     statistics.runs(),
   );
+  count(
+    "aiapp_main_thread_runs_total",
+    "Of these, runs so short that no worker was woken for them.",
+    () => statistics.mainThreadRuns(),
+  );
   const durations = [
     ["request", "success", "From requests' arrival to their answers"],
     ["queue", "queue", "Waiting for a worker"],

@@ -25,6 +25,8 @@ export interface Statistics {
   readonly totals: Readonly<Record<DurationName, Readonly<Duration>>>;
   readonly rows: () => number;
   readonly runs: () => number;
+  /** Of these, without a worker. */
+  readonly mainThreadRuns: () => number;
   /** By the rows of a run, ascending. */
   readonly batches: () => readonly BatchStatistics[];
   /** In milliseconds of the epoch; 0: none yet. */
@@ -51,11 +53,13 @@ export function createStatistics(epoch: () => number): Statistics {
   const batches = new Map<number, Duration>();
   let rows = 0;
   let runs = 0;
+  let mainThreadRuns = 0;
   let lastInference = 0;
   return {
     totals,
     rows: () => rows,
     runs: () => runs,
+    mainThreadRuns: () => mainThreadRuns,
     lastInference: () => lastInference,
     batches: () =>
       [...batches]
@@ -70,6 +74,7 @@ export function createStatistics(epoch: () => number): Statistics {
     addFailure: (ms) => add(totals.fail, ms),
     addRun: (run) => {
       runs += 1;
+      if (run.isOnMainThread) mainThreadRuns += 1;
       const known = batches.get(run.rows);
       const batch = known ?? create();
       if (known === undefined && batches.size < MAX_SIZES) batches.set(run.rows, batch);

@@ -64,6 +64,8 @@ const NO_ONNX = (): OnnxFile => ({
   file: join(folder, "model.onnx"),
   patches: [],
   external: [],
+  bytes: 0,
+  isTimedByShapes: false,
   labels: new Map(),
   producers: new Map(),
 });

@@ -16,11 +16,11 @@ export interface BatchLimits {
   readonly bytes: number;
 }
 
-/** What two requests must have in common to share a run: names, datatypes, shapes but for the rows. */
-export function keyOf(inputs: Tensors, outputs: readonly string[]): string {
+/** What two requests must have in common to share a run: names, datatypes, and shapes, of which rows may differ. */
+export function keyOf(inputs: Tensors, outputs: readonly string[], rowsDiffer = true): string {
   let key = outputs.join("\u0001");
   for (const [name, { datatype, dims }] of inputs)
-    key += `\u0002${name}\u0001${datatype}\u0001${dims.slice(1).join(",")}`;
+    key += `\u0002${name}\u0001${datatype}\u0001${(rowsDiffer ? dims.slice(1) : dims).join(",")}`;
   return key;
 }
 

@@ -44,6 +44,7 @@ async function start({
     // Each request runs alone, unless a test says otherwise.
     batching: "off",
     batch: { rows: 64, bytes: 2 ** 20 },
+    mainThreadMs: 0,
     requestTimeoutMs: 30_000,
     onWorkerLost: (error) => deaths.push(error.message),
     ...options,

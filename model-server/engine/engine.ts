@@ -10,7 +10,8 @@ import {
   type Batchable,
   type BatchLimits,
 } from "./batcher.ts";
-import type { WorkerOptions } from "./messages.ts";
+import { createMainThread, type MainThread } from "./main-thread.ts";
+import type { SessionOptions } from "./messages.ts";
 import { startPool, type PoolState } from "./pool.ts";
 import { createQueue, type QueueLimits } from "./queue.ts";
 import type { Signature } from "./signature.ts";
@@ -38,22 +39,29 @@ export interface Engine {
   readonly close: () => Promise<void>;
 }
 
-export interface EngineOptions extends WorkerOptions {
+export interface EngineOptions extends SessionOptions {
   readonly workers: number;
   readonly queue: QueueLimits;
   /** How many rows and bytes of several requests share a run. */
   readonly batch: BatchLimits;
   /** `auto`: where the model itself names its first dimension a batch, and so many as get cheaper together. */
   readonly batching: "auto" | "on" | "off";
+  /** The longest that a run on the main thread is expected to take; 0: workers run all. */
+  readonly mainThreadMs: number;
   /** The longest that a request may take. */
   readonly requestTimeoutMs: number;
   readonly onWorkerLost: (error: Error) => void;
   readonly onRun?: (run: RunReport) => void;
 }
 
+/** What runs a batch: a worker, or the main thread. */
+type Runner = Pick<WorkerHandle, "run">;
+
 /** What a run took, in milliseconds. */
 export interface RunReport {
   readonly rows: number;
+  /** No worker ran it. */
+  readonly isOnMainThread: boolean;
   /** How long each of its requests waited. */
   readonly queued: readonly number[];
   /** In the runtime. */
@@ -63,6 +71,8 @@ export interface RunReport {
 }
 
 interface Request extends Batchable {
+  /** Runs of the same shape cost the same a row. */
+  readonly shape: string;
   /** When it joined the queue. */
   since: number;
   readonly onStage: OnStage | undefined;
@@ -70,6 +80,8 @@ interface Request extends Batchable {
   readonly reject: (error: unknown) => void;
 }
 
+/** So many requests in a row that came alone say that the next one does, too. */
+const ALONE = 8;
 const CLOSE_MS = 30_000;
 
 /** @throws MODEL_LOAD_FAILED with the runtime's message */
@@ -83,15 +95,29 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   let closing = false;
   let isPumpDue = false;
   let running = 0;
+  /** How many requests in a row came while nothing else waited or ran. */
+  let alone = 0;
+  let merges = false;
   const pool = startPool({ ...options, slowMs: options.requestTimeoutMs, onIdle: pump });
+  let mainThread: MainThread | undefined;
 
   function pump(): void {
+    const only = alone >= ALONE ? queue.first() : undefined;
+    if (only !== undefined && mainThread?.takes(only.shape, costRows(only.rows)) === true) {
+      queue.remove(only);
+      void runBatch(mainThread, [only]);
+    }
     for (let worker = pool.idle(); worker !== undefined; worker = pool.idle()) {
       const failed = retries.shift();
       const batch = failed === undefined ? takeBatch(queue, batchLimits()) : [failed];
       if (batch.length === 0) return;
       void runBatch(worker, batch);
     }
+  }
+
+  /** Where the first dimension is no batch, it is part of the shape. */
+  function costRows(rows: number): number {
+    return merges ? rows : 1;
   }
 
   /** Where workers are busy and sharing pays, requests that come in one turn of the event loop share a message and a run. */
@@ -115,14 +141,14 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     return options.batching === "on" ? options.batch : { ...options.batch, rows: size.rows() };
   }
 
-  async function runBatch(worker: WorkerHandle, batch: readonly Request[]): Promise<void> {
+  async function runBatch(runner: Runner, batch: readonly Request[]): Promise<void> {
     const began = performance.now();
     const outputs = batch[0]?.outputs ?? [];
     for (const { onStage, since } of batch)
       onStage?.({ kind: "queue", began: since, ended: began });
     running += 1;
     try {
-      const result = await worker.run(mergeInputs(batch), outputs);
+      const result = await runner.run(mergeInputs(batch), outputs);
       const parts = splitOutputs(result.outputs, batch);
       const ended = performance.now();
       const rows = batch.reduce((sum, request) => sum + request.rows, 0);
@@ -132,8 +158,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         batch[index]?.resolve(part);
       }
       size.observe(rows, result.ms);
+      mainThread?.observe(batch[0]?.shape ?? "", costRows(rows), result.ms);
       options.onRun?.({
         rows,
+        isOnMainThread: runner === mainThread,
         queued: batch.map(({ since }) => began - since),
         computed: result.ms,
         total: ended - began,
@@ -174,7 +202,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   }
   const { batching } = options;
   const { kind } = signature.batch;
-  const merges = batching === "on" || (batching === "auto" && kind === "named");
+  if (options.mainThreadMs > 0 && !takesText(signature))
+    mainThread = createMainThread(options, options.mainThreadMs);
+  merges = batching === "on" || (batching === "auto" && kind === "named");
 
   return {
     signature,
@@ -194,12 +224,14 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
             onStage?.({ kind: "queue", began: request.since, ended: performance.now() });
           reject(cancellationOf(signal));
         };
+        const shape = keyOf(inputs, outputs, merges);
         const request: Request = {
           inputs,
           outputs,
           rows: rowsOf(inputs),
           bytes: sumOfBytes(inputs),
-          key: merges ? keyOf(inputs, outputs) : undefined,
+          shape,
+          key: merges ? shape : undefined,
           since: performance.now(),
           onStage,
           resolve: (result) => {
@@ -211,6 +243,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
             reject(error);
           },
         };
+        alone = running === 0 && queue.size() === 0 ? alone + 1 : 0;
         if (closing || pool.hasFailed() || !enqueue(request)) {
           reject(new ServerError("OVERLOADED", "too many requests wait: try again in a moment"));
           return;
@@ -226,6 +259,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 /** Whether a failure of a batch may be the fault of one of its requests. */
 function isOfOneRequest(error: unknown): boolean {
   return error instanceof ServerError && error.code !== "WORKER_LOST";
+}
+
+/** What a run takes follows from its text then, which is of any length. */
+function takesText({ inputs }: Signature): boolean {
+  return inputs.some(({ datatype }) => datatype === "BYTES");
 }
 
 function rowsOf(inputs: Tensors): number {

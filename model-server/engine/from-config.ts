@@ -1,4 +1,5 @@
 import type { Bundle } from "../bundle/bundle.ts";
+import type { OnnxFile } from "../onnx/onnx-file.ts";
 import type { Config } from "../config.ts";
 import { cores } from "../cores.ts";
 import { createEngine, type Engine, type EngineOptions } from "./engine.ts";
@@ -18,7 +19,19 @@ export async function engineOf(
     queue: config.queue,
     batch: config.batch,
     batching: config.batching,
+    mainThreadMs: mayRunOnMainThread(config, model) ? config.mainThreadMs : 0,
     requestTimeoutMs: config.requestTimeoutMs,
     ...reports,
   });
+}
+
+/** Its weights are in memory once more there. */
+const MAX_MAIN_THREAD_BYTES = 8 * 1024 * 1024;
+
+export function mayRunOnMainThread(
+  { provider }: Pick<Config, "provider">,
+  { bytes, external, isTimedByShapes }: Pick<OnnxFile, "bytes" | "external" | "isTimedByShapes">,
+): boolean {
+  const isSmall = bytes <= MAX_MAIN_THREAD_BYTES && external.length === 0;
+  return provider === "cpu" && isSmall && isTimedByShapes;
 }

@@ -28,7 +28,7 @@ export type FromWorker =
 export const providers = ["cpu", "cuda"] as const;
 export type Provider = (typeof providers)[number];
 
-export interface WorkerOptions {
+export interface SessionOptions {
   readonly modelFile: string;
   /** What of the file is replaced before it is loaded. */
   readonly patches: readonly Patch[];

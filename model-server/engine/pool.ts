@@ -1,6 +1,6 @@
 import { ServerError } from "../errors.ts";
 import { errorOfLoad } from "./runtime-errors.ts";
-import type { WorkerOptions } from "./messages.ts";
+import type { SessionOptions } from "./messages.ts";
 import type { Signature } from "./signature.ts";
 import { startWorker, type WorkerHandle } from "./worker-handle.ts";
 
@@ -19,7 +19,7 @@ export interface Pool {
   readonly close: (maxMs: number) => Promise<void>;
 }
 
-export interface PoolOptions extends WorkerOptions {
+export interface PoolOptions extends SessionOptions {
   readonly workers: number;
   /** A run beyond this has no use any more: its request has timed out. */
   readonly slowMs: number;

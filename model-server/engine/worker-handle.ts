@@ -2,15 +2,10 @@ import { Worker } from "node:worker_threads";
 
 import { ServerError } from "../errors.ts";
 import type { Tensors } from "../tensor/tensor.ts";
-import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
+import type { FromWorker, ToWorker, SessionOptions } from "./messages.ts";
 import { errorOfRun } from "./runtime-errors.ts";
+import type { RunResult } from "./session.ts";
 import type { Signature } from "./signature.ts";
-
-export interface RunResult {
-  readonly outputs: Tensors;
-  /** Milliseconds of the run itself. */
-  readonly ms: number;
-}
 
 /** A worker thread, seen from the main thread. */
 export interface WorkerHandle {
@@ -39,7 +34,7 @@ interface Run {
   readonly reject: (error: Error) => void;
 }
 
-export function startWorker(options: WorkerOptions, events: WorkerEvents): WorkerHandle {
+export function startWorker(options: SessionOptions, events: WorkerEvents): WorkerHandle {
   const worker = new Worker(new URL("worker.ts", import.meta.url), { workerData: options });
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
   let loaded = false;

@@ -32,7 +32,15 @@ function modelOf(answers: readonly (readonly number[])[], labels?: readonly stri
   return createModel({
     engine,
     bundle: {
-      model: { file: "", patches: [], external: [], labels: new Map(), producers: new Map() },
+      model: {
+        file: "",
+        patches: [],
+        external: [],
+        bytes: 0,
+        isTimedByShapes: false,
+        labels: new Map(),
+        producers: new Map(),
+      },
       labels,
       preprocessing: undefined,
       postprocessing: undefined,

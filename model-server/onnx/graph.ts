@@ -1,7 +1,7 @@
 import { BYTES, fieldsOf, readVarint, textOf, type Field, type Source } from "./wire.ts";
 
 /** Numbers of the fields that are read, as in onnx.proto. */
-export const model = { graph: 7 } as const;
+export const model = { graph: 7, functions: 25 } as const;
 export const graph = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
 export const node = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
 const attribute = { name: 1, ints: 8, strings: 9 } as const;

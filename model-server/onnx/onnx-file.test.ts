@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildModel, type ModelSpec } from "./build.testing.ts";
 import { readOnnxFile, type OnnxFile } from "./onnx-file.ts";
 import { applyPatches } from "./patch.ts";
+import { bytesField, textField } from "./wire.ts";
 
 const fixtures = join(import.meta.dirname, "..", "fixtures");
 
@@ -85,6 +86,40 @@ describe("a model without one", () => {
       labels: new Map(),
       producers: new Map([["y", "Softmax"]]),
     });
+  });
+});
+
+describe("what a run takes", () => {
+  const spec = (op: string, domain?: string): ModelSpec => ({
+    nodes: [
+      { op: "Relu", inputs: ["x"], outputs: ["h"] },
+      { op, ...(domain !== undefined && { domain }), inputs: ["h"], outputs: ["y"] },
+    ],
+    inputs: [{ name: "x", type: "float", dims: ["N", 2] }],
+    outputs: [{ name: "y", type: "float", dims: ["N", 2] }],
+  });
+
+  test.each<[string, string?]>([
+    ["Gemm"],
+    ["Conv", "ai.onnx"],
+    ["TreeEnsembleClassifier", "ai.onnx.ml"],
+  ])("follows from its shapes with standard operators (%s %s)", async (op, domain) => {
+    expect(await read(buildModel(spec(op, domain)))).toMatchObject({ isTimedByShapes: true });
+  });
+
+  test.each<[string, string?]>([
+    ["Loop"],
+    ["If"],
+    ["Scan", "ai.onnx"],
+    ["BeamSearch", "com.microsoft"],
+  ])("may follow from values with loops and operators of others (%s %s)", async (op, domain) => {
+    expect(await read(buildModel(spec(op, domain)))).toMatchObject({ isTimedByShapes: false });
+  });
+
+  test("may follow from values with functions of the model's own", async () => {
+    const functions = bytesField(25, textField(1, "Repeat"));
+    const model = Buffer.concat([buildModel(spec("Gemm")), functions]);
+    expect(await read(model)).toMatchObject({ isTimedByShapes: false });
   });
 });
 

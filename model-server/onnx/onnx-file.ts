@@ -8,6 +8,8 @@ import { patchZipMaps, readZipMap, type GraphFields, type ZipMap } from "./zip-m
 /** What a model file says beside what the runtime reports of it. */
 export interface OnnxFile {
   readonly file: string;
+  /** Its size, without files beside it. */
+  readonly bytes: number;
   /** What the runtime must see instead of the file's own bytes. */
   readonly patches: readonly Patch[];
   /** Files beside it that hold its weights. */
@@ -16,6 +18,8 @@ export interface OnnxFile {
   readonly labels: ReadonlyMap<string, readonly string[]>;
   /** The operator that makes each output: what only copies or reshapes is passed over. */
   readonly producers: ReadonlyMap<string, string>;
+  /** What a run takes follows from the shapes of its inputs: nothing of the model loops over what it computes. */
+  readonly isTimedByShapes: boolean;
 }
 
 /**
@@ -25,36 +29,54 @@ export interface OnnxFile {
 export function readOnnxFile(file: string): OnnxFile {
   const descriptor = openSync(file, "r");
   try {
-    const source = fileSource(descriptor, fstatSync(descriptor).size);
-    return { file, ...readModel(source) };
+    const { size: bytes } = fstatSync(descriptor);
+    return { file, bytes, ...readModel(fileSource(descriptor, bytes)) };
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error;
-    return { file, patches: [], external: [], labels: new Map(), producers: new Map() };
+    return {
+      file,
+      bytes: 0,
+      patches: [],
+      external: [],
+      labels: new Map(),
+      producers: new Map(),
+      isTimedByShapes: false,
+    };
   } finally {
     closeSync(descriptor);
   }
 }
 
-function readModel(source: Source): Omit<OnnxFile, "file"> {
+type Structure = Omit<OnnxFile, "file" | "bytes">;
+
+/** Operators that run others, as often as values say. Of those of other domains nothing is known. */
+const CONTROL_FLOW = new Set(["If", "Loop", "Scan"]);
+const STANDARD = new Set(["", "ai.onnx", "ai.onnx.ml"]);
+
+function readModel(source: Source): Structure {
   const whole = { from: 0, to: source.size };
   const graph = onnx.child(source, whole, onnx.model.graph);
   if (graph === undefined) throw new MalformedError("the file has no graph");
-  return readGraph(source, graph);
+  const hasFunctions = onnx.child(source, whole, onnx.model.functions) !== undefined;
+  const structure = readGraph(source, graph);
+  return { ...structure, isTimedByShapes: structure.isTimedByShapes && !hasFunctions };
 }
 
-function readGraph(source: Source, graph: Field): Omit<OnnxFile, "file"> {
+function readGraph(source: Source, graph: Field): Structure {
   const inputs: Field[] = [];
   const outputs: Field[] = [];
   const values: Field[] = [];
   const zipMaps: ZipMap[] = [];
   const external = new Set<string>();
   const makers = new Map<string, Maker>();
+  let isTimedByShapes = true;
   for (const field of fieldsOf(source, graph.from, graph.to)) {
     switch (field.number) {
       case onnx.graph.node: {
         const node = onnx.readNode(source, field);
         const zipMap = readZipMap(source, node);
         if (zipMap !== undefined) zipMaps.push(zipMap);
+        if (CONTROL_FLOW.has(node.opType) || !STANDARD.has(node.domain)) isTimedByShapes = false;
         const maker = { opType: node.opType, input: node.inputs[0] ?? "" };
         for (const name of node.outputs) makers.set(name, maker);
         break;
@@ -83,6 +105,7 @@ function readGraph(source: Source, graph: Field): Omit<OnnxFile, "file"> {
     external: [...external],
     labels: new Map(zipMaps.map(({ output, labels }) => [output, labels])),
     producers: new Map(names.map((name) => [name, producerOf(name, makers)])),
+    isTimedByShapes,
   };
 }
 
