@@ -167,8 +167,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         total: ended - began,
       });
     } catch (error) {
-      const alone = batch.length === 1 || !isOfOneRequest(error);
-      if (alone) for (const request of batch) request.reject(error);
+      const isForAll = batch.length === 1 || !isOfOneRequest(error);
+      if (isForAll) for (const request of batch) request.reject(error);
       else retry(batch);
     }
     running -= 1;

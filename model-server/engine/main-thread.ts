@@ -28,8 +28,9 @@ export function createMainThread(options: SessionOptions, limitMs: number): Main
   async function open(): Promise<void> {
     isOpening = true;
     // The runtime takes a while to load: only where it is needed.
-    const { openSession } = await import("./session.ts");
-    session = await openSession(options).catch(() => undefined);
+    session = await import("./session.ts")
+      .then(({ openSession }) => openSession(options))
+      .catch(() => undefined);
   }
 
   return {
