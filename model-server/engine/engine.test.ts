@@ -3,6 +3,7 @@ import type { Worker } from "node:worker_threads";
 
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 
+import type { FromWorker } from "./messages.ts";
 import { createEngine, type Engine, type EngineOptions } from "./engine.ts";
 import type { Stage } from "../stages.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -13,12 +14,15 @@ const never = new AbortController().signal;
 const BOUND = { timeout: 20_000, interval: 10 };
 
 const threads = new Set<Worker>();
+/** Those that have loaded the model. */
+const loaded = new Set<Worker>();
 const deaths: string[] = [];
 const engines: Engine[] = [];
 
 afterEach(async () => {
   for (const engine of engines.splice(0)) await engine.close();
   threads.clear();
+  loaded.clear();
   deaths.length = 0;
 });
 
@@ -26,6 +30,9 @@ afterEach(async () => {
 function seen(worker: Worker): void {
   threads.add(worker);
   worker.once("exit", () => threads.delete(worker));
+  worker.on("message", ({ kind }: FromWorker) => {
+    if (kind === "ready") loaded.add(worker);
+  });
 }
 process.on("worker", seen);
 afterAll(() => process.off("worker", seen));
@@ -54,26 +61,9 @@ async function start({
 }
 
 /** An engine of two workers, both of which have loaded the model. */
-async function startTwo({
-  onRun,
-  ...options
-}: NonNullable<Parameters<typeof start>[0]>): Promise<Engine> {
-  let isLoaded = false;
-  const engine = await start({
-    ...options,
-    workers: 2,
-    onRun: (run) => {
-      if (isLoaded) onRun?.(run);
-    },
-  });
-  await vi.waitFor(async () => {
-    const both = [ask(engine), ask(engine)];
-    await new Promise(setImmediate);
-    const waiting = engine.waiting();
-    await Promise.all(both);
-    expect(waiting).toBe(0);
-  }, BOUND);
-  isLoaded = true;
+async function startTwo(options: Parameters<typeof start>[0]): Promise<Engine> {
+  const engine = await start({ ...options, workers: 2 });
+  await vi.waitFor(() => expect(loaded.size).toBe(2), BOUND);
   return engine;
 }
 
