@@ -41,6 +41,7 @@ describe("with API keys", () => {
     const paths = [
       ["POST", "/v2/models/model/infer"],
       ["POST", "/score"],
+      ["DELETE", "/score"],
       ["GET", "/v2/models/model"],
       ["GET", "/version"],
       ["GET", "/ui/model.json"],

@@ -220,7 +220,17 @@ const segment = fc.oneof(
 );
 const path = fc.array(segment, { maxLength: 6 }).map((parts) => `/${parts.join("/")}`);
 const anywhere = fc.record({
-  method: fc.constantFrom("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"),
+  method: fc.constantFrom(
+    "GET",
+    "POST",
+    "PUT",
+    "DELETE",
+    "PATCH",
+    "OPTIONS",
+    "TRACE",
+    "QUERY",
+    "PROPFIND",
+  ),
   path: fc
     .tuple(path, fc.oneof(fc.constant(""), fc.constantFrom("?top=0", "?top=a", "?top[]=1", "?a=%")))
     .map((parts) => parts.join("")),

@@ -63,6 +63,15 @@ describe("tensors in JSON", () => {
     });
   });
 
+  test("may come with any content type", async () => {
+    const server = await serving(identity("int8"));
+    const body = JSON.stringify({ inputs: [tensor("x", "INT8", [1, 2], [1, 2])] });
+    for (const type of ["application/json", "text/plain", "nonsense"]) {
+      const { status } = await send(server, body, { "content-type": type });
+      expect([type, status]).toEqual([type, 200]);
+    }
+  });
+
   test("of more rows than one run takes are run in parts", async () => {
     const server = await serving(identity("int32", ["N"]), { MAX_BATCH_ROWS: "2" });
     const { body } = await infer(server, { inputs: [tensor("x", "INT32", [5], [1, 2, 3, 4, 5])] });

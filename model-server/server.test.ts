@@ -229,9 +229,9 @@ describe("the model of flowers", () => {
   const large = JSON.stringify({ input: Array.from({ length: 100 }, () => FLOWER) });
   test.each<[string, number, string, RequestInit, RegExp]>([
     ["no path of ours", 404, "/predict", {}, /^there is no GET \/predict: POST \/score scores/],
-    ["GET /score", 405, "/score", {}, /^there is no GET \/score: send POST$/],
+    ["GET /score", 405, "/score", {}, /^this path has no GET: send POST$/],
     ["PUT /score", 405, "/score", { method: "PUT", body: "[]", headers: JSON_BODY }, /no PUT/],
-    ["POST /", 405, "/", { method: "POST", body: "x" }, /no POST \/: send GET, HEAD$/],
+    ["POST /", 405, "/", { method: "POST", body: "x" }, /no POST: send GET, HEAD$/],
     ["metrics for the world", 404, "/metrics", {}, /no GET \/metrics/],
     [
       "a body too large",

@@ -1,11 +1,11 @@
 import fastify, { type FastifyInstance } from "fastify";
 
 import { allowOrigins } from "./cors.ts";
-import { answerClientError, answerError, answerFrameworkError } from "./errors.ts";
-import { rejectOtherMethods } from "./other-methods.ts";
+import { answerClientError, answerError, answerFrameworkError, refuseTunnel } from "./errors.ts";
 import type { RouteParts } from "./parts.ts";
 import { REQUEST_ID, requestIdOf } from "./request-id.ts";
 import { traceRequests } from "./trace.ts";
+import { answerUnrouted } from "./unrouted.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { homeRoute } from "./routes/home.ts";
 import { inferRoutes } from "./routes/infer.ts";
@@ -54,10 +54,11 @@ export function createApp(parts: RouteParts): FastifyInstance {
     frameworkErrors: answerFrameworkError,
   });
   app.server.maxConnections = config.maxConnections;
+  app.server.on("connect", refuseTunnel);
 
-  // Routes read their bodies themselves, as bytes.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", (_, __, done) => done(null));
+  // Routes read their bodies themselves, as bytes: fastify is to judge neither them nor their content types.
+  for (const method of app.supportedMethods)
+    app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   app.addHook("onRequest", (request, reply, done) => {
     const counts = request.routeOptions.config.isProbe !== true;
     connections.arrived(request.raw, reply.raw, counts);
@@ -86,13 +87,8 @@ export function createApp(parts: RouteParts): FastifyInstance {
       reply.header("connection", "close");
   });
   app.setErrorHandler((error, request, reply) => answerError(parts, error, request, reply));
-  app.setNotFoundHandler((request, reply) =>
-    reply.code(404).send({
-      error: `there is no ${request.method} ${request.url.slice(0, 200)}: POST /score scores, GET /version shows what serves`,
-    }),
-  );
 
-  const otherMethods = rejectOtherMethods(app);
+  answerUnrouted(app);
   app.register(scoreRoute, parts);
   app.register(inferRoutes, parts);
   app.register(modelRoutes, parts);
@@ -101,10 +97,5 @@ export function createApp(parts: RouteParts): FastifyInstance {
   app.register(versionRoute, parts);
   app.register(openApiRoute, parts);
   app.register(healthRoutes, parts);
-  // The last one, when all others have their routes.
-  app.register((last, _, done) => {
-    otherMethods(last);
-    done();
-  });
   return app;
 }

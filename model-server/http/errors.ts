@@ -1,4 +1,6 @@
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 
 import type { FastifyReply, FastifyRequest } from "fastify";
 
@@ -7,10 +9,6 @@ import type { RouteParts } from "./parts.ts";
 
 /** Fastify's own errors, as ours. */
 const known: Readonly<Record<string, readonly [ErrorCode, string]>> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: [
-    "UNSUPPORTED_TYPE",
-    "this content type is not supported: send application/json or image/png, image/jpeg, image/webp",
-  ],
   FST_ERR_CTP_EMPTY_JSON_BODY: ["REQUEST_INVALID", "the body is empty: send JSON or an image"],
   FST_ERR_CTP_INVALID_JSON_BODY: ["REQUEST_INVALID", "the body is not JSON"],
   FST_ERR_BAD_URL: ["REQUEST_INVALID", "the path is not a valid URL"],
@@ -44,8 +42,13 @@ export function answerError(
   if (error.status === 401) reply.header("www-authenticate", "Bearer");
   if (error.status === 503) reply.header("retry-after", "1");
   // What was not read of a body would be taken for the next request.
-  if (!request.raw.complete) reply.header("connection", "close");
+  if (hasBody(request.raw) && !request.raw.complete) reply.header("connection", "close");
   void reply.code(error.status).send({ error: error.message });
+}
+
+/** A request without one is not complete either before its handlers return. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 /** A path that is no URL never reaches a route. */
@@ -67,15 +70,28 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
     return;
   }
   const [status, phrase, message] = clientErrors[error.code ?? ""] ?? MALFORMED;
+  socket.end(lastAnswer(`${status} ${phrase}`, message));
+}
+
+/** Node.js hands over the connection of a CONNECT, and would close it without an answer. */
+export function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
+  socket.on("error", () => socket.destroy());
+  const answer = lastAnswer("405 Method Not Allowed", "there is no CONNECT: this is no proxy", [
+    "allow: ",
+  ]);
+  // The client may never close its half.
+  socket.end(answer, () => socket.destroy());
+}
+
+function lastAnswer(status: string, message: string, headers: readonly string[] = []): string {
   const body = JSON.stringify({ error: message });
-  socket.end(
-    [
-      `HTTP/1.1 ${status} ${phrase}`,
-      "content-type: application/json; charset=utf-8",
-      `content-length: ${Buffer.byteLength(body)}`,
-      "connection: close",
-      "",
-      body,
-    ].join("\r\n"),
-  );
+  return [
+    `HTTP/1.1 ${status}`,
+    "content-type: application/json; charset=utf-8",
+    `content-length: ${Buffer.byteLength(body)}`,
+    "connection: close",
+    ...headers,
+    "",
+    body,
+  ].join("\r\n");
 }

@@ -18,11 +18,8 @@ const reason = python === undefined ? " (skipped: python3 with venv is not insta
 
 /** Of each operation. */
 const EXAMPLES = 15;
-/**
- * No schema says what a model takes; the header of the binary extension makes raw values of any body; and methods that are
- * none of REST's get other answers of 4xx than 405.
- */
-const LEFT_OUT = "positive_data_acceptance,negative_data_rejection,unsupported_method";
+/** No schema says what a model takes, and the header of the binary extension makes raw values of any body. */
+const LEFT_OUT = "positive_data_acceptance,negative_data_rejection";
 
 const examples = join(import.meta.dirname, "..", "..", "examples");
 
