@@ -1,3 +1,4 @@
+import { globSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -138,6 +139,12 @@ describe("the API server takes", () => {
     ],
   ])("%s", async (_, spec) => {
     await expect(dryRun(app(spec))).resolves.toMatchObject({ kind: "AIApp" });
+  });
+
+  const examples = globSync("examples/{digits,iris}/*.yaml", { cwd: root });
+  it.each(examples.toSorted())("%s", async (file) => {
+    const manifest = await readFile(join(root, file), "utf8");
+    await expect(dryRun(manifest)).resolves.toMatchObject({ kind: "AIApp" });
   });
 });
 
