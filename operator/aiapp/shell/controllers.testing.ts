@@ -25,7 +25,7 @@ export interface Judges {
 const ROLLOUT_MS = 5000;
 const VERIFY_MS = 4000;
 
-/** Stand-ins for the controllers of Deployments and Jobs and for the kubelet, around one app. */
+/** Stand-ins for the controllers of Deployments and Jobs and for the kubelet, in one namespace. */
 export class Controllers {
   readonly #kube: Kube & Pick<FakeKube, "version">;
   readonly #clock: Clock;
@@ -132,8 +132,7 @@ export class Controllers {
   }
 
   async #finish(deployment: V1Deployment, template: V1PodTemplateSpec): Promise<boolean> {
-    const id = releaseOf(template);
-    const record = await this.#recordOf(id);
+    const record = await this.#recordOf(template);
     const crash = record === undefined ? undefined : this.#judges.serve(record);
     const pod = (await this.#pods(template))[0];
     if (crash !== undefined) {
@@ -181,7 +180,7 @@ export class Controllers {
       return true;
     }
     if (this.#clock.now() < doneAt) return false;
-    const record = await this.#recordOf(id);
+    const record = await this.#recordOf(job);
     const finding = record === undefined ? "Error: no record" : this.#judges.verify(record);
     const pod = (await this.#list(kinds.pod)).find(
       ({ metadata }) => metadata?.ownerReferences?.[0]?.uid === uid,
@@ -249,25 +248,26 @@ export class Controllers {
 
   /** Of the same set. */
   async #removePodsExcept(template: V1PodTemplateSpec): Promise<void> {
-    for (const pod of await this.#list(kinds.pod)) {
-      const own = pod.metadata?.labels ?? {};
-      if (own[labels.role] === roleOf(template) && own[labels.release] !== releaseOf(template))
-        await this.#delete(pod);
-    }
+    for (const pod of await this.#podsOfSet(template))
+      if (!isSame(pod, template, labels.release)) await this.#delete(pod);
   }
 
   async #pods(template: V1PodTemplateSpec): Promise<readonly V1Pod[]> {
-    return (await this.#list(kinds.pod)).filter(
-      ({ metadata }) =>
-        metadata?.labels?.[labels.role] === roleOf(template) &&
-        metadata?.labels?.[labels.release] === releaseOf(template),
-    );
+    const pods = await this.#podsOfSet(template);
+    return pods.filter((pod) => isSame(pod, template, labels.release));
   }
 
-  async #recordOf(id: string): Promise<ReleaseRecord | undefined> {
+  async #podsOfSet(template: V1PodTemplateSpec): Promise<readonly V1Pod[]> {
+    const pods = await this.#list(kinds.pod);
+    return pods.filter((pod) => isSame(pod, template, labels.app, labels.role));
+  }
+
+  /** Apps that follow the same sources have releases of the same id. */
+  async #recordOf(of: Labelled): Promise<ReleaseRecord | undefined> {
     return (await this.#list(kinds.controllerRevision))
+      .filter((revision) => isSame(revision, of, labels.app))
       .flatMap((revision) => readRecord(revision) ?? [])
-      .find((record) => record.id === id);
+      .find(({ id }) => id === of.metadata?.labels?.[labels.release]);
   }
 
   async #list<T extends KubernetesObject>(kind: Kind<T>): Promise<readonly T[]> {
@@ -286,10 +286,8 @@ export class Controllers {
   }
 }
 
-function roleOf({ metadata }: V1PodTemplateSpec): string {
-  return metadata?.labels?.[labels.role] ?? "";
-}
+type Labelled = Pick<V1PodTemplateSpec, "metadata">;
 
-function releaseOf({ metadata }: V1PodTemplateSpec): string {
-  return metadata?.labels?.[labels.release] ?? "";
+function isSame(one: Labelled, other: Labelled, ...names: readonly string[]): boolean {
+  return names.every((name) => one.metadata?.labels?.[name] === other.metadata?.labels?.[name]);
 }

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
+import { bothCrash, neighbours, undisturbed } from "./neighbours.testing.ts";
 import { differences, faultsOf, playWith } from "./play.testing.ts";
 import { scenarios } from "./scenarios.testing.ts";
 
@@ -19,7 +20,7 @@ const SAMPLE = 4;
 const FULL_MS = 3_600_000;
 
 describe("an app ends the same, whatever goes wrong", () => {
-  it.each(scenarios)(
+  it.each([...scenarios, undisturbed, bothCrash, ...neighbours])(
     "$name",
     async (scenario) => {
       const expected = await playWith(scenario, {});
@@ -36,7 +37,7 @@ describe("an app ends the same, whatever goes wrong", () => {
         const name = JSON.stringify(fault);
         try {
           const played = await playWith(scenario, fault);
-          const found = [...played.problems, ...differences(expected.snapshot, played.snapshot)];
+          const found = [...played.problems, ...differences(expected.snapshots, played.snapshots)];
           problems.push(...found.map((what) => `${name}: ${what}`));
         } catch (error) {
           problems.push(`${name}: ${String(error)}`);
@@ -47,4 +48,12 @@ describe("an app ends the same, whatever goes wrong", () => {
     },
     isFull ? FULL_MS : 60_000,
   );
+});
+
+describe("an app ends the same, whatever happens to its neighbour", () => {
+  it.each(neighbours)("$name", async (scenario) => {
+    const [, expected] = (await playWith(undisturbed, {})).snapshots;
+    const [, actual] = (await playWith(scenario, {})).snapshots;
+    expect(actual).toEqual(expected);
+  });
 });

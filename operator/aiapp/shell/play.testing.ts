@@ -5,7 +5,8 @@ import { ShellStage, type Faults } from "./stage.testing.ts";
 
 /** How a scenario went. */
 export interface Played {
-  readonly snapshot: Snapshot;
+  /** Of each app. */
+  readonly snapshots: readonly Snapshot[];
   /** Broken invariants, and errors of reconciles that only a mistake explains. */
   readonly problems: readonly string[];
   /** Of the process to which the faults happen. */
@@ -14,14 +15,14 @@ export interface Played {
 }
 
 export async function playWith(scenario: Scenario, faults: Faults): Promise<Played> {
-  const stage = await ShellStage.open(scenario.spec);
+  const stage = await ShellStage.open(scenario.spec, scenario.apps);
   try {
     await scenario.prepare?.(stage);
     await stage.arm(faults);
     await scenario.play(stage);
     const writes = stage.count("write");
     return {
-      snapshot: await stage.snapshot(),
+      snapshots: await stage.snapshots(),
       problems: [
         ...stage.invariants.violations,
         ...stage.webhooks.premature,
@@ -66,7 +67,14 @@ export function faultsOf({ writes, reads }: Pick<Played, "writes" | "reads">): r
 }
 
 /** What is not as it would have been: nothing, whatever went wrong. */
-export function differences(expected: Snapshot, actual: Snapshot): readonly string[] {
+export function differences(
+  expected: readonly Snapshot[],
+  actual: readonly Snapshot[],
+): readonly string[] {
+  return expected.flatMap((snapshot, index) => differencesOf(snapshot, actual[index] ?? {}));
+}
+
+function differencesOf(expected: Snapshot, actual: Snapshot): readonly string[] {
   return [...new Set([...Object.keys(expected), ...Object.keys(actual)])].flatMap((name) => {
     const [a = "absent", b = "absent"] = [expected, actual].map((one) => JSON.stringify(one[name]));
     if (a === b) return [];

@@ -8,6 +8,8 @@ import { notifications, type Stage } from "./stage.testing.ts";
 export interface Scenario {
   readonly name: string;
   readonly spec?: SpecInput;
+  /** How many apps follow the same sources; what is done is done to the first one. 1 when not given. */
+  readonly apps?: number;
   /** What was before: nothing goes wrong in it. */
   readonly prepare?: (stage: Stage) => Promise<void>;
   readonly play: (stage: Stage) => Promise<void>;

@@ -1,24 +1,20 @@
 import { annotations } from "../../../crds/names.ts";
-import type { Kube } from "../../kube/client.ts";
 import { kinds, type Kind, type KubernetesObject } from "../../kube/types.ts";
 import { canonical } from "../canonical.ts";
 import { ownedKinds } from "../cache.ts";
 import { readJournal } from "../release/journal.ts";
 import { aiappKind } from "../status-writer.ts";
+import type { StagedApp } from "./staged-app.testing.ts";
 
 /** What an app has come to, by object: all but times, and what the API server counts. */
 export type Snapshot = Readonly<Record<string, unknown>>;
 
-export async function takeSnapshot(
-  api: Kube,
-  namespace: string,
-  signal: AbortSignal,
-): Promise<Snapshot> {
+export async function takeSnapshot(app: StagedApp): Promise<Snapshot> {
   const snapshot: Record<string, unknown> = {};
   const kindsOfApp: readonly Kind[] = [aiappKind, kinds.pod, ...ownedKinds];
   for (const kind of kindsOfApp) {
-    const { items } = await api.list(kind, { namespace }, signal);
-    for (const object of items) snapshot[`${kind.kind} ${object.metadata?.name}`] = plain(object);
+    for (const object of await app.objects(kind))
+      snapshot[`${kind.kind} ${object.metadata?.name}`] = plain(object);
   }
   return snapshot;
 }

@@ -294,17 +294,20 @@ export class ShellStage implements Stage {
     return this.#first.objects(kind);
   }
 
-  async snapshot(): Promise<Snapshot> {
-    const { place } = this.#first;
-    const objects = await takeSnapshot(this.api, place.namespace, this.#signal);
-    return { ...objects, notified: this.webhooks.summarize(place) };
+  /** Of each app. */
+  async snapshots(): Promise<readonly Snapshot[]> {
+    return Promise.all(
+      this.apps.map(async (app) => {
+        const objects = await takeSnapshot(app);
+        return { ...objects, notified: this.webhooks.summarize(app.place) };
+      }),
+    );
   }
 
   /** What a deleted AIApp has left behind. */
   async leftovers(): Promise<readonly string[]> {
     if (!this.#hasGarbage) return [];
-    const { namespace } = this.#first.place;
-    const objects = await takeSnapshot(this.api, namespace, this.#signal);
+    const objects = await takeSnapshot(this.#first);
     return Object.keys(objects).map((name) => `${name} is left of the deleted AIApp`);
   }
 
