@@ -143,4 +143,11 @@ export const mistakes: readonly Mistake[] = [
     to: "[manifest, ...rest]",
     test: { file: APPS, title: "seed 4" },
   },
+  {
+    name: "a delivery to the webhook of one app counts for another",
+    file: "operator/notify/notifier.ts",
+    from: "return `${app}/${name} ${eventId}`;",
+    to: "return `${name} ${eventId}`;",
+    test: { file: CRASH, title: "whatever happens to its neighbour" },
+  },
 ];
