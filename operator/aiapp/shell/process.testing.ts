@@ -74,6 +74,7 @@ export class OperatorProcess {
   readonly #apps: StaleView<KubernetesObject>;
   readonly #poller: Poller;
   readonly #meter: CanaryMeter;
+  readonly #queues: Queue[] = [];
   readonly #reconciler: Reconciler;
   readonly #stop = new AbortController();
   /** The keys of apps that are to be reconciled, in their order. */
@@ -138,12 +139,15 @@ export class OperatorProcess {
     this.#poller = createPoller({ clock, log, metrics, onChange });
     const start =
       (name: string) =>
-      (reconcile: ControllerOptions["reconcile"]): Queue =>
-        startController(
+      (reconcile: ControllerOptions["reconcile"]): Queue => {
+        const queue = startController(
           { name, workers: 2, reconcile },
           { clock, log, metrics, ready: async () => undefined },
           this.#stop.signal,
         );
+        this.#queues.push(queue);
+        return queue;
+      };
     const { send } = webhooks;
     const notifier = createNotifier({
       kube,
@@ -241,6 +245,8 @@ export class OperatorProcess {
     this.#stop.abort();
     this.#meter.close();
     await this.#poller.close();
+    // The metrics outlive the process, and hold what is not closed.
+    for (const queue of this.#queues) await queue.close();
     for (const view of this.#views) await view.close();
   }
 
