@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
 import { createAdmission, type Admission } from "./admission.ts";
+import { ServerError } from "./errors.ts";
 
 /** A server of so many workers whose requests take `costMs` each, in virtual time. */
 class World {
@@ -118,4 +119,34 @@ test("refusals take their share of the time: they do not make answers dear", asy
   const burst = Array.from({ length: 9 }, () => world.arrive());
   await world.pass(9, 100);
   expect(await settled(burst)).toBe(0);
+});
+
+test.each(["CLIENT_GONE", "TIMED_OUT", "OVERLOADED"] as const)(
+  "requests that only waited (%s) do not make answers cheap",
+  async (code) => {
+    const world = new World(2);
+    const first = Array.from({ length: 40 }, () => world.arrive());
+    await world.pass(40, 20);
+    await settled(first);
+    const leave = async (): Promise<never> => {
+      throw new ServerError(code, "not served");
+    };
+    for (let index = 0; index < 400; index += 1) await world.admission.admit(leave).catch(() => {});
+    const burst = Array.from({ length: 200 }, () => world.arrive());
+    await world.pass(60, 20);
+    expect(await settled(burst)).toBeGreaterThan(140);
+  },
+);
+
+test("requests that share a run do not make answers cheap", async () => {
+  const world = new World(1);
+  for (let run = 0; run < 20; run += 1) {
+    const batch = Array.from({ length: 24 }, () => world.arrive());
+    world.time += 480;
+    await world.pass(24, 0);
+    expect(await settled(batch)).toBe(0);
+  }
+  const burst = Array.from({ length: 200 }, () => world.arrive());
+  await world.pass(60, 20);
+  expect(await settled(burst)).toBeGreaterThan(140);
 });

@@ -1,4 +1,4 @@
-import { ServerError } from "./errors.ts";
+import { ServerError, type ErrorCode } from "./errors.ts";
 
 /**
  * Rejects a request at once where it would wait too long: one that is rejected late has cost its client the wait, and one
@@ -21,9 +21,13 @@ export interface AdmissionOptions {
 
 /** So many a worker are admitted always: estimates of a few requests are rough, and a slow model's queue would be empty. */
 const ALWAYS = 4;
-/** Rates are measured over so many answers, and the best of so many measurements holds. */
+/** Rates are measured over so many answers and so long, and the best of so many measurements holds. */
 const WINDOW = 16;
+/** Requests that shared a run are answered at once: the last of them would seem to have cost nothing. */
+const WINDOW_MS = 50;
 const WINDOWS = 20;
+/** These only waited: counted as answers, they would make every answer cheap. */
+const NOT_SERVED: ReadonlySet<ErrorCode> = new Set(["CLIENT_GONE", "TIMED_OUT", "OVERLOADED"]);
 
 export function createAdmission({ maxWaitMs, workers, now }: AdmissionOptions): Admission {
   let inFlight = 0;
@@ -44,7 +48,7 @@ export function createAdmission({ maxWaitMs, workers, now }: AdmissionOptions): 
   function countAnswer(): void {
     account();
     answered += 1;
-    if (answered < WINDOW) return;
+    if (answered < WINDOW || busyMs < WINDOW_MS) return;
     costs.push(busyMs / answered);
     if (costs.length > WINDOWS) costs.shift();
     answered = 0;
@@ -66,10 +70,15 @@ export function createAdmission({ maxWaitMs, workers, now }: AdmissionOptions): 
       account();
       inFlight += 1;
       try {
-        return await serve();
-      } finally {
-        // Refusals too: they took their share of the time.
+        const answer = await serve();
         countAnswer();
+        return answer;
+      } catch (error) {
+        // Of other refusals each took its share of the time.
+        if (error instanceof ServerError && NOT_SERVED.has(error.code)) account();
+        else countAnswer();
+        throw error;
+      } finally {
         inFlight -= 1;
       }
     },
