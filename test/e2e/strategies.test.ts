@@ -66,6 +66,14 @@ async function podNames(): Promise<readonly string[]> {
   return (await listOwned<V1Pod>("pods")).map(({ metadata }) => metadata?.name ?? "").toSorted();
 }
 
+/** Waits until the pod that verified is gone: its server drains. */
+async function noVerification(): Promise<void> {
+  const selector = `aiapp.dev/app=${NAME},aiapp.dev/role=verification`;
+  await expect
+    .poll(async () => list<V1Pod>(platform, NAMESPACE, "pods", selector), { timeout: 30_000 })
+    .toEqual([]);
+}
+
 /** Asks over new connections until the answer is of this release. Returns when that was. */
 async function firstAnswerOf(url: string | undefined, id: string | undefined): Promise<number> {
   for (const deadline = Date.now() + 30_000; Date.now() < deadline; await delay(20)) {
@@ -97,6 +105,7 @@ describe("a blue-green release", () => {
   });
 
   it("is gone back from without a new pod, within a second or so", async () => {
+    await noVerification();
     const before = await podNames();
     const { status } = await readApp(platform, NAMESPACE, NAME);
     const previous = status?.previous?.id;
