@@ -6,14 +6,14 @@ import { isOperatorError } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
 import { kinds, type V1Secret } from "../kube/types.ts";
 import { splitKey } from "../runtime/key.ts";
-import type { Outcome, Queue } from "../runtime/queue.ts";
+import type { Outcome, Queue, StartQueue } from "../runtime/queue.ts";
 import type { SecretData } from "../sources/identity.ts";
 
 export interface NamedSecretsParts {
   readonly kube: Pick<Kube, "get">;
   readonly clock: Clock;
   /** Starts the queue of Secrets: it gives each to one worker at a time, and brings back with back-off what fails. */
-  readonly start: (work: (key: string, signal: AbortSignal) => Promise<Outcome>) => Queue;
+  readonly start: StartQueue;
   /** A Secret that the app names has other data, is new or gone, or may no longer be read. */
   readonly onChange: (app: string) => void;
 }
@@ -24,7 +24,9 @@ const EVERY_MS = 60_000;
 const FRESH_MS = 10_000;
 
 /** What a read found: the same object for as long as the data is the same; or the code of what keeps it from being read. */
-type Found = SecretData | undefined | "KUBE_FORBIDDEN";
+type Found = SecretData | undefined | typeof FORBIDDEN;
+
+const FORBIDDEN = "KUBE_FORBIDDEN";
 
 interface Entry {
   /** The apps that name the Secret. */
@@ -77,7 +79,7 @@ export class NamedSecrets {
     if (entry === undefined) return this.#fetch(key, undefined, signal);
     const { found } = entry;
     const isFresh = found !== undefined && this.#parts.clock.now() - found.at < FRESH_MS;
-    if (isFresh && found.value !== "KUBE_FORBIDDEN") return found.value;
+    if (isFresh && found.value !== FORBIDDEN) return found.value;
     return this.#refresh(key, entry, signal);
   }
 
@@ -104,22 +106,27 @@ export class NamedSecrets {
       await this.#refresh(key, entry, signal);
     } catch (error) {
       // Its apps report that.
-      if (!isOperatorError(error, "KUBE_FORBIDDEN")) throw error;
+      if (!isOperatorError(error, FORBIDDEN)) throw error;
     }
     return { kind: "requeue", afterMs: EVERY_MS };
   }
 
   /** A read in flight serves all that ask meanwhile. */
   async #refresh(key: string, entry: Entry, signal: AbortSignal): Promise<SecretData | undefined> {
-    entry.reading ??= this.#fetch(key, dataOf(entry.found?.value), signal).finally(() => {
+    entry.reading ??= this.#load(key, entry, signal).finally(() => {
       entry.reading = undefined;
     });
+    return entry.reading;
+  }
+
+  async #load(key: string, entry: Entry, signal: AbortSignal): Promise<SecretData | undefined> {
+    const before = entry.found?.value;
     try {
-      const value = await entry.reading;
+      const value = await this.#fetch(key, before === FORBIDDEN ? undefined : before, signal);
       this.#keep(entry, value);
       return value;
     } catch (error) {
-      if (isOperatorError(error, "KUBE_FORBIDDEN")) this.#keep(entry, "KUBE_FORBIDDEN");
+      if (isOperatorError(error, FORBIDDEN)) this.#keep(entry, FORBIDDEN);
       throw error;
     }
   }
@@ -151,10 +158,6 @@ export class NamedSecrets {
 export function secretsOf({ spec }: AIApp): readonly string[] {
   const { storage, registry } = spec.credentials ?? {};
   return [storage, registry].filter((name) => name !== undefined);
-}
-
-function dataOf(found: Found): SecretData | undefined {
-  return found === "KUBE_FORBIDDEN" ? undefined : found;
 }
 
 function decoded({ data = {} }: V1Secret): Readonly<Record<string, string>> {

@@ -5,7 +5,7 @@ import { isOperatorError, messageOf, OperatorError } from "../errors.ts";
 import type { Kube } from "../kube/client.ts";
 import type { Metrics } from "../metrics.ts";
 import { splitKey } from "../runtime/key.ts";
-import type { Outcome, Queue } from "../runtime/queue.ts";
+import type { Outcome, StartQueue } from "../runtime/queue.ts";
 import type { Delivery, DeliveryView, FailingTarget } from "./delivery.ts";
 import { requestFor } from "./request.ts";
 import { readTarget } from "./target-secret.ts";
@@ -32,7 +32,7 @@ export interface NotifierParts {
   readonly metrics: Pick<Metrics, "notifications">;
   readonly send: SendWebhook;
   /** Starts the queue of webhooks: it gives each to one worker at a time, and brings back with back-off what fails. */
-  readonly start: (work: (key: string, signal: AbortSignal) => Promise<Outcome>) => Queue;
+  readonly start: StartQueue;
   /** An event of the app was delivered, or a webhook fails that did not, or for another reason. */
   readonly onChange: (app: string) => void;
 }

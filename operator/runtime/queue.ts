@@ -16,6 +16,9 @@ export interface Queue {
   readonly close: () => Promise<void>;
 }
 
+/** Starts a queue whose keys are worked on so, until the signal is aborted. */
+export type StartQueue = (work: (key: string, signal: AbortSignal) => Promise<Outcome>) => Queue;
+
 /** How the work on a key ended: come back later, or only when something happens. */
 export type Outcome =
   | { readonly kind: "done" }

@@ -10,9 +10,9 @@ import { kinds, type Kind, type KubernetesObject, type V1Pod } from "../../kube/
 import type { Logger } from "../../log.ts";
 import type { Metrics } from "../../metrics.ts";
 import { createNotifier } from "../../notify/notifier.ts";
-import { startController, type ControllerOptions } from "../../runtime/controller.ts";
+import { startController } from "../../runtime/controller.ts";
 import { splitKey } from "../../runtime/key.ts";
-import { BACKOFF, type Queue } from "../../runtime/queue.ts";
+import { BACKOFF, type Queue, type StartQueue } from "../../runtime/queue.ts";
 import { createRecorder } from "../../runtime/recorder.ts";
 import { createPoller, type Poller } from "../../sources/poller.ts";
 import { CanaryMeter } from "../canary-meter.ts";
@@ -138,8 +138,8 @@ export class OperatorProcess {
     const onChange = (app: string): void => void this.#due.add(app);
     this.#poller = createPoller({ clock, log, metrics, onChange });
     const start =
-      (name: string) =>
-      (reconcile: ControllerOptions["reconcile"]): Queue => {
+      (name: string): StartQueue =>
+      (reconcile) => {
         const queue = startController(
           { name, workers: 2, reconcile },
           { clock, log, metrics, ready: async () => undefined },
