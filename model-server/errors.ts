@@ -83,6 +83,11 @@ export function invalidRequest(message: string, options?: ErrorOptions): ServerE
   return new ServerError("REQUEST_INVALID", message, options);
 }
 
+/** Of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Why a request was cancelled: the signal's own reason where that is an error of the server. */
 export function cancellationOf(signal: AbortSignal): ServerError {
   const reason: unknown = signal.reason;

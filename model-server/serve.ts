@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 
 import { curlOf, environmentFor } from "./alone.ts";
 import { readConfig } from "./config.ts";
+import { messageOf } from "./errors.ts";
 import { createLogger } from "./log.ts";
 import type { ModelMetadata } from "./protocol/description.ts";
 import { runServer } from "./run.ts";
@@ -48,5 +49,5 @@ try {
   await serve(path);
   process.exit(0);
 } catch (error) {
-  fail(error instanceof Error ? error.message : String(error), 1);
+  fail(messageOf(error), 1);
 }

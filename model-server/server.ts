@@ -8,7 +8,7 @@ import { cores } from "./cores.ts";
 import { createDrain } from "./drain.ts";
 import type { Engine } from "./engine/engine.ts";
 import { engineOf } from "./engine/from-config.ts";
-import { ServerError } from "./errors.ts";
+import { messageOf, ServerError } from "./errors.ts";
 import type { GrpcParts } from "./grpc/call.ts";
 import type { GrpcServer } from "./grpc/server.ts";
 import { createApp } from "./http/app.ts";
@@ -39,10 +39,9 @@ export interface Server {
 const WARM_UP_TIMEOUT_MS = 10 * 60_000;
 
 function cannotListen(variable: string, port: number, host: string, cause: unknown): ServerError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
   return new ServerError(
     "LISTEN_FAILED",
-    `cannot listen on port ${port} of ${host} (${reason}): set another ${variable} or HOST, or end what listens there`,
+    `cannot listen on port ${port} of ${host} (${messageOf(cause)}): set another ${variable} or HOST, or end what listens there`,
     { cause },
   );
 }

@@ -1,3 +1,4 @@
+import { messageOf } from "../errors.ts";
 import type { Tensors } from "../tensor/tensor.ts";
 import type { SessionOptions } from "./messages.ts";
 import { createRunCosts } from "./run-costs.ts";
@@ -44,7 +45,7 @@ export function createMainThread(options: SessionOptions, limitMs: number): Main
       try {
         return await session.run(inputs, outputs);
       } catch (error) {
-        throw errorOfRun(error instanceof Error ? error.message : String(error));
+        throw errorOfRun(messageOf(error));
       }
     },
     observe: costs.observe,

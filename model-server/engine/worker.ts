@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 
+import { messageOf } from "../errors.ts";
 import type { Tensors } from "../tensor/tensor.ts";
 import type { FromWorker, SessionOptions, ToWorker } from "./messages.ts";
 import { openSession, type Session } from "./session.ts";
@@ -8,10 +9,6 @@ import { openSession, type Session } from "./session.ts";
 
 function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
   parentPort?.postMessage(message, transfer);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function serve(session: Session): void {

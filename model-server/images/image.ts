@@ -3,7 +3,7 @@ import { isMainThread } from "node:worker_threads";
 import sharp from "sharp";
 
 import type { Preprocessing } from "../bundle/preprocessing.ts";
-import { ServerError } from "../errors.ts";
+import { messageOf, ServerError } from "../errors.ts";
 import { geometryOf, type Geometry, type Size } from "./geometry.ts";
 import { channelsOf } from "./shape.ts";
 import { CHANNELS, resample, tapsOf, type Taps } from "./resample.ts";
@@ -128,6 +128,5 @@ function unreadable(cause: unknown): ServerError {
 
 /** sharp's first line: the others describe its internals. */
 function reasonOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  return (message.split("\n")[0] ?? "").slice(0, 120);
+  return (messageOf(error).split("\n")[0] ?? "").slice(0, 120);
 }

@@ -1,6 +1,6 @@
 import { parentPort } from "node:worker_threads";
 
-import { ServerError } from "../errors.ts";
+import { messageOf, ServerError } from "../errors.ts";
 import { elementsOf } from "../tensor/tensor.ts";
 import { imageInto } from "./image.ts";
 import { shapeOf } from "./shape.ts";
@@ -21,7 +21,7 @@ function send(message: FromDecoder, transfer: readonly ArrayBuffer[] = []): void
 
 function fail(error: unknown): void {
   const code = error instanceof ServerError ? error.code : "INTERNAL";
-  send({ kind: "failed", code, message: error instanceof Error ? error.message : String(error) });
+  send({ kind: "failed", code, message: messageOf(error) });
 }
 
 let last = Promise.resolve();
