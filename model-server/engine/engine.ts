@@ -224,7 +224,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
             onStage?.({ kind: "queue", began: request.since, ended: performance.now() });
           reject(cancellationOf(signal));
         };
-        const shape = keyOf(inputs, outputs, merges);
+        const shape = merges || mainThread !== undefined ? keyOf(inputs, outputs, merges) : "";
         const request: Request = {
           inputs,
           outputs,
