@@ -40,11 +40,19 @@ async function settled(promises: readonly Promise<boolean>[]): Promise<number> {
   return (await Promise.all(promises)).filter((admitted) => !admitted).length;
 }
 
+/** So many requests come at once, and all or some of them are answered. Returns how many were rejected. */
+async function serve(
+  world: World,
+  { count, answered = count, eachMs }: { count: number; answered?: number; eachMs: number },
+): Promise<number> {
+  const burst = Array.from({ length: count }, () => world.arrive());
+  await world.pass(answered, eachMs);
+  return settled(burst);
+}
+
 test("admits what will be answered in time, and rejects the rest at once", async () => {
   const world = new World(2);
-  const first = Array.from({ length: 40 }, () => world.arrive());
-  await world.pass(40, 20);
-  await settled(first);
+  await serve(world, { count: 40, eachMs: 20 });
   // 50 a second are answered: fifty wait for a second.
   const burst = Array.from({ length: 200 }, () => world.arrive());
   expect(world.admission.expectedWaitMs()).toBeGreaterThan(950);
@@ -60,9 +68,7 @@ test("a request at a time leaves the other workers free: that does not make requ
     await world.pass(1, 40);
     expect(await one).toBe(true);
   }
-  const burst = Array.from({ length: 90 }, () => world.arrive());
-  await world.pass(90, 10);
-  expect(await settled(burst)).toBe(0);
+  expect(await serve(world, { count: 90, eachMs: 10 })).toBe(0);
 });
 
 test("time without requests does not count", async () => {
@@ -73,9 +79,7 @@ test("time without requests does not count", async () => {
     await one;
     world.time += 3_600_000;
   }
-  const burst = Array.from({ length: 100 }, () => world.arrive());
-  await world.pass(100, 1);
-  expect(await settled(burst)).toBe(0);
+  expect(await serve(world, { count: 100, eachMs: 1 })).toBe(0);
 });
 
 test("a few are admitted however slow the model is", async () => {
@@ -116,25 +120,19 @@ test("refusals take their share of the time: they do not make answers dear", asy
     });
     await one.catch(() => {});
   }
-  const burst = Array.from({ length: 9 }, () => world.arrive());
-  await world.pass(9, 100);
-  expect(await settled(burst)).toBe(0);
+  expect(await serve(world, { count: 9, eachMs: 100 })).toBe(0);
 });
 
 test.each(["CLIENT_GONE", "TIMED_OUT", "OVERLOADED"] as const)(
   "requests that only waited (%s) do not make answers cheap",
   async (code) => {
     const world = new World(2);
-    const first = Array.from({ length: 40 }, () => world.arrive());
-    await world.pass(40, 20);
-    await settled(first);
+    await serve(world, { count: 40, eachMs: 20 });
     const leave = async (): Promise<never> => {
       throw new ServerError(code, "not served");
     };
     for (let index = 0; index < 400; index += 1) await world.admission.admit(leave).catch(() => {});
-    const burst = Array.from({ length: 200 }, () => world.arrive());
-    await world.pass(60, 20);
-    expect(await settled(burst)).toBeGreaterThan(140);
+    expect(await serve(world, { count: 200, answered: 60, eachMs: 20 })).toBeGreaterThan(140);
   },
 );
 
@@ -146,7 +144,5 @@ test("requests that share a run do not make answers cheap", async () => {
     await world.pass(24, 0);
     expect(await settled(batch)).toBe(0);
   }
-  const burst = Array.from({ length: 200 }, () => world.arrive());
-  await world.pass(60, 20);
-  expect(await settled(burst)).toBeGreaterThan(140);
+  expect(await serve(world, { count: 200, answered: 60, eachMs: 20 })).toBeGreaterThan(140);
 });

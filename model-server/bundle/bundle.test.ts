@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
+import { noOnnx } from "../onnx/build.testing.ts";
 import type { OnnxFile } from "../onnx/onnx-file.ts";
 import { readBundle } from "./bundle.ts";
 
@@ -60,15 +61,7 @@ function refused(code: string, message: RegExp): unknown {
 const IMAGES = { width: 8, height: 4 };
 
 /** What is read of a model file that is no ONNX: the runtime rejects it later. */
-const NO_ONNX = (): OnnxFile => ({
-  file: join(folder, "model.onnx"),
-  patches: [],
-  external: [],
-  bytes: 0,
-  isTimedByShapes: false,
-  labels: new Map(),
-  producers: new Map(),
-});
+const NO_ONNX = (): OnnxFile => noOnnx(join(folder, "model.onnx"));
 
 describe("a bundle with a manifest", () => {
   test("is read when each file is as the manifest says", async () => {

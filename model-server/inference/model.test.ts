@@ -4,6 +4,7 @@ import type { Sample } from "../bundle/samples.ts";
 import type { Engine } from "../engine/engine.ts";
 import { ServerError } from "../errors.ts";
 import { createDecoder } from "../images/decoder.ts";
+import { noOnnx } from "../onnx/build.testing.ts";
 import { createModel, type Model } from "./model.ts";
 import { checkSamples } from "./samples.ts";
 
@@ -32,15 +33,7 @@ function modelOf(answers: readonly (readonly number[])[], labels?: readonly stri
   return createModel({
     engine,
     bundle: {
-      model: {
-        file: "",
-        patches: [],
-        external: [],
-        bytes: 0,
-        isTimedByShapes: false,
-        labels: new Map(),
-        producers: new Map(),
-      },
+      model: noOnnx(""),
       labels,
       preprocessing: undefined,
       postprocessing: undefined,

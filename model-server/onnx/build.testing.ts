@@ -1,4 +1,18 @@
+import type { OnnxFile } from "./onnx-file.ts";
 import { bytesField, textField, varintField } from "./wire.ts";
+
+/** What is read of a file that is no ONNX. */
+export function noOnnx(file: string): OnnxFile {
+  return {
+    file,
+    patches: [],
+    external: [],
+    bytes: 0,
+    isTimedByShapes: false,
+    labels: new Map(),
+    producers: new Map(),
+  };
+}
 
 /** A small ONNX model, written field by field as onnx.proto says. */
 export interface ModelSpec {
