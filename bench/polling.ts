@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { readApp, condition } from "../test/support/aiapp.ts";
 import { models } from "../test/demo/pictures.ts";
 import type { Platform } from "../test/support/platform.ts";
+import { leaderOf, SYSTEM } from "../test/support/trial.ts";
 import { atMost, reported, type Figure } from "./figures.ts";
 import { NAMESPACE, withTenant } from "./tenant.ts";
 
@@ -52,9 +53,8 @@ async function atRest(platform: Platform): Promise<void> {
 
 /** The metrics of the leader. */
 async function metrics(platform: Platform): Promise<ReadonlyMap<string, number>> {
-  // prettier-ignore
-  const leader = await platform.kubectl(["get", "lease", "aiapp-operator", "--namespace", "aiapp-system", "--output", "jsonpath={.spec.holderIdentity}"]);
-  const path = `/api/v1/namespaces/aiapp-system/pods/${leader}:8080/proxy/metrics`;
+  const leader = await leaderOf(platform.kubectl);
+  const path = `/api/v1/namespaces/${SYSTEM}/pods/${leader}:8080/proxy/metrics`;
   const lines = (await platform.kubectl(["get", "--raw", path])).split("\n");
   return new Map(
     lines.flatMap((line) => {

@@ -2,13 +2,13 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
 import type { Platform } from "../support/platform.ts";
+import { leaderOf } from "../support/trial.ts";
 
 /** Processes of the local cluster: tests share its process namespace, and may kill them. */
 
 /** Kills the operator's leader by SIGKILL; the other replica takes over. @returns its pod; undefined when none leads */
 export async function killLeader(platform: Platform): Promise<string | undefined> {
-  // prettier-ignore
-  const holder = await platform.kubectl(["get", "lease", "aiapp-operator", "--namespace", "aiapp-system", "--output", "jsonpath={.spec.holderIdentity}"]);
+  const holder = await leaderOf(platform.kubectl);
   const killed = kill(
     matching("^node operator/main.ts").filter((pid) =>
       environmentOf(pid).includes(`POD_NAME=${holder}`),

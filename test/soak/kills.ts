@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { killLeader } from "../e2e/processes.ts";
 import type { Platform } from "../support/platform.ts";
+import { SYSTEM } from "../support/trial.ts";
 
 /** A kill comes within so long after the one before: most steps are over by then. */
 const WITHIN_MS = 6000;
@@ -23,7 +24,7 @@ export async function killAtRandom(
     done += 1;
     // The kubelet would start a container that is killed this often later each time, in the end after minutes.
     // prettier-ignore
-    await platform.kubectl(["delete", "pod", pod, "--namespace", "aiapp-system", "--ignore-not-found", "--wait=false"]);
+    await platform.kubectl(["delete", "pod", pod, "--namespace", SYSTEM, "--ignore-not-found", "--wait=false"]);
   }
   return done;
 }

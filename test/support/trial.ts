@@ -6,6 +6,12 @@ const LABEL = "aiapp.dev/trial";
 /** Where the operator is installed. */
 export const SYSTEM = "aiapp-system";
 
+/** The operator's pod that leads; empty while none does. */
+export function leaderOf(kubectl: Kubectl): Promise<string> {
+  // prettier-ignore
+  return kubectl(["get", "lease", "aiapp-operator", "--namespace", SYSTEM, "--output", "jsonpath={.spec.holderIdentity}"]);
+}
+
 /** The labelled namespaces among `names`, or all labelled ones. */
 async function present(kubectl: Kubectl, names?: readonly string[]): Promise<readonly string[]> {
   const text = await kubectl(["get", "namespaces", "--selector", LABEL, "--output", "name"]);
