@@ -3,26 +3,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-import { MANAGER } from "../crds/names.ts";
 import { aiappKind } from "../operator/aiapp/status-writer.ts";
 import { systemClock } from "../operator/clock.ts";
 import type { Kube } from "../operator/kube/client.ts";
-import {
-  kinds,
-  type Kind,
-  type KubernetesObject,
-  type V1Deployment,
-} from "../operator/kube/types.ts";
+import type { KubernetesObject, V1Deployment } from "../operator/kube/types.ts";
 import { createLogger } from "../operator/log.ts";
 import { startInformer } from "../operator/runtime/informer.ts";
 import {
-  BARE_NAMESPACE,
   NAMESPACE,
   rollOutDeployments,
   runPod,
   startAppsWorld,
   type AppsWorld,
 } from "./apps-world.ts";
+import { inParallel, measureBareWrites, WORKERS } from "./bare-writes.ts";
 import { atLeast, atMost, reported, type Figure } from "./figures.ts";
 import { summarizeHeap } from "./heap.ts";
 import { profiled, type Spent } from "./profile.ts";
@@ -40,12 +34,10 @@ export interface AppsOptions {
   readonly profile: boolean;
 }
 
-const WORKERS = 4;
 const MINUTE_MS = 60_000;
 /** So long that what recurs is in it: the sources of recorded releases are polled every five minutes. */
 const REST_MINUTES = 5;
 const SETTLE_MS = 5000;
-const BARE_APPS = 250;
 const PROFILE_ROWS = 50;
 const RECONCILES = "controller_runtime_reconcile_total";
 const POLLS = "aiapp_polls_total";
@@ -281,55 +273,6 @@ function sumOf(samples: ReadonlyMap<string, number>, name: string): number {
   for (const [sample, value] of samples)
     if (sample === name || sample.startsWith(`${name}{`)) sum += value;
   return sum;
-}
-
-/** Calls `work` with 0 … count-1, so many at once. */
-async function inParallel(
-  workers: number,
-  count: number,
-  work: (index: number) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  await Promise.all(
-    Array.from({ length: workers }, async () => {
-      while (next < count) await work(next++);
-    }),
-  );
-}
-
-/** Writes a second of the operator's own client without the operator: what an app owns, of one app, under other names. */
-async function measureBareWrites(
-  kube: Kube,
-  { template, prefix }: { readonly template: string; readonly prefix: string },
-  signal: AbortSignal,
-): Promise<number> {
-  const owned: readonly Kind[] = [kinds.serviceAccount, kinds.service, kinds.deployment];
-  const templates = await Promise.all(
-    owned.map(async (kind) => ({
-      kind,
-      object: bareCopyOf(await kube.get(kind, NAMESPACE, template, signal)),
-    })),
-  );
-  const began = performance.now();
-  await inParallel(WORKERS, BARE_APPS, async (index) => {
-    for (const { kind, object } of templates) {
-      const metadata = { namespace: BARE_NAMESPACE, name: `${prefix}-${index}` };
-      const options = { fieldManager: MANAGER, force: true };
-      await kube.apply(kind, { ...object, metadata }, options, signal);
-    }
-    // As a status write is: the same object again, changed.
-    const patch = { metadata: { annotations: { changed: "true" } } };
-    await kube.patch(kinds.deployment, BARE_NAMESPACE, `${prefix}-${index}`, patch, {}, signal);
-  });
-  return (BARE_APPS * (templates.length + 1)) / ((performance.now() - began) / 1000);
-}
-
-/** Without what the API server gave it, and without the labels by which the operator watches it. */
-function bareCopyOf(object: KubernetesObject | undefined): KubernetesObject {
-  const spec: unknown = Reflect.get(object ?? {}, "spec");
-  if (typeof spec !== "object" || spec === null) return {};
-  const own = Object.entries(spec).filter(([name]) => !/^(clusterIP|ipFamil)/.test(name));
-  return { spec: Object.fromEntries(own) } as KubernetesObject;
 }
 
 function printProfile(spent: readonly Spent[]): void {
