@@ -22,11 +22,14 @@ const resources = [
 
 const folders = ["crds/generated", "charts/aiapp-operator/files"] as const;
 
+/** Kubernetes reads YAML 1.1, in which Off, On, Yes and No are booleans unless they are quoted. */
+const yamlOptions = { lineWidth: 0, aliasDuplicateObjects: false, compat: "yaml-1.1" } as const;
+
 /** Each generated file: its path from the root of the repository, and what it holds. */
 export function generatedFiles(): readonly { readonly path: string; readonly text: string }[] {
   const definitions = resources.flatMap(({ source, plural, definition }) => {
     const note = `# Generated from ${source} by \`npm run generate\`. Do not edit.\n`;
-    const text = note + stringify(definition(), { lineWidth: 0, aliasDuplicateObjects: false });
+    const text = note + stringify(definition(), yamlOptions);
     return folders.map((folder) => ({ path: `${folder}/${plural}.${GROUP}.yaml`, text }));
   });
   const text = `${JSON.stringify(z.toJSONSchema(ReleaseEvent, { io: "input" }), undefined, 2)}\n`;

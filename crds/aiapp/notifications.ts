@@ -26,7 +26,7 @@ export const NotificationTarget = z.object({
   secret: ObjectName.describe(
     "A Secret in this namespace with the key url (https). With the key token, for Generic, the operator sends Authorization: Bearer <token>.",
   ),
-  on: z
+  phases: z
     .array(NotifiedPhase)
     .min(1)
     .max(NotifiedPhase.options.length)

@@ -35,10 +35,10 @@ export const ReleasePolicy = z
       "A pair must have been there so long before it is released.",
     ),
     keep: z
-      .enum(["Auto", "Off"])
+      .enum(["Auto", "Never"])
       .default("Auto")
       .describe(
-        "Auto: where the app's identities may write, the operator keeps what the current and the previous release need: a tag aiapp-kept-<digest> beside the image, and a copy of the model under .aiapp/kept/ in its container. Off: it writes nothing there.",
+        "Auto: where the app's identities may write, the operator keeps what the current and the previous release need: a tag aiapp-kept-<digest> beside the image, and a copy of the model under .aiapp/kept/ in its container. Never: it writes nothing there.",
       ),
     historyLimit: z
       .int32()

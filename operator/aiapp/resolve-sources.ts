@@ -59,7 +59,7 @@ export interface RecordedSources {
         readonly isConclusive: boolean;
       })
     | undefined;
-  /** Their copies; undefined with `release.keep: Off`. */
+  /** Their copies; undefined with `release.keep: Never`. */
   readonly kept: RecordedKeepers | undefined;
 }
 
@@ -203,7 +203,7 @@ export function createSourceResolver(tools: SourceTools): SourceResolver {
         pullImage !== undefined && isReference(pullImage)
           ? resolvePuller(app, pullImage, refusal, signal)
           : undefined,
-        app.spec.release?.keep === "Off"
+        app.spec.release?.keep === "Never"
           ? undefined
           : resolveKeepers(app, release, refusal, signal),
       ]);

@@ -1,4 +1,4 @@
-import { globSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -103,6 +103,7 @@ describe("the API server takes", () => {
         server: { port: 88, scorePath: "/predict" },
       },
     ],
+    ["releases of which no copy is kept", { release: { keep: "Never" } }],
     [
       "labels and annotations for all that is owned",
       {
@@ -145,6 +146,22 @@ describe("the API server takes", () => {
   it.each(examples.toSorted())("%s", async (file) => {
     const manifest = await readFile(join(root, file), "utf8");
     await expect(dryRun(manifest)).resolves.toMatchObject({ kind: "AIApp" });
+  });
+
+  const page = readFileSync(join(root, "docs/reference/aiapp.md"), "utf8");
+  const fragments = [...page.matchAll(/^```yaml\n(.*?)^```/gms)]
+    .map(([, text = ""]) => text)
+    .filter((text) => !text.startsWith("apiVersion"));
+  it.each(fragments)("what its page says of a spec:\n%s", async (text) => {
+    // As text: what Kubernetes reads as a boolean, a test that parses it might not.
+    const names = [...text.matchAll(/^\w+/gm)].map(([name]) => name);
+    const rest = Object.entries(valid).filter(([name]) => !names.includes(name));
+    const others = rest.map(([name, value]) => `${name}: ${JSON.stringify(value)}\n`).join("");
+    const spec = (others + text).replaceAll(/^(?=.)/gm, "  ");
+    const { spec: taken } = await dryRun(
+      `apiVersion: aiapp.dev/v1alpha1\nkind: AIApp\nmetadata: { name: cats, namespace: default }\nspec:\n${spec}`,
+    );
+    expect(Object.keys(taken)).toEqual(expect.arrayContaining(names));
   });
 });
 

@@ -50,7 +50,7 @@ describe("the operator", () => {
   });
 
   it("warns when the version is deleted and no copy could be made", async () => {
-    const stage = await two({ release: { keep: "Off" } });
+    const stage = await two({ release: { keep: "Never" } });
     await stage.publish({ versions: [] });
     await stage.arm();
     await stage.settle();

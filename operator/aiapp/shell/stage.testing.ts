@@ -75,7 +75,7 @@ export const notifications: SpecInput["notifications"] = [
     name: "events",
     type: "Generic",
     secret: WEBHOOK_SECRET,
-    on: ["Verifying", "AwaitingApproval", "RollingOut", "Released", "Failed", "Superseded"],
+    phases: ["Verifying", "AwaitingApproval", "RollingOut", "Released", "Failed", "Superseded"],
   },
 ];
 /** What is tested runs with verification, and reads a Secret. */

@@ -138,8 +138,8 @@ describe("what has still to be sent", () => {
   it("is of the phases that spec.notifications names, for each webhook by itself", () => {
     const on = released({
       notifications: [
-        { name: "all", type: "Generic", secret: "all", on: ["Verifying", "Released"] },
-        { name: "failures", type: "Teams", secret: "failures", on: ["Failed"] },
+        { name: "all", type: "Generic", secret: "all", phases: ["Verifying", "Released"] },
+        { name: "failures", type: "Teams", secret: "failures", phases: ["Failed"] },
       ],
     });
     publish(on, "2").converge();

@@ -25,7 +25,7 @@ const MAX_AGE_MS = 24 * 3_600_000;
 /** Whom an entry of this phase is for: a part of the entry. */
 export function notifyOf({ spec }: AIApp, phase: Phase): Pick<JournalEntry, "notify"> {
   const names = (spec.notifications ?? [])
-    .filter(({ on }) => on.some((one) => one === phase))
+    .filter(({ phases }) => phases.some((one) => one === phase))
     .map(({ name }) => name);
   return names.length === 0 ? {} : { notify: names };
 }
