@@ -25,7 +25,8 @@ export class ManualClock implements Clock {
   readonly random = (): number => this.chance;
   readonly after = (ms: number, callback: () => void): (() => void) => {
     const id = (this.#count += 1);
-    this.#timers.set(id, { id, at: this.#now + Math.max(0, ms), callback });
+    // The time is in whole milliseconds, as Date.now is.
+    this.#timers.set(id, { id, at: this.#now + Math.ceil(Math.max(0, ms)), callback });
     return () => void this.#timers.delete(id);
   };
 

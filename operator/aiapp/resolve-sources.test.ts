@@ -62,7 +62,7 @@ function world(tenantId = "", policies = noPolicies) {
   secrets.follow("shop/cats", ["models", "login"]);
   const copies: ModelCopies = {
     copy: async () => "changed",
-    write: async () => {},
+    write: async () => "changed",
     setMetadata: async () => "changed",
     remove: async () => "changed",
   };

@@ -108,6 +108,11 @@ async function blobs(prefix: string): Promise<readonly string[]> {
 
 const keptFolder = (digest: string): string => `${KEPT_FOLDER}/${keptVersionOf(digest)}/`;
 
+async function claims(digest: string): Promise<readonly string[]> {
+  const blob = container.getBlobClient(`${keptFolder(digest)}${MANIFEST}`);
+  return Object.keys((await blob.getProperties()).metadata ?? {}).toSorted();
+}
+
 async function deleteVersion(): Promise<void> {
   for (const path of await blobs(`${name}/7/`)) await container.deleteBlob(`${name}/7/${path}`);
 }
@@ -275,6 +280,33 @@ describe("a process that ends while it copies", () => {
     expect(await keep(digest)).toMatchObject({ state: "Kept" });
     await deleteVersion();
     expect(await pulled(digest)).toEqual(bytes);
+  });
+
+  it("takes no other app's claim away when both write the manifest", async () => {
+    const digest = await publish(container, name, "7", files);
+    // The first one has copied all, and is about to write the manifest when the second one does.
+    const first = await keep(digest, {
+      claimant: "first",
+      wrap: (copies) => ({
+        ...copies,
+        write: async (...args) => {
+          expect(await keep(digest, { claimant: "second" })).toMatchObject({ state: "Kept" });
+          return copies.write(...args);
+        },
+      }),
+    });
+    expect(first).toMatchObject({ state: "Copying" });
+    expect(await claims(digest)).toEqual(["claim_second"]);
+    expect(await keep(digest, { claimant: "first" })).toMatchObject({ state: "Kept" });
+    expect(await claims(digest)).toEqual(["claim_first", "claim_second"]);
+  });
+
+  it("leaves the claims on a copy of which a file is missing", async () => {
+    const digest = await publish(container, name, "7", files);
+    await keep(digest, { claimant: "first" });
+    await container.deleteBlob(`${keptFolder(digest)}model.onnx`);
+    expect(await keep(digest, { claimant: "second" })).toMatchObject({ state: "Kept" });
+    expect(await claims(digest)).toEqual(["claim_first", "claim_second"]);
   });
 });
 

@@ -26,6 +26,14 @@ export function checkSources(
     const claims = kept.blobs.get(`${KEPT_FOLDER}/${version}/${MANIFEST}`) ?? {};
     return Object.keys(claims).filter((claim) => now() - Number(claims[claim]) < CLAIM_MS);
   }
+  async function keepingClaims<T>(path: string, write: () => Promise<T>): Promise<T> {
+    const before = claimsOf(path);
+    // In memory it takes effect before another one begins.
+    const result = write();
+    const lost = before.filter((claim) => !claimsOf(path).includes(claim));
+    if (lost.length > 0) report(`${path} loses ${lost.join()}, which is in force`);
+    return result;
+  }
   return {
     registry: {
       ...registry,
@@ -44,17 +52,14 @@ export function checkSources(
       },
     },
     copies: {
-      ...copies,
-      setMetadata: (store, blob, ...rest) => {
-        const lost = claimsOf(blob.path).filter((claim) => !(claim in blob.metadata));
-        if (lost.length > 0) report(`${blob.path} loses ${lost.join()}, which is in force`);
-        return copies.setMetadata(store, blob, ...rest);
-      },
-      remove: (store, blob, ...rest) => {
-        const claims = claimsOf(blob.path);
-        if (claims.length > 0) report(`${blob.path} is deleted, and has ${claims.join()}`);
-        return copies.remove(store, blob, ...rest);
-      },
+      copy: (store, copy, ...rest) =>
+        keepingClaims(copy.to, () => copies.copy(store, copy, ...rest)),
+      write: (store, blob, ...rest) =>
+        keepingClaims(blob.path, () => copies.write(store, blob, ...rest)),
+      setMetadata: (store, blob, ...rest) =>
+        keepingClaims(blob.path, () => copies.setMetadata(store, blob, ...rest)),
+      remove: (store, blob, ...rest) =>
+        keepingClaims(blob.path, () => copies.remove(store, blob, ...rest)),
     },
   };
 }

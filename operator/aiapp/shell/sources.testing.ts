@@ -25,6 +25,8 @@ export class Sources {
 
   /** What the operator keeps: tags by the digest that they have, and the paths of blobs with their metadata. */
   readonly kept = { tags: new Set<string>(), blobs: new Map<string, Metadata>() };
+  #writes = 0;
+  readonly #etags = new Map<string, string>();
 
   readonly registry: ImageRegistry = {
     resolve: async ({ digest, tag }) => {
@@ -65,6 +67,7 @@ export class Sources {
         const paths = [...this.kept.blobs].filter(([path]) => path.startsWith(prefix));
         return paths.map(([path, metadata]) => ({
           ...fileOf(path.slice(prefix.length), metadata),
+          etag: this.#etags.get(path) ?? "",
           // There is no clock here: a file without a manifest is never one that was left long ago.
           modifiedAt: Number.POSITIVE_INFINITY,
         }));
@@ -76,21 +79,10 @@ export class Sources {
   };
 
   readonly copies: ModelCopies = {
-    copy: async (_, { to }) => {
-      this.kept.blobs.set(to, {});
-      return "done";
-    },
-    write: async (_, { path, metadata }) => {
-      this.kept.blobs.set(path, metadata);
-    },
-    setMetadata: async (_, { path, metadata }) => {
-      this.kept.blobs.set(path, metadata);
-      return "done";
-    },
-    remove: async (_, { path }) => {
-      this.kept.blobs.delete(path);
-      return "done";
-    },
+    copy: async (_, { to, replaces }) => this.#replace(to, replaces, {}),
+    write: async (_, { path, metadata, replaces }) => this.#replace(path, replaces, metadata),
+    setMetadata: async (_, { path, etag, metadata }) => this.#replace(path, etag, metadata),
+    remove: async (_, { path, etag }) => this.#replace(path, etag, undefined),
   };
 
   constructor() {
@@ -105,6 +97,23 @@ export class Sources {
     this.#published = published;
     for (const version of published.versions)
       this.#versions.set(keptVersionOf(modelDigest(version)), version);
+  }
+
+  /** Only what has the ETag is replaced, as in Blob Storage. */
+  #replace(
+    path: string,
+    etag: string | undefined,
+    metadata: Metadata | undefined,
+  ): "done" | "changed" {
+    if (this.#etags.get(path) !== etag) return "changed";
+    if (metadata === undefined) {
+      this.kept.blobs.delete(path);
+      this.#etags.delete(path);
+    } else {
+      this.kept.blobs.set(path, metadata);
+      this.#etags.set(path, `etag ${(this.#writes += 1)}`);
+    }
+    return "done";
   }
 
   #fail(half: "image" | "model"): void {

@@ -1,4 +1,4 @@
-import { RestError } from "@azure/storage-blob";
+import { RestError, type BlobRequestConditions } from "@azure/storage-blob";
 
 import type { Identity } from "../identity.ts";
 import type { OpenContainer } from "../model/blob-container.ts";
@@ -17,19 +17,16 @@ export function createBlobCopies(open: OpenContainer): ModelCopies {
           .beginCopyFromURL(container.getBlobClient(from.path).url, {
             abortSignal,
             sourceConditions: { ifMatch: from.etag },
-            conditions: replaces === undefined ? { ifNoneMatch: "*" } : { ifMatch: replaces },
+            conditions: replacing(replaces),
           });
         return poller.isDone() ? "done" : "pending";
       }),
-    write: async (store, { path, bytes, metadata }, identity, abortSignal) => {
-      try {
-        await open(store, identity)
-          .getBlockBlobClient(path)
-          .upload(bytes, bytes.length, { abortSignal, metadata: { ...metadata } });
-      } catch (error) {
-        throw storageError(error, `${store}/${path}`, identity);
-      }
-    },
+    write: (store, { path, bytes, metadata, replaces }, identity, abortSignal) =>
+      unlessChanged(`${store}/${path}`, identity, async () => {
+        const options = { abortSignal, metadata: { ...metadata }, conditions: replacing(replaces) };
+        await open(store, identity).getBlockBlobClient(path).upload(bytes, bytes.length, options);
+        return "done" as const;
+      }),
     setMetadata: (store, { path, etag, metadata }, identity, abortSignal) =>
       unlessChanged(`${store}/${path}`, identity, async () => {
         await open(store, identity)
@@ -45,6 +42,10 @@ export function createBlobCopies(open: OpenContainer): ModelCopies {
         return "done" as const;
       }),
   };
+}
+
+function replacing(etag: string | undefined): BlobRequestConditions {
+  return etag === undefined ? { ifNoneMatch: "*" } : { ifMatch: etag };
 }
 
 /** 404: what was to be copied, changed or deleted is gone. 409: something is there. 412: it is another one. */

@@ -16,10 +16,10 @@ export interface ModelCopies {
   /** Writes a small blob as a whole. @throws as `copy` */
   readonly write: (
     store: string,
-    blob: { readonly path: string; readonly bytes: Uint8Array; readonly metadata: Metadata },
+    blob: SmallBlob,
     identity: Identity,
     signal: AbortSignal,
-  ) => Promise<void>;
+  ) => Promise<"done" | "changed">;
   /** @throws as `copy` */
   readonly setMetadata: (
     store: string,
@@ -45,5 +45,13 @@ export interface BlobCopy {
   readonly from: BlobVersion;
   readonly to: string;
   /** The ETag of what is at `to`; undefined: nothing. */
+  readonly replaces: string | undefined;
+}
+
+export interface SmallBlob {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly metadata: Metadata;
+  /** The ETag of what is at `path`; undefined: nothing. */
   readonly replaces: string | undefined;
 }

@@ -181,10 +181,18 @@ class ModelKeeper {
     const isDone = await this.#copyFiles(missing, present, source);
     if (!isDone)
       return keptAs("Copying", `copying ${files.length} files to ${store}/${this.#folder}`);
-    const metadata = renewed(undefined, this.#need.claimant, clock.now()) ?? {};
-    const manifest = { path: `${this.#folder}/${MANIFEST}`, bytes, metadata };
-    await this.#write(() => copies.write(store, manifest, this.#identity, this.#signal));
-    return keptAs("Kept", `${store}/${this.#folder}`);
+    const there = present.get(MANIFEST);
+    // Those of other apps stay.
+    const claims = there?.metadata ?? {};
+    const metadata = renewed(claims, this.#need.claimant, clock.now()) ?? claims;
+    const path = `${this.#folder}/${MANIFEST}`;
+    const manifest = { path, bytes, metadata, replaces: there?.etag };
+    const result = await this.#write(() =>
+      copies.write(store, manifest, this.#identity, this.#signal),
+    );
+    const copy = `${store}/${this.#folder}`;
+    // Another app was faster: the next poll finds its copy.
+    return result === "done" ? keptAs("Kept", copy) : keptAs("Copying", `checking ${copy}`);
   }
 
   /** Returns whether all are copied now. */
