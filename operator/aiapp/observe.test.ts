@@ -74,7 +74,7 @@ async function look(cache: Cache, wanted: unknown[] = []): Promise<Observed> {
   const meter = { of: () => undefined };
   const sources = { poller, resolver, revisions, freezes: noFreezes, policies: noPolicies };
   const applied = { isOutcome: () => false };
-  const tools = { kube, cache, ...sources, notifier, meter, applied };
+  const tools = { kube, cache, clock: new ManualClock(), ...sources, notifier, meter, applied };
   return observe(app, tools, signal);
 }
 

@@ -1,4 +1,5 @@
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
+import type { Clock } from "../clock.ts";
 import type { Kube } from "../kube/client.ts";
 import {
   kinds,
@@ -40,6 +41,7 @@ export interface ObserveTools {
   /** The records of an app's releases, the operator's own last writes among them. */
   readonly revisions: (key: string) => readonly V1ControllerRevision[];
   readonly cache: Cache;
+  readonly clock: Pick<Clock, "now">;
   readonly poller: Poller;
   readonly resolver: ReturnType<typeof createSourceResolver>;
   readonly freezes: FreezeView;
@@ -55,7 +57,7 @@ export async function observe(
   tools: ObserveTools,
   signal: AbortSignal,
 ): Promise<Observed> {
-  const { kube, cache, poller, resolver } = tools;
+  const { kube, cache, clock, poller, resolver } = tools;
   const key = `${app.metadata.namespace}/${app.metadata.name}`;
   const records = readRecords(app, tools.revisions(key));
   const ledger = makeLedger(records);
@@ -81,7 +83,10 @@ export async function observe(
   const recordedMs = Math.max(intervalMs, RECORDED_INTERVAL_MS);
   poller.subscribe(key, [
     // Of a source that is also followed, the shorter interval counts: it comes last.
-    ...recorded.flatMap(({ sources }) => subscriptionsOf(sources, recordedMs, poller)),
+    ...recorded.flatMap(({ record, sources }) => [
+      ...recordedSubscriptions(sources, recordedMs),
+      ...keeperSubscriptions(sources, keepWithinMs(record, clock.now()), poller),
+    ]),
     ...[image, model].flatMap((resolved) => subscription(resolved, intervalMs)),
   ]);
   return {
@@ -119,21 +124,34 @@ const RECORDED_INTERVAL_MS = 5 * 60_000;
 const KEEPER_INTERVAL_MS = 15 * 60_000;
 /** How soon a copy goes on that one poll did not end. */
 const COPYING_INTERVAL_MS = 10_000;
+/** A copy is begun so long after the release at the latest: where many apps release at once, all releases come first. */
+const KEEP_WITHIN_MS = 60_000;
 
-function subscriptionsOf(
-  { image, model, puller, kept }: RecordedSources,
+function recordedSubscriptions(
+  { image, model, puller }: RecordedSources,
   intervalMs: number,
-  poller: Poller,
 ): readonly Subscription[] {
   const seen = [image, model, ...(puller === undefined ? [] : [puller])];
-  const keepers = kept === undefined ? [] : [kept.image, kept.model];
-  return [
-    ...seen.flatMap((resolved) => subscription(resolved, intervalMs)),
-    ...keepers.flatMap((keeper) => {
-      const isCopying = viewOf(keeper, poller).value?.state === "Copying";
-      return subscription(keeper, isCopying ? COPYING_INTERVAL_MS : KEEPER_INTERVAL_MS);
-    }),
-  ];
+  return seen.flatMap((resolved) => subscription(resolved, intervalMs));
+}
+
+function keeperSubscriptions(
+  { kept }: RecordedSources,
+  firstWithinMs: number,
+  poller: Poller,
+): readonly Subscription[] {
+  if (kept === undefined) return [];
+  return [kept.image, kept.model].flatMap((keeper) => {
+    const isCopying = viewOf(keeper, poller).value?.state === "Copying";
+    const intervalMs = isCopying ? COPYING_INTERVAL_MS : KEEPER_INTERVAL_MS;
+    return subscription(keeper, intervalMs).map((one) => ({ ...one, firstWithinMs }));
+  });
+}
+
+/** After a restart the copies of older releases are looked for at once. */
+function keepWithinMs(record: ReleaseRecord, now: number): number {
+  const age = now - (Date.parse(releasedAt(record) ?? "") || 0);
+  return Math.min(Math.max(KEEP_WITHIN_MS - age, 0), KEEP_WITHIN_MS);
 }
 
 function subscription(resolved: ResolvedSource<Seen>, intervalMs: number): readonly Subscription[] {

@@ -1,4 +1,5 @@
 import type { AIApp } from "../../crds/aiapp/aiapp.ts";
+import type { KeptStatus } from "../../crds/aiapp/status.ts";
 import { annotations, KIND } from "../../crds/names.ts";
 import { kinds, type Kind, type KubernetesObject, type V1Pod } from "../kube/types.ts";
 import type { DeliveryView } from "../notify/delivery.ts";
@@ -78,12 +79,24 @@ export interface KeptView {
   readonly model: SourceView<KeptSeen>;
 }
 
-/** Both copies, once both have been polled: so what is reported of them changes once. */
-export function reportedKept(kept: KeptView | undefined): KeptView | undefined {
-  const isPolled = ({ value, error }: SourceView<KeptSeen>): boolean =>
-    value !== undefined || error !== undefined;
-  return kept !== undefined && isPolled(kept.image) && isPolled(kept.model) ? kept : undefined;
+/**
+ * What became of both copies, as it is reported: of both at once, and until they have been polled what the status says, so that
+ * a restart of the operator changes nothing.
+ */
+export function reportedKept({ record, kept }: RecordedView, { status }: AIApp): Kept | undefined {
+  if (kept === undefined) return undefined;
+  const { image, model } = kept;
+  const served = [status?.current, status?.previous].find((one) => one?.id === record.id);
+  const before = served?.kept ?? {};
+  if (!isPolled(image) || !isPolled(model)) return before;
+  return { image: image.value ?? before.image, model: model.value ?? before.model };
 }
+
+function isPolled({ value, error }: SourceView<KeptSeen>): boolean {
+  return value !== undefined || error !== undefined;
+}
+
+type Kept = Partial<Readonly<Record<"image" | "model", KeptStatus | undefined>>>;
 
 /** The world around one AIApp, read once: all that a decision may rest on. */
 export interface Observed {

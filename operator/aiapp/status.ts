@@ -10,7 +10,7 @@ import type {
 } from "../../crds/aiapp/status.ts";
 import { parseReference } from "../../crds/grammar/image-reference.ts";
 import { formatTime } from "../../crds/grammar/rfc3339.ts";
-import type { ImageSeen, KeptSeen, ModelSeen, Seen } from "../sources/source.ts";
+import type { ImageSeen, ModelSeen, Seen } from "../sources/source.ts";
 import { buildConditions } from "./conditions/build.ts";
 import { describeBlame } from "./conditions/facts.ts";
 import type { Findings } from "./conditions/findings.ts";
@@ -69,8 +69,9 @@ export function buildStatus(findings: Findings): AIAppStatus {
   return sameButForTimes(app.status, status) ? app.status : status;
 }
 
-function released(record: ReleaseRecord, { recorded }: Observed): ServedStatus {
-  const kept = reportedKept(recorded.find((view) => view.record.id === record.id)?.kept);
+function released(record: ReleaseRecord, { app, recorded }: Observed): ServedStatus {
+  const view = recorded.find((one) => one.record.id === record.id);
+  const kept = view && reportedKept(view, app);
   const [image, model] = [keptStatus(kept?.image), keptStatus(kept?.model)];
   const memoryLimit = memoryLimitOf(record.template);
   return {
@@ -81,9 +82,8 @@ function released(record: ReleaseRecord, { recorded }: Observed): ServedStatus {
 }
 
 /** Undefined until the first poll. */
-function keptStatus(view: SourceView<KeptSeen> | undefined): KeptStatus | undefined {
-  const { value } = view ?? {};
-  return value && { state: value.state, message: value.message.slice(0, 2048) };
+function keptStatus(kept: KeptStatus | undefined): KeptStatus | undefined {
+  return kept && { state: kept.state, message: kept.message.slice(0, 2048) };
 }
 
 /** Records are read once for each version of their object: so is what is reported of them. */

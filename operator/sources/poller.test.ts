@@ -158,6 +158,26 @@ describe("a source", () => {
     expect(source.secondsSince(start)).toEqual([0, 95, 200]);
   });
 
+  it("is polled first at a random time within what its subscriber allows, unless it is asked for", async () => {
+    const { clock, poller, start } = world();
+    const sources = ["first", "second", "third"].map((key) => new FakeSource(clock, key));
+    const [first, second, third] = sources;
+    for (const [index, source] of sources.entries()) {
+      clock.chance = index / 2;
+      poller.subscribe(`shop/${source.key}`, [
+        { source, intervalMs: 15 * MINUTE, firstWithinMs: MINUTE },
+      ]);
+    }
+    await clock.advance(5 * SECOND);
+    poller.pollSince("third", clock.now(), true);
+    await clock.advance(2 * MINUTE);
+    expect([first, second, third].map((source) => source?.secondsSince(start))).toEqual([
+      [0],
+      [30],
+      [5],
+    ]);
+  });
+
   it("is polled at the shortest interval of its subscribers", async () => {
     const { clock, poller, start } = world();
     const source = new FakeSource(clock);

@@ -47,6 +47,8 @@ export interface Poller {
 export interface Subscription {
   readonly source: Source;
   readonly intervalMs: number;
+  /** The first poll of the source is made at a random time within this; at once unless given. */
+  readonly firstWithinMs?: number;
 }
 
 export interface PollerParts {
@@ -139,7 +141,7 @@ class SharedPoller implements Poller {
     await this.#queue.onIdle();
   }
 
-  #add(subscriber: string, { source, intervalMs }: Subscription): void {
+  #add(subscriber: string, { source, intervalMs, firstWithinMs = 0 }: Subscription): void {
     const { clock } = this.#parts;
     const polled = this.#polled.get(source.key) ?? createPolledSource(source);
     const interval = Math.max(intervalMs, MIN_INTERVAL_MS);
@@ -153,7 +155,7 @@ class SharedPoller implements Poller {
     polled.subscribers.set(subscriber, interval);
     // It waits among the polls of another namespace: whichever has its turn first begins it.
     if (isJoining) this.#addToQueue(polled, namespace);
-    if (isNew) this.#schedule(polled, 0);
+    if (isNew) this.#schedule(polled, firstWithinMs * clock.random());
     else if (interval < before && (polled.state.nextCheckAt ?? 0) > clock.now() + interval)
       this.#schedule(polled, nextInterval(polled, clock));
   }

@@ -1,3 +1,5 @@
+import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
+import type { KeptStatus } from "../../../crds/aiapp/status.ts";
 import { annotations } from "../../../crds/names.ts";
 import { reasonOf } from "../../errors.ts";
 import {
@@ -182,23 +184,29 @@ function describeLoss({ model, record }: RecordedView, ledger: Ledger): string {
   return `the model store ${what} ${model.reference}, which ${nameOf(record, ledger)} needs`;
 }
 
-function isModelGone({ record, model, kept }: RecordedView): boolean {
+/** A loss is reported at once: it does not wait until the image has been looked for as well. */
+function modelCopy(view: RecordedView, app: AIApp): KeptStatus | undefined {
+  return view.kept?.model.value ?? reportedKept(view, app)?.model;
+}
+
+function isModelGone(view: RecordedView, app: AIApp): boolean {
+  const { record, model } = view;
   return (
     model.error?.code === "MODEL_NOT_FOUND" ||
     (model.value !== undefined && model.value.digest !== record.modelDigest) ||
     // The manifest is as it was, and a file that it lists is not.
-    kept?.model.value?.state === "Lost"
+    modelCopy(view, app)?.state === "Lost"
   );
 }
 
-function isModelKept({ kept }: RecordedView): boolean {
-  return kept?.model.value?.state === "Kept";
+function isModelKept(view: RecordedView, app: AIApp): boolean {
+  return modelCopy(view, app)?.state === "Kept";
 }
 
-export const recordedModelGone: Check = ({ observed, ledger }) => {
-  const found = observed.recorded.find((view) => isModelGone(view) && !isModelKept(view));
+export const recordedModelGone: Check = ({ observed: { app, recorded }, ledger }) => {
+  const found = recorded.find((view) => isModelGone(view, app) && !isModelKept(view, app));
   if (found === undefined) return undefined;
-  const why = found.kept?.model.value?.message;
+  const why = modelCopy(found, app)?.message;
   const copy = why === undefined ? "" : ` (no copy is kept: ${why})`;
   return isFalse(
     "ModelGone",
@@ -224,13 +232,13 @@ export const pullImageGone: Check = ({ observed, ledger }) => {
 };
 
 /** What is lost at its source is there as a copy. */
-export const keptAlone: Check = ({ observed, ledger }) => {
-  const found = observed.recorded.find((view) => isModelGone(view) && isModelKept(view));
+export const keptAlone: Check = ({ observed: { app, recorded }, ledger }) => {
+  const found = recorded.find((view) => isModelGone(view, app) && isModelKept(view, app));
   return (
     found &&
     isTrue(
       "Kept",
-      `${describeLoss(found, ledger)}: pods that start pull the copy at ${found.kept?.model.value?.message}`,
+      `${describeLoss(found, ledger)}: pods that start pull the copy at ${modelCopy(found, app)?.message}`,
     )
   );
 };
@@ -239,13 +247,12 @@ function nameOf({ id }: ReleaseRecord, { stable }: Ledger): string {
   return `the ${id === stable?.id ? "current" : "previous"} release ${id}`;
 }
 
-export const recoverable: Check = ({ observed }) => {
-  const notKept = observed.recorded.flatMap((view) => {
-    const { image, model } = reportedKept(view.kept) ?? {};
-    return [image, model].flatMap((copy) => {
-      const { state, message } = copy?.value ?? {};
-      return state === "Refused" || state === "Impossible" ? [message] : [];
-    });
+export const recoverable: Check = ({ observed: { app, recorded } }) => {
+  const notKept = recorded.flatMap((view) => {
+    const { image, model } = reportedKept(view, app) ?? {};
+    return [image, model].flatMap((copy) =>
+      copy?.state === "Refused" || copy?.state === "Impossible" ? [copy.message] : [],
+    );
   });
   return isTrue(
     "Recoverable",

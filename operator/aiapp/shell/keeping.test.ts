@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { MANIFEST } from "../../../crds/bundle.ts";
+import { KEPT_FOLDER } from "../../sources/keep/names.ts";
 import { ShellStage } from "./stage.testing.ts";
 
 /** What the operator keeps of releases, in its shell with sources in memory. */
@@ -32,6 +33,43 @@ describe("the operator", () => {
     );
     expect(current?.kept?.model?.state).toBe("Kept");
     expect(previous?.kept?.model?.state).toBe("Kept");
+    await stage.close();
+  });
+
+  it("copies within a minute of a release, so that the releases of other apps come first", async () => {
+    const stage = await ShellStage.open({ modelVersion: "1" });
+    await stage.arm();
+    await stage.until("Released");
+    const released = stage.clock.now();
+    expect(stage.sources.kept.blobs.size).toBe(0);
+    while (stage.sources.kept.blobs.size === 0) await stage.run(1000);
+    // At a random time: in virtual time it is the middle.
+    expect((stage.clock.now() - released) / 1000).toBeCloseTo(30, -1);
+    await stage.close();
+  });
+
+  it("looks for the copies of an older release as soon as it starts, and writes nothing", async () => {
+    const stage = await two();
+    await stage.arm();
+    await stage.run(1000);
+    expect(stage.count("write")).toBe(0);
+    await stage.close();
+  });
+
+  it("writes nothing either while a store does not answer where the copies are", async () => {
+    const stage = await two();
+    const { models } = stage.sources;
+    const { listFiles } = models;
+    Object.assign(models, {
+      listFiles: async (...args: Parameters<typeof listFiles>) => {
+        if (args[0].name === KEPT_FOLDER)
+          await new Promise<void>((resolve) => stage.clock.after(5000, resolve));
+        return listFiles(...args);
+      },
+    });
+    await stage.arm();
+    await stage.run(30_000);
+    expect(stage.count("write")).toBe(0);
     await stage.close();
   });
 
