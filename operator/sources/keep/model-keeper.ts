@@ -39,6 +39,8 @@ const MAX_BYTES = 2 ** 40;
 /** Per poll; the next one goes on. */
 const MAX_COPIES = 256;
 const PARALLEL_COPIES = 4;
+/** Apps that release at once write to the same copy. */
+const ATTEMPTS = 4;
 /** Half of what a poll may take. */
 const COPYING_MS = 10_000;
 
@@ -79,6 +81,7 @@ class ModelKeeper {
   readonly #identity: Identity;
   readonly #signal: AbortSignal;
   readonly #folder: string;
+  readonly #startedAt: number;
 
   constructor(tools: KeeperTools, need: ModelNeed, identity: Identity, signal: AbortSignal) {
     this.#tools = tools;
@@ -86,9 +89,19 @@ class ModelKeeper {
     this.#identity = identity;
     this.#signal = signal;
     this.#folder = `${KEPT_FOLDER}/${keptVersionOf(need.digest)}`;
+    this.#startedAt = tools.clock.now();
   }
 
   async keep(): Promise<KeptSeen> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const found = await this.#attempt();
+      if (found !== "changed") return found;
+    }
+    return keptAs("Copying", `other apps write to ${this.#need.location.store}/${this.#folder}`);
+  }
+
+  /** `changed`: another app wrote meanwhile to what this one read. */
+  async #attempt(): Promise<KeptSeen | "changed"> {
     const { models } = this.#tools;
     const { location, digest } = this.#need;
     const { store } = location;
@@ -121,7 +134,7 @@ class ModelKeeper {
   }
 
   /** The copy is complete. */
-  async #found({ etag, metadata }: StoredFile): Promise<KeptSeen> {
+  async #found({ etag, metadata }: StoredFile): Promise<KeptSeen | "changed"> {
     const { copies, clock, sweep } = this.#tools;
     const { store } = this.#need.location;
     const claimed = renewed(metadata, this.#need.claimant, clock.now());
@@ -133,8 +146,7 @@ class ModelKeeper {
         const result = await this.#write(() =>
           copies.setMetadata(store, blob, this.#identity, this.#signal),
         );
-        // Another app was faster, or has just deleted it: the next poll sees what is there then.
-        if (result === "changed") return keptAs("Copying", `checking ${where}`);
+        if (result === "changed") return "changed";
       } catch (error) {
         if (!(error instanceof WriteRefused)) throw error;
         const why = describeRefusal(store, this.#identity);
@@ -145,7 +157,7 @@ class ModelKeeper {
     return keptAs("Kept", where);
   }
 
-  async #copy(present: ReadonlyMap<string, StoredFile>): Promise<KeptSeen> {
+  async #copy(present: ReadonlyMap<string, StoredFile>): Promise<KeptSeen | "changed"> {
     const { models, copies, clock } = this.#tools;
     const { location, version, verifiedSince } = this.#need;
     const { store, name } = location;
@@ -178,8 +190,9 @@ class ModelKeeper {
         `${where}/${changed.path} was written again after the release, so that its bytes are not known to be those of the release: publish a new version`,
       );
     if (this.#identity.kind === "anonymous") throw new WriteRefused();
-    const isDone = await this.#copyFiles(missing, present, source);
-    if (!isDone)
+    const copied = await this.#copyFiles(missing, present, source);
+    if (copied === "changed") return "changed";
+    if (copied === "pending")
       return keptAs("Copying", `copying ${files.length} files to ${store}/${this.#folder}`);
     const there = present.get(MANIFEST);
     // Those of other apps stay.
@@ -190,36 +203,33 @@ class ModelKeeper {
     const result = await this.#write(() =>
       copies.write(store, manifest, this.#identity, this.#signal),
     );
-    const copy = `${store}/${this.#folder}`;
-    // Another app was faster: the next poll finds its copy.
-    return result === "done" ? keptAs("Kept", copy) : keptAs("Copying", `checking ${copy}`);
+    return result === "changed" ? "changed" : keptAs("Kept", `${store}/${this.#folder}`);
   }
 
-  /** Returns whether all are copied now. */
+  /** `pending`: not all are copied yet. */
   async #copyFiles(
     files: readonly ManifestFile[],
     present: ReadonlyMap<string, StoredFile>,
     source: ReadonlyMap<string, StoredFile>,
-  ): Promise<boolean> {
+  ): Promise<"done" | "pending" | "changed"> {
     const { copies, clock } = this.#tools;
     const { store, name } = this.#need.location;
-    const startedAt = clock.now();
     const queue = new PQueue({ concurrency: PARALLEL_COPIES });
     const stop = new AbortController();
     const either = AbortSignal.any([this.#signal, stop.signal]);
-    const copyOne = async ({ path }: ManifestFile): Promise<boolean> => {
+    const copyOne = async ({ path }: ManifestFile): Promise<"done" | "pending" | "changed"> => {
       const [there, original] = [present.get(path), source.get(path)];
-      if (there?.copy === "pending" || original === undefined) return false;
-      if (clock.now() - startedAt >= COPYING_MS) return false;
+      if (there?.copy === "pending" || original === undefined) return "pending";
+      if (clock.now() - this.#startedAt >= COPYING_MS) return "pending";
       const from = { path: `${name}/${this.#need.version}/${path}`, etag: original.etag };
       const copy = { from, to: `${this.#folder}/${path}`, replaces: there?.etag };
-      const result = await this.#write(() => copies.copy(store, copy, this.#identity, either));
-      return result === "done";
+      return this.#write(() => copies.copy(store, copy, this.#identity, either));
     };
     const copied = files.slice(0, MAX_COPIES).map((file) => queue.add(() => copyOne(file)));
     try {
       const results = await Promise.all(copied);
-      return files.length <= MAX_COPIES && results.every(Boolean);
+      if (files.length > MAX_COPIES || results.includes("pending")) return "pending";
+      return results.includes("changed") ? "changed" : "done";
     } catch (error) {
       stop.abort();
       queue.clear();
