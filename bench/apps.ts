@@ -30,13 +30,15 @@ export interface AppsOptions {
   readonly apps: number;
   /** Also print the biggest groups of the operator's heap at rest. */
   readonly heap: boolean;
-  /** Also print the functions of the operator that took most CPU at rest; the inspector adds to the figure. */
+  /** Also print the functions of the operator that took most CPU, until all is released and at rest; that slows it down. */
   readonly profile: boolean;
 }
 
 const MINUTE_MS = 60_000;
 /** So long that what recurs is in it: the sources of recorded releases are polled every five minutes. */
 const REST_MINUTES = 5;
+/** Copies of what was released are begun within a minute, and then reported. */
+const COPIES_MS = 65_000;
 const SETTLE_MS = 5000;
 const PROFILE_ROWS = 50;
 const RECONCILES = "controller_runtime_reconcile_total";
@@ -89,25 +91,36 @@ async function measure(
   const releases = await watchReleases(world.kube, signal);
   await world.createApp(apps);
   await releases.until(1, performance.now() + MINUTE_MS);
-  await untilQuiet(operator);
+  await delay(COPIES_MS);
   const template = `app-${apps}`;
   const rateBefore = await measureBareWrites(world.kube, { template, prefix: "before" }, signal);
   const writesBefore = await writesOf(operator);
   const reconcilesBefore = sumOf(await operator.metrics(), RECONCILES);
 
+  const observed = (what: string, work: () => Promise<void>): Promise<void> =>
+    profile ? printProfile(operator, what, work) : work();
+  const usedBefore = await operator.usage();
   const began = performance.now();
-  await inParallel(WORKERS, apps, world.createApp);
-  const createdSeconds = (performance.now() - began) / 1000;
-  await releases.until(apps + 1, began + 120_000 + apps * 500);
+  let createdSeconds = Number.NaN;
+  await observed("until the last release", async () => {
+    await inParallel(WORKERS, apps, world.createApp);
+    createdSeconds = (performance.now() - began) / 1000;
+    await releases.until(apps + 1, began + 120_000 + apps * 500);
+  });
   const seconds = releases.times
     .filter((at) => at > began)
     .map((at) => (at - began) / 1000)
     .toSorted((a, b) => a - b);
   const releasedSeconds = seconds.at(-1) ?? Number.NaN;
+  const { cpuSeconds } = await operator.usage();
   const written = await writesOf(operator);
   const events = written.events - writesBefore.events;
   const writes = written.all - writesBefore.all;
   const reconciles = sumOf(await operator.metrics(), RECONCILES) - reconcilesBefore;
+  await delay(COPIES_MS);
+  const writtenInAll = await writesOf(operator);
+  const objectsWritten =
+    writtenInAll.all - writesBefore.all - (writtenInAll.events - writesBefore.events);
   // The machine is shared and its speed varies: the mean of before and after.
   const rateAfter = await measureBareWrites(world.kube, { template, prefix: "after" }, signal);
   const rawRate = (rateBefore + rateAfter) / 2;
@@ -124,9 +137,7 @@ async function measure(
   const atRest = await operator.usage();
   const writesAtRest = await writesOf(operator);
   const pollsAtRest = sumOf(await operator.metrics(), POLLS);
-  const rest = (): Promise<void> => delay(REST_MINUTES * MINUTE_MS);
-  if (profile) printProfile(await profiled(operator.inspectorPort, rest));
-  else await rest();
+  await observed("at rest", () => delay(REST_MINUTES * MINUTE_MS));
   const later = await operator.usage();
   const writesLater = await writesOf(operator);
 
@@ -147,7 +158,13 @@ async function measure(
       0.6,
     ),
     reported("reconciles an app until released", reconciles / apps, ""),
-    atMost("writes of objects and status an app until released", (writes - events) / apps, "", 7),
+    reported(
+      "CPU of the operator an app until released",
+      ((cpuSeconds - usedBefore.cpuSeconds) / apps) * 1000,
+      "ms",
+    ),
+    reported("writes of objects and status an app until released", (writes - events) / apps, ""),
+    atMost("  and until its copies are reported", objectsWritten / apps, "", 7),
     reported("Events an app until released", events / apps, ""),
     reported(
       "memory of the operator without AIApps (resident)",
@@ -275,7 +292,13 @@ function sumOf(samples: ReadonlyMap<string, number>, name: string): number {
   return sum;
 }
 
-function printProfile(spent: readonly Spent[]): void {
+async function printProfile(
+  { inspectorPort }: OperatorProcess,
+  what: string,
+  work: () => Promise<void>,
+): Promise<void> {
+  const spent = await profiled(inspectorPort, work);
+  console.log(`CPU of the operator ${what}`);
   const print = (title: string, by: (one: Spent) => number): void => {
     console.log(title);
     for (const one of spent.toSorted((a, b) => by(b) - by(a)).slice(0, PROFILE_ROWS))

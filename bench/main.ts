@@ -49,7 +49,7 @@ const usage = `usage: npm run bench -- ${[...benches.keys()].join(" | ")} [OPTIO
   --json FILE  also write the figures as JSON
   --apps N     AIApps in the benchmark apps (${DEFAULT_APPS})
   --heap       print what the operator's heap holds after the benchmark apps
-  --profile    print where the operator's CPU time goes at rest, in the benchmark apps
+  --profile    print where the operator's CPU time goes, in the benchmark apps
   --undos N    how often the benchmark undo goes back (${DEFAULT_UNDOS})
   --cnn        the CNN in the place of the MLP, in the benchmark server-peers
   --only PART  the only part of the benchmark server: ${server.PARTS.join(", ")}`;
