@@ -82,6 +82,8 @@ interface Request extends Batchable {
 
 /** So many requests in a row that came alone say that the next one does, too. */
 const ALONE = 8;
+/** A worker that is busy gets the next run ahead if that is expected to take at most so long. */
+const AHEAD_MS = 0.3;
 const CLOSE_MS = 30_000;
 
 /** @throws MODEL_LOAD_FAILED with the runtime's message */
@@ -107,7 +109,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       queue.remove(only);
       void runBatch(mainThread, [only]);
     }
-    for (let worker = pool.idle(); worker !== undefined; worker = pool.idle()) {
+    for (let worker = nextWorker(); worker !== undefined; worker = nextWorker()) {
       const failed = retries.shift();
       const batch = failed === undefined ? takeBatch(queue, batchLimits()) : [failed];
       if (batch.length === 0) return;
@@ -115,12 +117,20 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     }
   }
 
+  function nextWorker(): WorkerHandle | undefined {
+    const first = queue.first();
+    if (first === undefined) return pool.free(false);
+    const rows = Math.min(queue.rows(), batchLimits().rows);
+    const expectedMs = mainThread?.expectedMs(first.shape, costRows(rows)) ?? Infinity;
+    return pool.free(expectedMs <= AHEAD_MS);
+  }
+
   /** Where the first dimension is no batch, it is part of the shape. */
   function costRows(rows: number): number {
     return merges ? rows : 1;
   }
 
-  /** Where workers are busy and sharing pays, requests that come in one turn of the event loop share a message and a run. */
+  /** Where sharing pays, requests that come in one turn of the event loop share a message and a run. */
   function pumpSoon(): void {
     if (isPumpDue) return;
     isPumpDue = true;
@@ -249,7 +259,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           return;
         }
         signal.addEventListener("abort", cancel, { once: true });
-        if (merges && running > 0 && queue.rows() < batchLimits().rows) pumpSoon();
+        if (merges && alone < ALONE && queue.rows() < batchLimits().rows) pumpSoon();
         else pump();
       }),
     close,

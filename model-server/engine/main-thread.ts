@@ -13,6 +13,8 @@ import type { RunResult, Session } from "./session.ts";
 export interface MainThread {
   /** Whether a run of so many rows of this shape belongs here; a worker runs it otherwise. */
   readonly takes: (shape: string, rows: number) => boolean;
+  /** Milliseconds that a run is expected to take, here or by a worker; infinite where too little is known. */
+  readonly expectedMs: (shape: string, rows: number) => number;
   /** @throws REQUEST_INVALID, OUT_OF_MEMORY */
   readonly run: (inputs: Tensors, outputs: readonly string[]) => Promise<RunResult>;
   /** What a run took, here or by a worker. */
@@ -49,5 +51,6 @@ export function createMainThread(options: SessionOptions, limitMs: number): Main
       }
     },
     observe: costs.observe,
+    expectedMs: costs.expectedMs,
   };
 }

@@ -11,7 +11,11 @@ export type PoolState = "ready" | "loading" | "slow" | "hung" | "failed";
 export interface Pool {
   /** Resolves when the first worker has loaded the model. @throws MODEL_LOAD_FAILED with the runtime's message */
   readonly loaded: Promise<Signature>;
-  readonly idle: () => WorkerHandle | undefined;
+  /**
+   * A worker that may get a run.
+   * @param isShort also one that is busy with a single other run, and rather that: to wake another thread takes longer
+   */
+  readonly free: (isShort: boolean) => WorkerHandle | undefined;
   readonly state: () => PoolState;
   /** Whether its state is `failed`, which a request asks before it waits. */
   readonly hasFailed: () => boolean;
@@ -81,6 +85,10 @@ export function startPool(options: PoolOptions): Pool {
     );
   }
 
+  function withRuns(count: number): WorkerHandle | undefined {
+    return workers.find((worker) => worker.isLoaded() && worker.runs() === count);
+  }
+
   function longestRun(): number {
     const now = performance.now();
     return Math.max(0, ...workers.map((worker) => now - (worker.busySince() ?? now)));
@@ -89,7 +97,7 @@ export function startPool(options: PoolOptions): Pool {
   for (let slot = 0; slot < options.workers; slot += 1) start(slot);
   return {
     loaded: loading.promise,
-    idle: () => workers.find((worker) => worker.isIdle()),
+    free: (isShort) => (isShort ? withRuns(1) : undefined) ?? withRuns(0),
     state: () => {
       if (failed) return "failed";
       const longest = longestRun();

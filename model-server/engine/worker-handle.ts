@@ -9,10 +9,10 @@ import type { Signature } from "./signature.ts";
 
 /** A worker thread, seen from the main thread. */
 export interface WorkerHandle {
-  /** Loaded, and at rest. */
-  readonly isIdle: () => boolean;
+  /** How many runs it has got and not answered. */
+  readonly runs: () => number;
   readonly isLoaded: () => boolean;
-  /** When the run began that it is busy with, by the clock of `performance.now`. */
+  /** When it got the oldest of them, by the clock of `performance.now`. */
   readonly busySince: () => number | undefined;
   /** Hands the inputs over: their memory is gone. @throws WORKER_LOST, REQUEST_INVALID, OUT_OF_MEMORY */
   readonly run: (inputs: Tensors, outputs: readonly string[]) => Promise<RunResult>;
@@ -28,7 +28,6 @@ export interface WorkerEvents {
 }
 
 interface Run {
-  readonly id: number;
   readonly since: number;
   readonly resolve: (result: RunResult) => void;
   readonly reject: (error: Error) => void;
@@ -38,14 +37,15 @@ export function startWorker(options: SessionOptions, events: WorkerEvents): Work
   const worker = new Worker(new URL("worker.ts", import.meta.url), { workerData: options });
   const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
   let loaded = false;
-  let current: Run | undefined;
+  /** By their ids, the oldest first. */
+  const runs = new Map<number, Run>();
   let lastId = 0;
   let cause: Error | undefined;
 
   function settle(id: number, action: (run: Run) => void): void {
-    if (current?.id !== id) return;
-    const run = current;
-    current = undefined;
+    const run = runs.get(id);
+    if (run === undefined) return;
+    runs.delete(id);
     action(run);
   }
 
@@ -71,21 +71,22 @@ export function startWorker(options: SessionOptions, events: WorkerEvents): Work
   });
   worker.on("exit", (code) => {
     loaded = false;
-    settle(lastId, ({ reject }) =>
-      reject(new ServerError("WORKER_LOST", "the worker of this request died: try again")),
-    );
+    for (const id of runs.keys())
+      settle(id, ({ reject }) =>
+        reject(new ServerError("WORKER_LOST", "the worker of this request died: try again")),
+      );
     events.onExit(cause ?? new Error(`exit code ${code}`));
   });
 
   return {
-    isIdle: () => loaded && current === undefined,
+    runs: () => runs.size,
     isLoaded: () => loaded,
-    busySince: () => current?.since,
+    busySince: () => runs.values().next().value?.since,
     run: (inputs, outputs) => {
       lastId += 1;
       const id = lastId;
       const done = new Promise<RunResult>((resolve, reject) => {
-        current = { id, since: performance.now(), resolve, reject };
+        runs.set(id, { since: performance.now(), resolve, reject });
       });
       const message: ToWorker = { kind: "run", id, inputs, outputs };
       worker.postMessage(message, buffersOf(inputs));
