@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 
+import { discard } from "../discard.ts";
 import { messageOf } from "../errors.ts";
 import type { Tensors } from "../tensor/tensor.ts";
 import type { FromWorker, SessionOptions, ToWorker } from "./messages.ts";
@@ -20,10 +21,15 @@ function serve(session: Session): void {
       return;
     }
     const { id } = message;
-    inFlight = session.run(message.inputs, message.outputs).then(
-      (result) => send({ kind: "result", id, ...result }, buffersOf(result.outputs)),
-      (error: unknown) => send({ kind: "failed", id, message: messageOf(error) }),
-    );
+    inFlight = session
+      .run(message.inputs, message.outputs)
+      .then(
+        (result) => send({ kind: "result", id, ...result }, buffersOf(result.outputs)),
+        (error: unknown) => send({ kind: "failed", id, message: messageOf(error) }),
+      )
+      .then(() => {
+        for (const { data } of message.inputs.values()) if (ArrayBuffer.isView(data)) discard(data);
+      });
   });
   send({ kind: "ready", signature: session.signature });
 }

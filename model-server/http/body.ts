@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 
 import type { Budget } from "../budget.ts";
+import { discard } from "../discard.ts";
 import { ServerError } from "../errors.ts";
 
 export interface BodyLimits {
@@ -76,6 +77,8 @@ function collect(
     stream.once("end", () => {
       // A copy, since the chunks are views of what the socket read.
       const body = Buffer.concat(chunks, total);
+      // Those of a decompressor are its own.
+      if (stream === request) for (const chunk of chunks) discard(chunk);
       chunks.length = 0;
       resolve(body);
     });

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
+import { discard } from "../../discard.ts";
 import { ServerError } from "../../errors.ts";
 import type { Model } from "../../inference/model.ts";
 import { inferRequested } from "../../inference/requested.ts";
@@ -86,6 +87,8 @@ export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () =>
         () => model.scoresOf(tensors, rows, DEFAULT_TOP),
         DEFAULT_TOP,
       );
+    // The recorder reads it later.
+    if (parts.recorder === undefined) discard(body);
     return reply.send(sent);
   }
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
+import { discard } from "../../discard.ts";
 import { ServerError } from "../../errors.ts";
 import { readFiles } from "../../protocol/multipart.ts";
 import {
@@ -67,6 +68,8 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
       () => scores,
       top,
     );
+    // The recorder reads it later.
+    if (parts.recorder === undefined) discard(body);
     const answer =
       format === "plain" ? plainAnswer(scores, config.model, total) : scoreAnswer(scores, total);
     const text = JSON.stringify(answer);
