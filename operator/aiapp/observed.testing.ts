@@ -4,8 +4,8 @@ import type { z } from "zod";
 
 import { AIApp } from "../../crds/aiapp/aiapp.ts";
 import { type AIAppSpec } from "../../crds/aiapp/spec.ts";
-import { API_VERSION, KIND, labels, MANAGER, verificationName } from "../../crds/names.ts";
-import { OperatorError, type ErrorCode } from "../errors.ts";
+import { API_VERSION, KIND, labels, verificationName } from "../../crds/names.ts";
+import type { ErrorCode } from "../errors.ts";
 import {
   kinds,
   type Kind,
@@ -17,7 +17,6 @@ import {
 import type { DeliveryView } from "../notify/delivery.ts";
 import type { ImageSeen, KeptSeen, ModelSeen, Seen, SourceState } from "../sources/source.ts";
 import type { PullerSettings } from "./resources/template.ts";
-import { canonical } from "./canonical.ts";
 import {
   slotOf,
   type Observed,
@@ -35,6 +34,7 @@ import { makeLedger } from "./release/ledger.ts";
 import { readRecord, type ReleaseRecord } from "./release/record.ts";
 import type { Measurement } from "./strategies/measurement.ts";
 import { setName, type SetName } from "./resources/owner.ts";
+import { keyOf, StoredObjects, type Policy } from "./stored-objects.testing.ts";
 import { ownedObjects, slotNames, type OwnedObject } from "./resources/owned.ts";
 
 export type SpecInput = Partial<z.input<typeof AIAppSpec>>;
@@ -77,13 +77,7 @@ const NOTHING = {
   error: undefined,
 };
 
-/** As much of an object as the API server keeps apart from what is applied. */
 const APP = "shop/cats";
-
-interface Stored extends KubernetesObject {
-  spec?: Record<string, unknown>;
-  status?: unknown;
-}
 
 type Half = "image" | "model";
 
@@ -110,13 +104,12 @@ export class World {
   /** Called at each write, before it is done. */
   onWrite: (action: Exclude<Action, { kind: "poll" }>) => void = () => {};
   /** A policy of the cluster: changes the spec of an object that is applied, before it is stored. */
-  policy: (key: string, spec: Record<string, unknown>) => void = () => {};
+  policy: Policy = () => {};
   /** What the operator's process remembers of its writes. */
   applied = new AppliedObjects();
-  readonly objects = new Map<string, Stored>();
+  readonly objects = new StoredObjects();
   #image: SourceState<ImageSeen> = NOTHING;
   #model: SourceState<ModelSeen> = NOTHING;
-  #uids = 0;
 
   constructor(spec: SpecInput = {}) {
     this.app = aiapp(spec);
@@ -483,99 +476,17 @@ export class World {
         this.objects.delete(key);
         break;
       case "create":
-        this.#create(key, action.object);
+        this.objects.create(key, action.object);
         break;
       case "patch":
-        this.#patch(key, action.patch);
+        this.objects.patch(key, action.patch);
         break;
       case "apply":
-        this.#apply(key, action);
+        this.objects.apply(key, action, this.policy);
         this.applied.keep(APP, action, this.objects.get(key));
         break;
     }
   }
-
-  #create(key: string, object: KubernetesObject): void {
-    if (this.objects.has(key)) throw new OperatorError("KUBE_CONFLICT", `${key} already exists`);
-    const created = JSON.parse(JSON.stringify(object)) as Stored;
-    this.objects.set(key, {
-      ...created,
-      metadata: { ...created.metadata, uid: `uid-${(this.#uids += 1)}`, resourceVersion: "1" },
-    });
-  }
-
-  /** A merge patch of metadata and of what stands beside it; the uid and resourceVersion in it are preconditions. */
-  #patch(key: string, patch: unknown): void {
-    const live = this.objects.get(key);
-    const { metadata, ...rest } = JSON.parse(JSON.stringify(patch)) as Stored;
-    const { uid, resourceVersion, annotations } = metadata ?? {};
-    if (live?.metadata?.uid !== uid || live?.metadata?.resourceVersion !== resourceVersion)
-      throw new OperatorError("KUBE_CONFLICT", `${key} has changed`);
-    this.objects.set(key, {
-      ...live,
-      ...rest,
-      metadata: {
-        ...live?.metadata,
-        annotations: { ...live?.metadata?.annotations, ...annotations },
-        resourceVersion: String(Number(resourceVersion ?? 0) + 1),
-      },
-    });
-  }
-
-  /** Server-side apply: as far as what is applied here needs it. */
-  #apply(key: string, { object, uid, manager = MANAGER }: Extract<Action, { kind: "apply" }>) {
-    const live = this.objects.get(key);
-    if (uid !== undefined && live?.metadata?.uid !== uid)
-      throw new OperatorError("KUBE_CONFLICT", `${key} is another object`);
-    // As JSON, like everything that goes over the wire: undefined members are not sent.
-    const applied = JSON.parse(JSON.stringify(object)) as Stored;
-    if (applied.spec !== undefined) this.policy(key, applied.spec);
-    const others = (live?.metadata?.managedFields ?? []).filter((one) => one.manager !== manager);
-    const owns = applied.spec?.["replicas"] !== undefined;
-    const fieldsV1 = { "f:spec": owns ? { "f:replicas": {} } : {} };
-    const managedFields = [...others, { manager, operation: "Apply", fieldsV1 }];
-    // A field without any owner goes back to its default.
-    const held = others.some(({ fieldsV1 }) => canonical(fieldsV1).includes("f:replicas"));
-    const kept = held ? live?.spec?.["replicas"] : undefined;
-    const spec =
-      manager === MANAGER
-        ? withDefaults(key, applied.spec, kept)
-        : { ...live?.spec, ...applied.spec };
-    const generation: unknown = Reflect.get(live?.metadata ?? {}, "generation") ?? 0;
-    const moved = canonical(spec) !== canonical(live?.spec);
-    this.objects.set(key, {
-      ...(manager === MANAGER ? applied : live),
-      metadata: {
-        ...(manager === MANAGER ? applied.metadata : live?.metadata),
-        uid: live?.metadata?.uid ?? `uid-${(this.#uids += 1)}`,
-        generation: Number(generation) + (moved ? 1 : 0),
-        managedFields,
-      },
-      ...(spec !== undefined && { spec }),
-      ...(live?.status !== undefined && { status: live.status }),
-    });
-  }
-}
-
-function keyOf(kind: Kind, name: string): string {
-  return `${kind.plural}/${name}`;
-}
-
-/** Some of what the API server adds. */
-function withDefaults(
-  key: string,
-  spec: Record<string, unknown> | undefined,
-  replicas: unknown,
-): Record<string, unknown> | undefined {
-  if (key.startsWith(`${kinds.service.plural}/`)) return { ...spec, clusterIP: "10.0.0.7" };
-  if (!key.startsWith(`${kinds.deployment.plural}/`)) return spec;
-  const template = spec?.["template"] as { readonly spec: object };
-  return {
-    replicas: replicas ?? 1,
-    progressDeadlineSeconds: 600,
-    ...spec,
-    template: { ...template, spec: { restartPolicy: "Always", ...template.spec } },
-  };
 }
 
 /** When a release was fully rolled out last. */
