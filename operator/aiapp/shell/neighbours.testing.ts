@@ -1,6 +1,6 @@
 import { annotations } from "../../../crds/names.ts";
 import { defaultSpec, notifications, type Stage } from "./stage.testing.ts";
-import type { Scenario } from "./scenarios.testing.ts";
+import type { Scenario } from "./scenario.testing.ts";
 
 /** Two apps in one namespace follow one image and one model, and name one Secret. Both sources change. */
 function bothBump(what: string, meanwhile: (stage: Stage) => Promise<void>): Scenario {

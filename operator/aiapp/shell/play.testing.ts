@@ -1,5 +1,5 @@
 import { kinds } from "../../kube/types.ts";
-import type { Scenario } from "./scenarios.testing.ts";
+import type { Scenario } from "./scenario.testing.ts";
 import type { Snapshot } from "./snapshot.testing.ts";
 import { ShellStage, type Faults } from "./stage.testing.ts";
 

@@ -1,53 +1,16 @@
 import { annotations } from "../../../crds/names.ts";
-import { digestOf, puller, type SpecInput } from "../observed.testing.ts";
-import type { Freeze } from "../release/freeze.ts";
-import type { ReleaseRecord } from "../release/record.ts";
-import { notifications, type Stage } from "./stage.testing.ts";
-
-/** A story about one app. Whatever goes wrong while it is played, it ends the same. */
-export interface Scenario {
-  readonly name: string;
-  readonly spec?: SpecInput;
-  /** How many apps follow the same sources; what is done is done to the first one. 1 when not given. */
-  readonly apps?: number;
-  /** What was before: nothing goes wrong in it. */
-  readonly prepare?: (stage: Stage) => Promise<void>;
-  readonly play: (stage: Stage) => Promise<void>;
-  /** What it needs of a cluster, `World` has not. */
-  readonly isShellOnly?: true;
-}
-
-const MINUTE_MS = 60_000;
-const FREEZE: Freeze = {
-  name: "year-end",
-  reason: "no changes before the holidays",
-  selector: {},
-  time: { type: "Once", from: -Infinity, until: Infinity },
-};
-const BAD = "VerificationFailed: result[0]: expected 1, got 2";
-
-function isVersion(version: string): (record: ReleaseRecord) => boolean {
-  return ({ modelVersion }) => modelVersion === version;
-}
-
-function isImage(image: string): (record: ReleaseRecord) => boolean {
-  return ({ imageDigest }) => imageDigest === digestOf(image);
-}
-
-function failVersion(version: string): (record: ReleaseRecord) => string | undefined {
-  return (record) => (isVersion(version)(record) ? BAD : undefined);
-}
-
-async function settle(stage: Stage): Promise<void> {
-  await stage.settle();
-}
-
-/** Two releases, of which the second one serves. */
-async function two(stage: Stage): Promise<void> {
-  await stage.settle();
-  await stage.publish({ versions: ["1", "2"] });
-  await stage.settle();
-}
+import { puller } from "../observed.testing.ts";
+import {
+  BAD,
+  failVersion,
+  isImage,
+  isVersion,
+  settle,
+  two,
+  type Scenario,
+} from "./scenario.testing.ts";
+import { strategyScenarios } from "./strategy-scenarios.testing.ts";
+import { timingScenarios } from "./timing-scenarios.testing.ts";
 
 type Fault = "image" | "model" | "both" | "combination" | "template" | "none";
 
@@ -78,144 +41,8 @@ function halves(fault: Fault): Scenario {
   };
 }
 
-function blueGreen(keepPrevious: string): SpecInput {
-  return { replicas: 2, rollout: { strategy: "BlueGreen", keepPrevious } };
-}
-
-const strategies: readonly Scenario[] = [
-  {
-    name: "blue-green: a bump, and the previous set is deleted in time",
-    spec: blueGreen("20s"),
-    prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-    },
-  },
-  {
-    name: "blue-green: a hold goes back at once, and is removed",
-    spec: blueGreen("10h"),
-    prepare: two,
-    play: async (stage) => {
-      const { id } = await stage.release(isVersion("1"));
-      await stage.annotate(annotations.hold, id);
-      await stage.settle();
-      await stage.annotate(annotations.hold, undefined);
-      await stage.settle();
-    },
-  },
-  {
-    name: "blue-green: new pods crash before the switch, and a better release follows",
-    spec: blueGreen("10h"),
-    prepare: two,
-    play: async (stage) => {
-      stage.judges.serve = failVersion("3");
-      await stage.publish({ versions: ["1", "2", "3"] });
-      await stage.settle();
-      await stage.publish({ versions: ["1", "2", "3", "4"] });
-      await stage.settle();
-    },
-  },
-  {
-    name: "blue-green: the spec supersedes a rollout",
-    spec: { ...blueGreen("20s"), modelVersion: "1" },
-    prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2", "3"] });
-      await stage.change({ modelVersion: "2" });
-      await stage.until("RollingOut");
-      await stage.change({ modelVersion: "3" });
-      await stage.settle();
-    },
-  },
-  {
-    name: "blue-green: an autoscaler's number moves with the switch",
-    spec: {
-      ...blueGreen("20s"),
-      replicas: undefined,
-      autoscaling: { minReplicas: 2, maxReplicas: 5, targetCPUUtilization: 80 },
-    },
-    prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-    },
-  },
-  {
-    name: "blue-green: another strategy is chosen while the candidate set serves",
-    spec: blueGreen("10h"),
-    prepare: two,
-    play: async (stage) => {
-      await stage.change({ rollout: { strategy: "Rolling" } });
-      await stage.settle();
-      await stage.publish({ versions: ["1", "2", "3"] });
-      await stage.settle();
-    },
-  },
-];
-
-const canary = {
-  replicas: 3,
-  rollout: {
-    strategy: "Canary",
-    canary: {
-      steps: [
-        { weight: 20, pause: "10s" },
-        { weight: 50, pause: "20s" },
-      ],
-    },
-  },
-} as const satisfies SpecInput;
-
-const canaries: readonly Scenario[] = [
-  {
-    name: "canary: a bump goes through its steps",
-    spec: canary,
-    prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-    },
-  },
-  {
-    name: "canary: its pods crash, and a better release follows",
-    spec: canary,
-    prepare: settle,
-    play: async (stage) => {
-      stage.judges.serve = failVersion("2");
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-      await stage.publish({ versions: ["1", "2", "3"] });
-      await stage.settle();
-    },
-  },
-  {
-    name: "canary: it is given up",
-    spec: canary,
-    prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.until("RollingOut");
-      const { id } = await stage.release(isVersion("2"));
-      await stage.annotate(annotations.abort, id);
-      await stage.settle();
-    },
-  },
-  {
-    name: "canary: a hold goes back at once",
-    spec: canary,
-    prepare: two,
-    play: async (stage) => {
-      const { id } = await stage.release(isVersion("1"));
-      await stage.annotate(annotations.hold, id);
-      await stage.settle();
-    },
-  },
-];
-
 export const scenarios: readonly Scenario[] = [
-  ...canaries,
-  ...strategies,
+  ...strategyScenarios,
   { name: "the first release", play: settle },
   {
     name: "the first release, without verification",
@@ -481,72 +308,7 @@ export const scenarios: readonly Scenario[] = [
       await stage.settle();
     },
   },
-  {
-    name: "a webhook is notified of a good release and of a bad one",
-    spec: { notifications },
-    prepare: settle,
-    play: async (stage) => {
-      stage.judges.verify = failVersion("3");
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-      await stage.publish({ versions: ["1", "2", "3"] });
-      await stage.settle();
-    },
-  },
-  {
-    name: "a webhook fails while releases are made, and responds again",
-    spec: { notifications },
-    prepare: async (stage) => {
-      await stage.settle();
-      stage.failWebhook(true);
-    },
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-      stage.failWebhook(false);
-      await stage.settle();
-    },
-  },
-  {
-    name: "a release waits for its window",
-    prepare: async (stage) => {
-      await stage.settle();
-      // Scenarios begin at 08:00.
-      await stage.change({ release: { schedule: "20 8 * * *", duration: "2h" } });
-      await stage.settle();
-    },
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.until("Scheduled");
-      await stage.pass(20 * MINUTE_MS);
-      await stage.settle();
-    },
-  },
-  {
-    name: "a freeze holds a release back, and is lifted",
-    prepare: async (stage) => {
-      await stage.settle();
-      stage.freeze([FREEZE]);
-    },
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.until("Scheduled");
-      await stage.settle();
-      stage.freeze([]);
-      await stage.settle();
-    },
-  },
-  {
-    name: "a freeze begins during a rollout, which is finished",
-    prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.until("RollingOut");
-      stage.freeze([FREEZE]);
-      await stage.publish({ versions: ["1", "2", "3"] });
-      await stage.settle();
-    },
-  },
+  ...timingScenarios,
   {
     name: "the app is deleted during a verification",
     isShellOnly: true,
