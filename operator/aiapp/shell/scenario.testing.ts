@@ -1,3 +1,5 @@
+import type { Phase } from "../../../crds/aiapp/status.ts";
+import { annotations } from "../../../crds/names.ts";
 import { digestOf, type SpecInput } from "../observed.testing.ts";
 import type { ReleaseRecord } from "../release/record.ts";
 import type { Stage } from "./stage.testing.ts";
@@ -33,9 +35,55 @@ export async function settle(stage: Stage): Promise<void> {
   await stage.settle();
 }
 
+type Play = Scenario["play"];
+
+/** The model's second version is published. */
+export async function bump(stage: Stage): Promise<void> {
+  await stage.publish({ versions: ["1", "2"] });
+  await stage.settle();
+}
+
 /** Two releases, of which the second one serves. */
 export async function two(stage: Stage): Promise<void> {
   await stage.settle();
-  await stage.publish({ versions: ["1", "2"] });
+  await bump(stage);
+}
+
+/** The first release is held. */
+export async function holdFirst(stage: Stage): Promise<void> {
+  const { id } = await stage.release(isVersion("1"));
+  await stage.annotate(annotations.hold, id);
   await stage.settle();
+}
+
+/** The release of the second version is given up. */
+export function giveUpIn(phase: Phase): Play {
+  return async (stage) => {
+    await stage.publish({ versions: ["1", "2"] });
+    await stage.until(phase);
+    const { id } = await stage.release(isVersion("2"));
+    await stage.annotate(annotations.abort, id);
+    await stage.settle();
+  };
+}
+
+/** The spec names the second version, and then the third. */
+export function supersedeIn(phase: Phase): Play {
+  return async (stage) => {
+    await stage.publish({ versions: ["1", "2", "3"] });
+    await stage.change({ modelVersion: "2" });
+    await stage.until(phase);
+    await stage.change({ modelVersion: "3" });
+    await stage.settle();
+  };
+}
+
+/** The app is deleted while the second version is released. */
+export function removeIn(phase: Phase): Play {
+  return async (stage) => {
+    await stage.publish({ versions: ["1", "2"] });
+    await stage.until(phase);
+    await stage.remove();
+    await stage.settle();
+  };
 }

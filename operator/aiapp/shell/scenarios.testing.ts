@@ -2,10 +2,15 @@ import { annotations } from "../../../crds/names.ts";
 import { puller } from "../observed.testing.ts";
 import {
   BAD,
+  bump,
   failVersion,
+  giveUpIn,
+  holdFirst,
   isImage,
   isVersion,
+  removeIn,
   settle,
+  supersedeIn,
   two,
   type Scenario,
 } from "./scenario.testing.ts";
@@ -52,19 +57,13 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "a bump of the model",
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-    },
+    play: bump,
   },
   {
     name: "a bump of the model, verified in the place of a pod",
     spec: { replicas: 2, verify: { placement: "InPlace" } },
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-    },
+    play: bump,
   },
   {
     name: "a bad model, verified in the place of the only pod",
@@ -72,8 +71,7 @@ export const scenarios: readonly Scenario[] = [
     prepare: settle,
     play: async (stage) => {
       stage.judges.verify = failVersion("2");
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
+      await bump(stage);
     },
   },
   {
@@ -105,8 +103,7 @@ export const scenarios: readonly Scenario[] = [
     play: async (stage) => {
       stage.judges.verify = failVersion("1");
       await stage.settle();
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
+      await bump(stage);
     },
   },
   {
@@ -114,8 +111,7 @@ export const scenarios: readonly Scenario[] = [
     prepare: settle,
     play: async (stage) => {
       stage.judges.verify = failVersion("2");
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
+      await bump(stage);
     },
   },
   {
@@ -126,8 +122,7 @@ export const scenarios: readonly Scenario[] = [
         journal.filter(({ phase }) => phase === "Verifying").length <= 2
           ? "StorageUnavailable: the store does not respond"
           : undefined;
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
+      await bump(stage);
     },
   },
   {
@@ -136,8 +131,7 @@ export const scenarios: readonly Scenario[] = [
     prepare: settle,
     play: async (stage) => {
       stage.judges.serve = failVersion("2");
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
+      await bump(stage);
     },
   },
   halves("none"),
@@ -150,25 +144,13 @@ export const scenarios: readonly Scenario[] = [
     name: "the spec supersedes a release that is being verified",
     spec: { modelVersion: "1" },
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2", "3"] });
-      await stage.change({ modelVersion: "2" });
-      await stage.until("Verifying");
-      await stage.change({ modelVersion: "3" });
-      await stage.settle();
-    },
+    play: supersedeIn("Verifying"),
   },
   {
     name: "the spec supersedes a rollout",
     spec: { modelVersion: "1" },
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2", "3"] });
-      await stage.change({ modelVersion: "2" });
-      await stage.until("RollingOut");
-      await stage.change({ modelVersion: "3" });
-      await stage.settle();
-    },
+    play: supersedeIn("RollingOut"),
   },
   {
     name: "the spec goes back while a release is rolled out",
@@ -186,9 +168,7 @@ export const scenarios: readonly Scenario[] = [
     name: "a hold goes back, and is removed",
     prepare: two,
     play: async (stage) => {
-      const { id } = await stage.release(isVersion("1"));
-      await stage.annotate(annotations.hold, id);
-      await stage.settle();
+      await holdFirst(stage);
       await stage.publish({ versions: ["1", "2", "3"] });
       await stage.settle();
       await stage.annotate(annotations.hold, undefined);
@@ -215,24 +195,12 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "a release is given up while it is verified",
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.until("Verifying");
-      const { id } = await stage.release(isVersion("2"));
-      await stage.annotate(annotations.abort, id);
-      await stage.settle();
-    },
+    play: giveUpIn("Verifying"),
   },
   {
     name: "a release is given up while it is rolled out",
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.until("RollingOut");
-      const { id } = await stage.release(isVersion("2"));
-      await stage.annotate(annotations.abort, id);
-      await stage.settle();
-    },
+    play: giveUpIn("RollingOut"),
   },
   {
     name: "a release is approved",
@@ -242,8 +210,7 @@ export const scenarios: readonly Scenario[] = [
       await stage.settle();
     },
     play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
+      await bump(stage);
       const { id } = await stage.release(isVersion("2"));
       await stage.annotate(annotations.approve, id);
       await stage.settle();
@@ -267,11 +234,7 @@ export const scenarios: readonly Scenario[] = [
       await stage.upgrade({ ...puller, image: "example.azurecr.io/operator:2" });
       await stage.settle();
     },
-    play: async (stage) => {
-      const { id } = await stage.release(isVersion("1"));
-      await stage.annotate(annotations.hold, id);
-      await stage.settle();
-    },
+    play: holdFirst,
   },
   {
     name: "a release settles before it is verified",
@@ -280,10 +243,7 @@ export const scenarios: readonly Scenario[] = [
       await stage.change({ release: { settle: "30s" } });
       await stage.settle();
     },
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-    },
+    play: bump,
   },
   {
     name: "the version that serves is deleted from the store",
@@ -304,8 +264,7 @@ export const scenarios: readonly Scenario[] = [
         autoscaling: { minReplicas: 2, maxReplicas: 5, targetCPUUtilization: 80 },
       });
       await stage.settle();
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
+      await bump(stage);
     },
   },
   ...timingScenarios,
@@ -313,22 +272,12 @@ export const scenarios: readonly Scenario[] = [
     name: "the app is deleted during a verification",
     isShellOnly: true,
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.until("Verifying");
-      await stage.remove();
-      await stage.settle();
-    },
+    play: removeIn("Verifying"),
   },
   {
     name: "the app is deleted during a rollout",
     isShellOnly: true,
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.until("RollingOut");
-      await stage.remove();
-      await stage.settle();
-    },
+    play: removeIn("RollingOut"),
   },
 ];

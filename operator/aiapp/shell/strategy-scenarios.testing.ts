@@ -1,6 +1,15 @@
 import { annotations } from "../../../crds/names.ts";
 import type { SpecInput } from "../observed.testing.ts";
-import { failVersion, isVersion, settle, two, type Scenario } from "./scenario.testing.ts";
+import {
+  bump,
+  failVersion,
+  giveUpIn,
+  holdFirst,
+  settle,
+  supersedeIn,
+  two,
+  type Scenario,
+} from "./scenario.testing.ts";
 
 /** What the strategies BlueGreen and Canary do beside Rolling. */
 
@@ -13,19 +22,14 @@ const blueGreens: readonly Scenario[] = [
     name: "blue-green: a bump, and the previous set is deleted in time",
     spec: blueGreen("20s"),
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-    },
+    play: bump,
   },
   {
     name: "blue-green: a hold goes back at once, and is removed",
     spec: blueGreen("10h"),
     prepare: two,
     play: async (stage) => {
-      const { id } = await stage.release(isVersion("1"));
-      await stage.annotate(annotations.hold, id);
-      await stage.settle();
+      await holdFirst(stage);
       await stage.annotate(annotations.hold, undefined);
       await stage.settle();
     },
@@ -46,13 +50,7 @@ const blueGreens: readonly Scenario[] = [
     name: "blue-green: the spec supersedes a rollout",
     spec: { ...blueGreen("20s"), modelVersion: "1" },
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2", "3"] });
-      await stage.change({ modelVersion: "2" });
-      await stage.until("RollingOut");
-      await stage.change({ modelVersion: "3" });
-      await stage.settle();
-    },
+    play: supersedeIn("RollingOut"),
   },
   {
     name: "blue-green: an autoscaler's number moves with the switch",
@@ -62,10 +60,7 @@ const blueGreens: readonly Scenario[] = [
       autoscaling: { minReplicas: 2, maxReplicas: 5, targetCPUUtilization: 80 },
     },
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-    },
+    play: bump,
   },
   {
     name: "blue-green: another strategy is chosen while the candidate set serves",
@@ -98,10 +93,7 @@ const canaries: readonly Scenario[] = [
     name: "canary: a bump goes through its steps",
     spec: canary,
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
-    },
+    play: bump,
   },
   {
     name: "canary: its pods crash, and a better release follows",
@@ -109,8 +101,7 @@ const canaries: readonly Scenario[] = [
     prepare: settle,
     play: async (stage) => {
       stage.judges.serve = failVersion("2");
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
+      await bump(stage);
       await stage.publish({ versions: ["1", "2", "3"] });
       await stage.settle();
     },
@@ -119,23 +110,13 @@ const canaries: readonly Scenario[] = [
     name: "canary: it is given up",
     spec: canary,
     prepare: settle,
-    play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.until("RollingOut");
-      const { id } = await stage.release(isVersion("2"));
-      await stage.annotate(annotations.abort, id);
-      await stage.settle();
-    },
+    play: giveUpIn("RollingOut"),
   },
   {
     name: "canary: a hold goes back at once",
     spec: canary,
     prepare: two,
-    play: async (stage) => {
-      const { id } = await stage.release(isVersion("1"));
-      await stage.annotate(annotations.hold, id);
-      await stage.settle();
-    },
+    play: holdFirst,
   },
 ];
 

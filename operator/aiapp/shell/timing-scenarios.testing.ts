@@ -1,5 +1,5 @@
 import type { Freeze } from "../release/freeze.ts";
-import { failVersion, settle, type Scenario } from "./scenario.testing.ts";
+import { bump, failVersion, settle, type Scenario } from "./scenario.testing.ts";
 import { notifications } from "./stage.testing.ts";
 
 const MINUTE_MS = 60_000;
@@ -18,8 +18,7 @@ export const timingScenarios: readonly Scenario[] = [
     prepare: settle,
     play: async (stage) => {
       stage.judges.verify = failVersion("3");
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
+      await bump(stage);
       await stage.publish({ versions: ["1", "2", "3"] });
       await stage.settle();
     },
@@ -32,8 +31,7 @@ export const timingScenarios: readonly Scenario[] = [
       stage.failWebhook(true);
     },
     play: async (stage) => {
-      await stage.publish({ versions: ["1", "2"] });
-      await stage.settle();
+      await bump(stage);
       stage.failWebhook(false);
       await stage.settle();
     },
