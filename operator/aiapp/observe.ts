@@ -144,7 +144,7 @@ function keeperSubscriptions(
   return [kept.image, kept.model].flatMap((keeper) => {
     const isCopying = viewOf(keeper, poller).value?.state === "Copying";
     const intervalMs = isCopying ? COPYING_INTERVAL_MS : KEEPER_INTERVAL_MS;
-    return subscription(keeper, intervalMs).map((one) => ({ ...one, firstWithinMs }));
+    return subscription(keeper, intervalMs, firstWithinMs);
   });
 }
 
@@ -154,8 +154,12 @@ function keepWithinMs(record: ReleaseRecord, now: number): number {
   return Math.min(Math.max(KEEP_WITHIN_MS - age, 0), KEEP_WITHIN_MS);
 }
 
-function subscription(resolved: ResolvedSource<Seen>, intervalMs: number): readonly Subscription[] {
-  return "source" in resolved ? [{ source: resolved.source, intervalMs }] : [];
+function subscription(
+  resolved: ResolvedSource<Seen>,
+  intervalMs: number,
+  firstWithinMs = 0,
+): readonly Subscription[] {
+  return "source" in resolved ? [{ source: resolved.source, intervalMs, firstWithinMs }] : [];
 }
 
 /** What the pods of a recorded release need. */

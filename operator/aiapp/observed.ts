@@ -87,7 +87,7 @@ export function reportedKept({ record, kept }: RecordedView, { status }: AIApp):
   if (kept === undefined) return undefined;
   const { image, model } = kept;
   const served = [status?.current, status?.previous].find((one) => one?.id === record.id);
-  const before = served?.kept ?? {};
+  const before = { image: served?.kept?.image, model: served?.kept?.model };
   if (!isPolled(image) || !isPolled(model)) return before;
   return { image: image.value ?? before.image, model: model.value ?? before.model };
 }
@@ -96,7 +96,10 @@ function isPolled({ value, error }: SourceView<KeptSeen>): boolean {
   return value !== undefined || error !== undefined;
 }
 
-type Kept = Partial<Readonly<Record<"image" | "model", KeptStatus | undefined>>>;
+interface Kept {
+  readonly image: KeptStatus | undefined;
+  readonly model: KeptStatus | undefined;
+}
 
 /** The world around one AIApp, read once: all that a decision may rest on. */
 export interface Observed {
