@@ -12,7 +12,7 @@ export interface ModelCopies {
     copy: BlobCopy,
     identity: Identity,
     signal: AbortSignal,
-  ) => Promise<"done" | "pending" | "changed">;
+  ) => Promise<CopyResult>;
   /** Writes a small blob as a whole. @throws as `copy` */
   readonly write: (
     store: string,
@@ -35,6 +35,9 @@ export interface ModelCopies {
     signal: AbortSignal,
   ) => Promise<"done" | "changed">;
 }
+
+/** `pending`: the store goes on with it. */
+export type CopyResult = "done" | "pending" | "changed";
 
 export interface BlobVersion {
   readonly path: string;

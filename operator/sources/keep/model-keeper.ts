@@ -9,7 +9,7 @@ import type { ModelLocation, ModelStore, StoredFile } from "../model/model-store
 import { parseStore } from "../model/store-url.ts";
 import { keptAs, type KeptSeen, type Source } from "../source.ts";
 import { renewed } from "./claims.ts";
-import type { ModelCopies } from "./model-copies.ts";
+import type { CopyResult, ModelCopies } from "./model-copies.ts";
 import { KEPT_FOLDER, keptVersionOf } from "./names.ts";
 
 /** The model version of a release that served. */
@@ -211,13 +211,13 @@ class ModelKeeper {
     files: readonly ManifestFile[],
     present: ReadonlyMap<string, StoredFile>,
     source: ReadonlyMap<string, StoredFile>,
-  ): Promise<"done" | "pending" | "changed"> {
+  ): Promise<CopyResult> {
     const { copies, clock } = this.#tools;
     const { store, name } = this.#need.location;
     const queue = new PQueue({ concurrency: PARALLEL_COPIES });
     const stop = new AbortController();
     const either = AbortSignal.any([this.#signal, stop.signal]);
-    const copyOne = async ({ path }: ManifestFile): Promise<"done" | "pending" | "changed"> => {
+    const copyOne = async ({ path }: ManifestFile): Promise<CopyResult> => {
       const [there, original] = [present.get(path), source.get(path)];
       if (there?.copy === "pending" || original === undefined) return "pending";
       if (clock.now() - this.#startedAt >= COPYING_MS) return "pending";
