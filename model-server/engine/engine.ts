@@ -112,16 +112,17 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     for (let worker = nextWorker(); worker !== undefined; worker = nextWorker()) {
       const failed = retries.shift();
       const batch = failed === undefined ? takeBatch(queue, batchLimits()) : [failed];
-      if (batch.length === 0) return;
       void runBatch(worker, batch);
     }
   }
 
+  /** For the next run; undefined also where nothing waits. */
   function nextWorker(): WorkerHandle | undefined {
-    const first = queue.first();
-    if (first === undefined) return pool.free(false);
-    const rows = Math.min(queue.rows(), batchLimits().rows);
-    const expectedMs = mainThread?.expectedMs(first.shape, costRows(rows)) ?? Infinity;
+    const next = retries[0] ?? queue.first();
+    if (next === undefined) return undefined;
+    // A request of more rows than a batch has runs whole.
+    const rows = Math.max(next.rows, Math.min(queue.rows(), batchLimits().rows));
+    const expectedMs = mainThread?.expectedMs(next.shape, costRows(rows)) ?? Infinity;
     return pool.free(expectedMs <= AHEAD_MS);
   }
 
