@@ -1,10 +1,9 @@
 import { join } from "node:path";
-import type { Worker } from "node:worker_threads";
 
-import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 
-import type { FromWorker } from "./messages.ts";
 import { createEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { kill, threads, untilLoaded, watchThreads } from "./threads.testing.ts";
 import type { Stage } from "../stages.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -13,29 +12,14 @@ const IRIS = join(models, "iris", "models", "1.0.0", "model.onnx");
 const never = new AbortController().signal;
 const BOUND = { timeout: 20_000, interval: 10 };
 
-const threads = new Set<Worker>();
-/** Those that have loaded the model. */
-const loaded = new Set<Worker>();
 const deaths: string[] = [];
 const engines: Engine[] = [];
 
+watchThreads();
 afterEach(async () => {
   for (const engine of engines.splice(0)) await engine.close();
-  threads.clear();
-  loaded.clear();
   deaths.length = 0;
 });
-
-// Node.js emits an event for each worker that is started.
-function seen(worker: Worker): void {
-  threads.add(worker);
-  worker.once("exit", () => threads.delete(worker));
-  worker.on("message", ({ kind }: FromWorker) => {
-    if (kind === "ready") loaded.add(worker);
-  });
-}
-process.on("worker", seen);
-afterAll(() => process.off("worker", seen));
 
 async function start({
   maxQueue = 16,
@@ -63,7 +47,7 @@ async function start({
 /** An engine of two workers, both of which have loaded the model. */
 async function startTwo(options: Parameters<typeof start>[0]): Promise<Engine> {
   const engine = await start({ ...options, workers: 2 });
-  await vi.waitFor(() => expect(loaded.size).toBe(2), BOUND);
+  await untilLoaded(2);
   return engine;
 }
 
@@ -88,11 +72,6 @@ async function refusal(promise: Promise<unknown>): Promise<unknown> {
     () => "answered",
     (error: unknown) => error,
   );
-}
-
-/** A message that no engine sends: the thread dies of it, in front of the work that waits for it. */
-function kill(thread: Worker | undefined): void {
-  thread?.postMessage(null, []);
 }
 
 describe("an engine", () => {

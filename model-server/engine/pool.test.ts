@@ -1,11 +1,10 @@
 import { join } from "node:path";
-import type { Worker } from "node:worker_threads";
 
-import { afterAll, afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test } from "vitest";
 
-import type { FromWorker } from "./messages.ts";
 import { startPool, type Pool } from "./pool.ts";
 import type { RunResult } from "./session.ts";
+import { kill, threads, untilLoaded, watchThreads } from "./threads.testing.ts";
 import type { WorkerHandle } from "./worker-handle.ts";
 
 /** Which worker gets a run. */
@@ -13,24 +12,10 @@ import type { WorkerHandle } from "./worker-handle.ts";
 const root = join(import.meta.dirname, "..", "..");
 const modelFile = join(root, "examples", "iris", "models", "1.0.0", "model.onnx");
 
-const threads = new Set<Worker>();
-const loaded = new Set<Worker>();
-// Node.js emits an event for each worker that is started.
-function seen(thread: Worker): void {
-  threads.add(thread);
-  thread.on("message", ({ kind }: FromWorker) => {
-    if (kind === "ready") loaded.add(thread);
-  });
-}
-process.on("worker", seen);
-afterAll(() => process.off("worker", seen));
-
 let pool: Pool;
-afterEach(async () => {
-  await pool.close(30_000);
-  threads.clear();
-  loaded.clear();
-});
+
+watchThreads();
+afterEach(() => pool.close(30_000));
 
 /** A pool of two workers, both of which have loaded the model. */
 async function start(): Promise<void> {
@@ -45,7 +30,7 @@ async function start(): Promise<void> {
     onIdle: () => {},
   });
   await pool.loaded;
-  await vi.waitFor(() => expect(loaded.size).toBe(2), { timeout: 20_000, interval: 10 });
+  await untilLoaded(2);
 }
 
 interface Taken {
@@ -83,8 +68,7 @@ test("a run that is not known to be short goes to a worker at rest, and to no ot
 
 test("a worker that dies fails all the runs that it has got", async () => {
   await start();
-  // Their code fails at a message without a kind.
-  for (const thread of threads) thread.postMessage(null, []);
+  for (const thread of threads) kill(thread);
   const taken = [take(true), take(true)];
   expect(taken[1]?.worker).toBe(taken[0]?.worker);
   const results = await Promise.allSettled(taken.map((one) => one.result));

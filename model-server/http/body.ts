@@ -75,7 +75,6 @@ function collect(
     };
     stream.on("data", add);
     stream.once("end", () => {
-      // A copy, since the chunks are views of what the socket read.
       const body = Buffer.concat(chunks, total);
       // Those of a decompressor are its own.
       if (stream === request) for (const chunk of chunks) discard(chunk);
