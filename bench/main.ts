@@ -16,6 +16,7 @@ import * as memory from "./server/memory.ts";
 import * as overload from "./server/overload.ts";
 import * as peers from "./server/peers.ts";
 import * as server from "./server/run.ts";
+import * as workers from "./server/workers.ts";
 import * as undo from "./undo.ts";
 
 /** `npm run bench -- NAME … [OPTIONS]`: measures, prints a table, and exits 1 when a goal is missed. */
@@ -39,6 +40,7 @@ const benches: ReadonlyMap<string, Bench> = new Map([
   ["undo", { needs: "cluster", run: undo.run }],
   ["server-memory", { needs: "nothing", run: memory.run }],
   ["server-overload", { needs: "nothing", run: overload.run }],
+  ["server-workers", { needs: "nothing", run: workers.run }],
   ["server-peers", { needs: "nothing", run: peers.run }],
   ["server", { needs: "nothing", run: server.run }],
 ]);

@@ -9,8 +9,13 @@ class World {
   readonly admission: Admission;
   readonly #waiting: PromiseWithResolvers<void>[] = [];
 
-  constructor(workers: number, maxWaitMs = 1000) {
-    this.admission = createAdmission({ maxWaitMs, workers, now: () => this.time });
+  constructor(workers: number, maxWaitMs = 1000, overloadWaitMs = maxWaitMs) {
+    const now = (): number => this.time;
+    this.admission = createAdmission({ maxWaitMs, overloadWaitMs, workers, now });
+  }
+
+  waiting(): number {
+    return this.#waiting.length;
   }
 
   /** A request; false when it was rejected. */
@@ -59,6 +64,57 @@ test("admits what will be answered in time, and rejects the rest at once", async
   expect(world.admission.expectedWaitMs()).toBeLessThan(1100);
   await world.pass(60, 20);
   expect(await settled(burst)).toBeGreaterThan(140);
+});
+
+/** For so long, three requests come for each that is answered. Returns how long those waited that were answered. */
+async function overload(world: World, { ms, eachMs }: { ms: number; eachMs: number }) {
+  const waits: number[] = [];
+  const waiting: Promise<unknown>[] = [];
+  const arrive = async (): Promise<void> => {
+    const came = world.time;
+    if (await world.arrive()) waits.push(world.time - came);
+  };
+  for (const end = world.time + ms; world.time < end;) {
+    waiting.push(arrive(), arrive(), arrive());
+    await world.pass(1, eachMs);
+  }
+  const answered = [...waits];
+  while (world.waiting() > 0) await world.pass(1, eachMs);
+  await Promise.all(waiting);
+  return answered;
+}
+
+test("a burst may wait for longer than requests do once an overload lasts", async () => {
+  const world = new World(2, 5000, 1000);
+  await serve(world, { count: 40, eachMs: 20 });
+  const waits = await overload(world, { ms: 40_000, eachMs: 20 });
+  expect(Math.max(...waits.slice(0, 500))).toBeGreaterThan(4500);
+  expect(Math.max(...waits.slice(-1000))).toBeLessThan(1100);
+  // No worker was idle.
+  expect(waits.length).toBeGreaterThan(1950);
+});
+
+test("once nothing waits, the next burst may wait as long as the first", async () => {
+  const world = new World(2, 5000, 1000);
+  await serve(world, { count: 40, eachMs: 20 });
+  await overload(world, { ms: 30_000, eachMs: 20 });
+  expect(await serve(world, { count: 240, eachMs: 20 })).toBe(0);
+});
+
+test("an overload leaves a slow model a few dozen requests", async () => {
+  const world = new World(2, 5000, 1000);
+  await serve(world, { count: 40, eachMs: 80 });
+  await overload(world, { ms: 6000, eachMs: 80 });
+  const waits = await overload(world, { ms: 30_000, eachMs: 80 });
+  expect(Math.max(...waits.slice(-100))).toBeGreaterThan(3500);
+  expect(Math.max(...waits.slice(-100))).toBeLessThan(4200);
+});
+
+test("never does an overload make requests wait for longer than a burst", async () => {
+  const world = new World(2, 2000, 1000);
+  await serve(world, { count: 40, eachMs: 80 });
+  const waits = await overload(world, { ms: 30_000, eachMs: 80 });
+  expect(Math.max(...waits)).toBeLessThan(2200);
 });
 
 test("a request at a time leaves the other workers free: that does not make requests dear", async () => {

@@ -3,7 +3,8 @@ import { ServerError, type ErrorCode } from "./errors.ts";
 /**
  * Rejects a request at once where it would wait too long: one that is rejected late has cost its client the wait, and one
  * whose client has given up has cost a run. The wait is estimated by the best rate of late: a thread that starts, or a machine
- * that stands still for a moment, is no reason to reject what will be answered soon.
+ * that stands still for a moment, is no reason to reject what will be answered soon. A burst may wait longer than the requests
+ * of an overload, whose wait never ends (docs/decisions/0026).
  */
 export interface Admission {
   /** Serves a request whose body has been read. @throws OVERLOADED before it begins, and what `serve` throws */
@@ -14,6 +15,8 @@ export interface Admission {
 
 export interface AdmissionOptions {
   readonly maxWaitMs: number;
+  /** The same once requests have waited for longer than `maxWaitMs` without a break. */
+  readonly overloadWaitMs: number;
   /** Requests that are served at once. */
   readonly workers: number;
   readonly now: () => number;
@@ -21,6 +24,8 @@ export interface AdmissionOptions {
 
 /** So many a worker are admitted always: estimates of a few requests are rough, and a slow model's queue would be empty. */
 const ALWAYS = 4;
+/** So many are admitted in an overload, too, if they wait no longer than `maxWaitMs`: a few clients of a slow model are none. */
+const IN_OVERLOAD = 48;
 /** Rates are measured over so many answers and so long, and the best of so many measurements holds. */
 const WINDOW = 16;
 /** Requests that shared a run are answered at once: the last of them would seem to have cost nothing. */
@@ -29,9 +34,12 @@ const WINDOWS = 20;
 /** These only waited: counted as answers, they would make every answer cheap. */
 const NOT_SERVED: ReadonlySet<ErrorCode> = new Set(["CLIENT_GONE", "TIMED_OUT", "OVERLOADED"]);
 
-export function createAdmission({ maxWaitMs, workers, now }: AdmissionOptions): Admission {
+export function createAdmission(options: AdmissionOptions): Admission {
+  const { maxWaitMs, overloadWaitMs, workers, now } = options;
   let inFlight = 0;
   let latest = 0;
+  /** When no request last waited for a worker. */
+  let free = now();
   /** Of this window: requests that were answered, and the time that the workers were busy with them. */
   let answered = 0;
   let busyMs = 0;
@@ -43,6 +51,7 @@ export function createAdmission({ maxWaitMs, workers, now }: AdmissionOptions): 
     // Where fewer are in flight than could be, the others' share of the time was free.
     busyMs += ((time - latest) * Math.min(inFlight, workers)) / workers;
     latest = time;
+    if (inFlight <= workers) free = time;
   }
 
   function countAnswer(): void {
@@ -55,19 +64,28 @@ export function createAdmission({ maxWaitMs, workers, now }: AdmissionOptions): 
     busyMs = 0;
   }
 
-  function expectedWaitMs(): number {
-    return costs.length === 0 ? 0 : inFlight * Math.min(...costs);
+  /** What an answer takes the workers together; 0 before anything is known. */
+  function costMs(): number {
+    return costs.length === 0 ? 0 : Math.min(...costs);
+  }
+
+  const expectedWaitMs = (): number => inFlight * costMs();
+
+  function limitMs(): number {
+    if (now() - free <= maxWaitMs) return maxWaitMs;
+    return Math.min(maxWaitMs, Math.max(overloadWaitMs, IN_OVERLOAD * costMs()));
   }
 
   return {
     expectedWaitMs,
     admit: async (serve) => {
-      if (inFlight >= ALWAYS * workers && expectedWaitMs() > maxWaitMs)
+      account();
+      const limit = limitMs();
+      if (inFlight >= ALWAYS * workers && expectedWaitMs() > limit)
         throw new ServerError(
           "OVERLOADED",
-          `more requests wait than are answered in ${maxWaitMs} ms: try again in a moment`,
+          `more requests wait than are answered in ${Math.round(limit)} ms: try again in a moment`,
         );
-      account();
       inFlight += 1;
       try {
         const answer = await serve();

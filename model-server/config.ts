@@ -57,6 +57,8 @@ const Environment = z
     MAX_QUEUE_BYTES: count(1024, 2 ** 40).default(256 * 1024 * 1024),
     /** How long a request may be expected to wait: beyond it the server rejects it at once. */
     MAX_WAIT_MS: count(1, 3_600_000).default(5000),
+    /** The same once requests have waited for longer than that without a break. */
+    OVERLOAD_WAIT_MS: count(1, 3_600_000).default(1000),
     /** Whether requests share a run; `auto`: where the model names its first dimension a batch. */
     BATCHING: z.enum(["auto", "on", "off"]).default("auto"),
     /** The most rows and bytes of input of one run. */
@@ -119,6 +121,7 @@ export interface Config {
   readonly maxBodyBytesInFlight: number;
   readonly maxConnections: number;
   readonly maxWaitMs: number;
+  readonly overloadWaitMs: number;
   readonly queue: QueueLimits;
   readonly batching: "auto" | "on" | "off";
   readonly batch: BatchLimits;
@@ -169,6 +172,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       bytes: data.MAX_QUEUE_BYTES,
     },
     maxWaitMs: data.MAX_WAIT_MS,
+    overloadWaitMs: data.OVERLOAD_WAIT_MS,
     batching: data.BATCHING,
     batch: { rows: data.MAX_BATCH_ROWS, bytes: data.MAX_BATCH_BYTES },
     requestTimeoutMs: data.REQUEST_TIMEOUT_SECONDS * 1000,

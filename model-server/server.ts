@@ -115,7 +115,7 @@ export async function startServer(
     drain,
     connections: createConnections(drain, now),
     budget: createBudget(config.maxBodyBytesInFlight),
-    admission: createAdmission({ maxWaitMs: config.maxWaitMs, workers: config.workers, now }),
+    admission: createAdmission({ ...config, now }),
     metrics,
     log,
     versions,

@@ -55,7 +55,12 @@ async function serve(youngMs = 0): Promise<Held> {
     connections: createConnections(drain, now, youngMs),
     keys: { check: () => {}, close: () => {} },
     budget: createBudget(2 ** 20),
-    admission: createAdmission({ maxWaitMs: 1000, workers: 1, now: () => performance.now() }),
+    admission: createAdmission({
+      maxWaitMs: 1000,
+      overloadWaitMs: 1000,
+      workers: 1,
+      now: () => performance.now(),
+    }),
     log,
     metrics: createMetrics({ model: "model", version: "", pending: () => 0, epoch: () => 0 }),
     versions: {},
