@@ -22,6 +22,15 @@ describe("a release's id", () => {
     expect(id({ service: { port: 8000 } })).toBe(id({}));
   });
 
+  it("is the one that older operators made of a spec without the fields that are new", () => {
+    expect(id({})).toBe("cb4c48b268");
+    const server = { port: 9000, scorePath: "/x" };
+    const env = [{ name: "GRPC_PORT", value: "9001" }];
+    const spec = { server, env, service: { port: 81 } };
+    expect(id(spec)).toBe("63bd0c382f");
+    expect(requestOf(aiapp(spec).spec)).toBe("8e6e19450a9a6df0");
+  });
+
   it("changes with the image, the model, and every input to the pods", () => {
     const ids = [
       id({}),
