@@ -4,6 +4,7 @@ import { cel } from "../cel.ts";
 import { Duration, EnvVar, listMap, ObjectName, preserveUnknown, Quantity } from "./fields.ts";
 import { Annotations, Labels } from "./metadata.ts";
 import { Notifications } from "./notifications.ts";
+import { portRules } from "./ports.ts";
 import { ReleasePolicy, Rollout, Verify } from "./release.ts";
 import { Credentials, ImagePolicy, Model } from "./sources.ts";
 import { Autoscaling, Server, Service } from "./workload.ts";
@@ -126,6 +127,7 @@ export const AIAppSpec = z
         message:
           "verify.placement InPlace needs rollout.strategy Rolling: other strategies need a place for a second set of pods; use Surge, or Rolling",
       },
+      ...portRules,
     ),
   );
 export type AIAppSpec = z.infer<typeof AIAppSpec>;

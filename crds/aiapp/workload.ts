@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { cel } from "../cel.ts";
 import { Network, Port } from "./fields.ts";
+import { defaultPorts } from "./ports.ts";
 
 export const Autoscaling = z
   .object({
@@ -25,7 +26,11 @@ export type Autoscaling = z.infer<typeof Autoscaling>;
 /** `spec.server`: for code images that are not our model server. */
 export const Server = z
   .object({
-    port: Port.default(8080),
+    port: Port.default(defaultPorts.http),
+    // No default in the schema: the API server would set it without service.grpcPort too.
+    grpcPort: Port.optional().describe(
+      `The port that the server listens on for gRPC, with service.grpcPort. ${defaultPorts.grpc} unless set. The operator sets GRPC_PORT to it.`,
+    ),
     readinessPath: z.string().max(512).regex(/^\//).default("/v2/health/ready"),
     livenessPath: z.string().max(512).regex(/^\//).default("/v2/health/live"),
     scorePath: z
@@ -45,6 +50,9 @@ export const Service = z
   .object({
     type: z.enum(["LoadBalancer", "ClusterIP", "NodePort"]).default("LoadBalancer"),
     port: Port.default(80),
+    grpcPort: Port.optional().describe(
+      "A second port of the Service, named grpc, for clients that call over gRPC without TLS. Its target is server.grpcPort. None unless set. To add or remove it makes a new release.",
+    ),
     annotations: z.record(z.string(), z.string().max(4096)).optional(),
     host: z
       .string()
@@ -68,11 +76,19 @@ export const Service = z
       ),
   })
   .meta(
-    cel({
-      rule: "!has(self.loadBalancerSourceRanges) || size(self.loadBalancerSourceRanges) == 0 || !has(self.type) || self.type == 'LoadBalancer'",
-      message:
-        "loadBalancerSourceRanges needs type LoadBalancer: remove it, or use a NetworkPolicy to limit who reaches the pods",
-      fieldPath: ".loadBalancerSourceRanges",
-    }),
+    cel(
+      {
+        rule: "!has(self.grpcPort) || self.grpcPort != (has(self.port) ? self.port : 80)",
+        message:
+          "service.grpcPort must be another port than service.port (80 unless set): the Service serves gRPC and HTTP on one port each",
+        fieldPath: ".grpcPort",
+      },
+      {
+        rule: "!has(self.loadBalancerSourceRanges) || size(self.loadBalancerSourceRanges) == 0 || !has(self.type) || self.type == 'LoadBalancer'",
+        message:
+          "loadBalancerSourceRanges needs type LoadBalancer: remove it, or use a NetworkPolicy to limit who reaches the pods",
+        fieldPath: ".loadBalancerSourceRanges",
+      },
+    ),
   )
   .optional();

@@ -643,6 +643,71 @@ describe("the number of pods", () => {
   });
 });
 
+/** The server of the pods that serve, and their release. */
+function serverOf(world: World) {
+  const { template } = deploymentOf(world).spec;
+  return { server: template.spec?.containers[0], release: world.deployedRelease };
+}
+
+describe("a port for gRPC", () => {
+  it("is a release of its own, and the Service has it at once: pods without it get no connections there", () => {
+    const world = released();
+    const before = serverOf(world);
+    world.change({ service: { grpcPort: 9000 } });
+    expect(describeActions(world.reconcile())).toEqual([
+      "create ControllerRevision",
+      "apply Service",
+      "apply Deployment",
+    ]);
+    const after = serverOf(world.converge());
+    expect(world.get(kinds.service)?.spec?.ports).toMatchObject([
+      { port: 80, targetPort: "http" },
+      { port: 9000, targetPort: "grpc" },
+    ]);
+    expect(after.server?.ports).toMatchObject([
+      { name: "http" },
+      { name: "grpc", containerPort: 9000 },
+    ]);
+    expect(after.release).not.toBe(before.release);
+    expect(world.plan().actions).toEqual([]);
+  });
+
+  it("moves to another port of the Service without a release", () => {
+    const world = released({ service: { grpcPort: 9000 } });
+    const before = serverOf(world);
+    world.change({ service: { grpcPort: 50_051 } });
+    expect(describeActions(world.reconcile())).toEqual(["apply Service"]);
+    expect(world.get(kinds.service)?.spec?.ports?.[1]).toMatchObject({
+      name: "grpc",
+      port: 50_051,
+    });
+    expect(serverOf(world)).toEqual(before);
+    expect(world.plan().actions).toEqual([]);
+  });
+
+  it.each(["Rolling", "BlueGreen", "Canary"] as const)(
+    "is on the Service and on the pods of each release of a rollout (%s)",
+    (strategy) => {
+      const steps = [{ weight: 50, pause: "1m" }];
+      const canary = strategy === "Canary" ? { canary: { steps } } : {};
+      const rollout = { strategy, ...canary };
+      const world = released({ rollout, replicas: 2, service: { grpcPort: 9000 } });
+      publishVersion(world, "2");
+      world.poll().reconcile();
+      expect(world.get(kinds.service)?.spec?.ports).toHaveLength(2);
+      const sets = strategy === "Rolling" ? ["cats"] : ["cats", "cats-candidate"];
+      const ports = sets.map((name) => {
+        const { template } = world.get(kinds.deployment, name)?.spec ?? {};
+        return template?.spec?.containers[0]?.ports?.[1];
+      });
+      const grpc = { name: "grpc", containerPort: 9000, protocol: "TCP" };
+      expect(ports).toEqual(sets.map(() => grpc));
+      world.converge();
+      expect(world.get(kinds.service)?.spec?.ports).toHaveLength(2);
+    },
+  );
+});
+
 describe("what other actors do to owned objects", () => {
   it("is undone where it contradicts what was applied", () => {
     const world = released();
@@ -683,6 +748,15 @@ describe("what other actors do to owned objects", () => {
     world.change({ service: {} });
     world.converge();
     expect(world.get(kinds.service)?.spec).not.toHaveProperty("loadBalancerSourceRanges");
+  });
+
+  it("does not keep a port of ours from being taken out again", () => {
+    const world = released({ service: { grpcPort: 9000 } });
+    world.change({ service: {} });
+    expect(describeActions(world.reconcile())).toContain("apply Service");
+    expect(world.get(kinds.service)?.spec?.ports).toMatchObject([{ name: "http" }]);
+    const { server } = serverOf(world.converge());
+    expect(server?.ports).toMatchObject([{ name: "http" }]);
   });
 
   it("does not keep a field of ours from being taken out again", () => {

@@ -133,6 +133,21 @@ describe("the API server takes", () => {
         },
       },
     ],
+    ["a port for gRPC", { service: { grpcPort: 9000 } }],
+    [
+      "a port for gRPC of a server with its own ports",
+      { service: { port: 8000, grpcPort: 8001 }, server: { port: 8000, grpcPort: 8001 } },
+    ],
+    [
+      "a port for gRPC that metrics have by default, once they have another one",
+      {
+        service: { grpcPort: 9090 },
+        server: { grpcPort: 9090 },
+        env: [{ name: "METRICS_PORT", value: "9091" }],
+      },
+    ],
+    ["GRPC_PORT without a port of the Service", { env: [{ name: "GRPC_PORT", value: "9000" }] }],
+    ["the port for gRPC as that for HTTP, without gRPC", { server: { port: 9000 } }],
     ["a DNS label on AKS", { service: { azureDNSLabel: "cats", type: "LoadBalancer" } }],
     [
       "ranges of addresses that the load balancer accepts",
@@ -286,6 +301,44 @@ describe("the API server rejects, and says how to fix it", () => {
       "ranges of addresses without a load balancer",
       { service: { type: "ClusterIP", loadBalancerSourceRanges: ["203.0.113.0/24"] } },
       /loadBalancerSourceRanges needs type LoadBalancer: remove it, or use a NetworkPolicy/,
+    ],
+    ...[{ grpcPort: 80 }, { port: 9000, grpcPort: 9000 }].map(
+      (service): [string, Fields, RegExp] => [
+        `one port of the Service for gRPC and HTTP: ${JSON.stringify(service)}`,
+        { service },
+        /spec\.service\.grpcPort.*service\.grpcPort must be another port than service\.port/,
+      ],
+    ),
+    [
+      "a port for gRPC that is none",
+      { service: { grpcPort: 0 } },
+      /spec\.service\.grpcPort.*greater than or equal to 1/,
+    ],
+    [
+      "a server's port for gRPC that the Service lacks",
+      { server: { grpcPort: 8001 } },
+      /server\.grpcPort needs service\.grpcPort: set it, or remove server\.grpcPort/,
+    ],
+    ...[{ port: 9000 }, { grpcPort: 8080 }, { port: 8001, grpcPort: 8001 }].map(
+      (server): [string, Fields, RegExp] => [
+        `one port of the server for gRPC and HTTP: ${JSON.stringify(server)}`,
+        { service: { grpcPort: 50_051 }, server },
+        /the server needs different ports for gRPC and HTTP: set server\.grpcPort \(9000 unless set\)/,
+      ],
+    ),
+    ...[
+      { server: { grpcPort: 9090 } },
+      { env: [{ name: "METRICS_PORT", value: "9000" }] },
+      { server: { grpcPort: 8001 }, env: [{ name: "METRICS_PORT", value: "8001" }] },
+    ].map((spec): [string, Fields, RegExp] => [
+      `one port for gRPC and metrics: ${JSON.stringify(spec)}`,
+      { service: { grpcPort: 9000 }, ...spec },
+      /the server needs different ports for gRPC and metrics: .*METRICS_PORT in env \(9090 unless set\)/,
+    ]),
+    [
+      "GRPC_PORT twice",
+      { service: { grpcPort: 9000 }, env: [{ name: "GRPC_PORT", value: "9000" }] },
+      /spec\.env.*service\.grpcPort sets GRPC_PORT: remove it from env/,
     ],
     ["a settling of days", { release: { settle: "48h" } }, /release\.settle must be at most 24h/],
     [

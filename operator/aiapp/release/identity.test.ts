@@ -31,6 +31,13 @@ describe("a release's id", () => {
     expect(requestOf(aiapp(spec).spec)).toBe("8e6e19450a9a6df0");
   });
 
+  it("changes with the port that the server listens on for gRPC, not with that of the Service", () => {
+    const grpc = id({ service: { grpcPort: 9000 } });
+    const ids = [id({}), grpc, id({ service: { grpcPort: 9000 }, server: { grpcPort: 8001 } })];
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(id({ service: { grpcPort: 443 } })).toBe(grpc);
+  });
+
   it("changes with the image, the model, and every input to the pods", () => {
     const ids = [
       id({}),

@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 
 import type { z } from "zod";
 
+import { Port } from "../../../crds/aiapp/fields.ts";
+import { defaultPorts } from "../../../crds/aiapp/ports.ts";
 import { Model } from "../../../crds/aiapp/sources.ts";
 import { AIAppSpec } from "../../../crds/aiapp/spec.ts";
 import { canonical, hashOf } from "../canonical.ts";
@@ -32,7 +34,11 @@ export const ReleaseInputs = AIAppSpec.pick({
   tolerations: true,
   credentials: true,
 })
-  .extend({ files: Model.shape.files })
+  .extend({
+    files: Model.shape.files,
+    /** Where the server listens for gRPC; undefined where the Service has no port for it. */
+    grpcPort: Port.optional(),
+  })
   .loose();
 export type ReleaseInputs = Readonly<z.infer<typeof ReleaseInputs>>;
 
@@ -117,15 +123,21 @@ function inputsOf(spec: AIAppSpec): ReleaseInputs {
       limits: asText(resources.limits),
     },
     podTemplate,
-    // Where samples are posted says nothing about the pods.
-    server: server && { ...server, scorePath: undefined },
+    // Where samples are posted says nothing about the pods; grpcPort is an input of its own.
+    server: server && { ...server, scorePath: undefined, grpcPort: undefined },
     serviceAccountName,
     imagePullSecrets,
     nodeSelector,
     tolerations,
     credentials,
     files: model.files,
+    grpcPort: grpcPortOf(spec),
   });
+}
+
+/** Whether the Service has a port for gRPC concerns the pods, which listen only then; its number does not. */
+function grpcPortOf({ service, server }: AIAppSpec): number | undefined {
+  return service?.grpcPort === undefined ? undefined : (server?.grpcPort ?? defaultPorts.grpc);
 }
 
 /** `cpu: 2` and `cpu: "2"` are the same quantity. */

@@ -2,10 +2,21 @@ import type { AIApp } from "../../../crds/aiapp/aiapp.ts";
 import type { V1Service, V1ServiceAccount } from "../../kube/types.ts";
 import { ownedMetadata, trafficSelector, type Owner, type SetName } from "./owner.ts";
 
+/**
+ * The container's port, by name: a pod of a release without it gets no connections for gRPC, and its requests over HTTP as
+ * before. The protocol says to gateways and meshes that clients begin with HTTP/2, without TLS.
+ */
+const grpcTarget = {
+  targetPort: "grpc",
+  protocol: "TCP",
+  appProtocol: "kubernetes.io/h2c",
+} as const;
+
 export function buildService(app: AIApp, selects: SetName | "both"): V1Service {
   const {
     type = "LoadBalancer",
     port = 80,
+    grpcPort,
     annotations,
     host,
     azureDNSLabel,
@@ -22,7 +33,10 @@ export function buildService(app: AIApp, selects: SetName | "both"): V1Service {
     spec: {
       type,
       selector: trafficSelector(app, selects),
-      ports: [{ name: "http", port, targetPort: "http", protocol: "TCP" }],
+      ports: [
+        { name: "http", port, targetPort: "http", protocol: "TCP" },
+        ...(grpcPort === undefined ? [] : [{ name: "grpc", port: grpcPort, ...grpcTarget }]),
+      ],
       ...(loadBalancerSourceRanges.length > 0 && {
         loadBalancerSourceRanges: [...loadBalancerSourceRanges],
       }),

@@ -105,6 +105,34 @@ describe("a pod", () => {
     expect(made.livenessProbe?.httpGet?.path).toBe("/alive");
   });
 
+  it("listens for gRPC only where the Service has a port for it", () => {
+    const plain = containers(pod({ service: { port: 9000 } })).server;
+    expect(plain.ports).toEqual([{ name: "http", containerPort: 8080, protocol: "TCP" }]);
+    expect(environment(plain)).not.toHaveProperty("GRPC_PORT");
+    const { server } = containers(pod({ service: { grpcPort: 443 } }));
+    expect(server.ports).toEqual([
+      { name: "http", containerPort: 8080, protocol: "TCP" },
+      { name: "grpc", containerPort: 9000, protocol: "TCP" },
+    ]);
+    expect(environment(server)).toMatchObject({ PORT: "8080", GRPC_PORT: "9000" });
+  });
+
+  it("listens for gRPC on the port of the server", () => {
+    const spec = { service: { grpcPort: 9000 }, server: { port: 8000, grpcPort: 8001 } };
+    const { server } = containers(pod(spec));
+    expect(server.ports).toEqual([
+      { name: "http", containerPort: 8000, protocol: "TCP" },
+      { name: "grpc", containerPort: 8001, protocol: "TCP" },
+    ]);
+    expect(environment(server)).toMatchObject({ PORT: "8000", GRPC_PORT: "8001" });
+  });
+
+  it("has a GRPC_PORT of the spec alone as it is, and no port for it", () => {
+    const { server } = containers(pod({ env: [{ name: "GRPC_PORT", value: "9001" }] }));
+    expect(environment(server)["GRPC_PORT"]).toBe("9001");
+    expect(server.ports).toEqual([{ name: "http", containerPort: 8080, protocol: "TCP" }]);
+  });
+
   it("is spread over nodes, yet not held back by it", () => {
     expect(pod().topologySpreadConstraints).toMatchObject([
       { topologyKey: "kubernetes.io/hostname", whenUnsatisfiable: "ScheduleAnyway" },

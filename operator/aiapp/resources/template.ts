@@ -1,3 +1,4 @@
+import { defaultPorts } from "../../../crds/aiapp/ports.ts";
 import { annotations, containers, labels, MODEL_MOUNT_PATH } from "../../../crds/names.ts";
 import type { V1Container, V1EnvVar, V1PodTemplateSpec, V1VolumeMount } from "../../kube/types.ts";
 import { parseReference, pinned } from "../../../crds/grammar/image-reference.ts";
@@ -28,7 +29,7 @@ export const restricted = {
 } as const;
 
 const defaultServer = {
-  port: 8080,
+  port: defaultPorts.http,
   readinessPath: "/v2/health/ready",
   livenessPath: "/v2/health/live",
 } as const;
@@ -42,12 +43,11 @@ export function serverSettings({ server }: ReleaseInputs): {
   return { ...defaultServer, ...server };
 }
 
-const METRICS_PORT = 9090;
-
 /** Where the model server serves its metrics. */
 export function metricsPort({ env }: ReleaseInputs): number {
-  const value = Number(env?.find(({ name }) => name === "METRICS_PORT")?.value ?? METRICS_PORT);
-  return Number.isInteger(value) && value > 0 && value < 65_536 ? value : METRICS_PORT;
+  const fallback = defaultPorts.metrics;
+  const value = Number(env?.find(({ name }) => name === "METRICS_PORT")?.value ?? fallback);
+  return Number.isInteger(value) && value > 0 && value < 65_536 ? value : fallback;
 }
 
 /**
@@ -150,6 +150,7 @@ function usesWorkloadIdentity({ credentials }: ReleaseInputs): boolean {
 
 function serverContainer(release: Release): V1Container {
   const { inputs, model } = release;
+  const { grpcPort } = inputs;
   const { port, readinessPath, livenessPath } = serverSettings(inputs);
   const mounts: V1VolumeMount[] = [
     { name: "model", mountPath: MODEL_MOUNT_PATH, readOnly: true },
@@ -167,6 +168,7 @@ function serverContainer(release: Release): V1Container {
     { name: "MODEL_VERSION", value: release.modelVersion },
     { name: "MODEL_DIGEST", value: release.modelDigest },
     { name: "PORT", value: String(port) },
+    ...(grpcPort === undefined ? [] : [{ name: "GRPC_PORT", value: String(grpcPort) }]),
     {
       name: "AIAPP_RELEASE",
       valueFrom: {
@@ -179,7 +181,12 @@ function serverContainer(release: Release): V1Container {
     name: containers.server,
     image: pinned(parseReference(release.image), release.imageDigest),
     env: [...own.filter(({ name }) => !named.has(name)), ...(inputs.env ?? []).map(envVar)],
-    ports: [{ name: "http", containerPort: port, protocol: "TCP" }],
+    ports: [
+      { name: "http", containerPort: port, protocol: "TCP" },
+      ...(grpcPort === undefined
+        ? []
+        : [{ name: "grpc", containerPort: grpcPort, protocol: "TCP" }]),
+    ],
     resources: {
       requests: { cpu: "100m", memory: "256Mi", ...quantities(inputs.resources?.requests) },
       ...(inputs.resources?.limits && { limits: quantities(inputs.resources.limits) }),

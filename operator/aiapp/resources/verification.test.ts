@@ -66,6 +66,13 @@ describe("the Job that verifies a release", () => {
     });
   });
 
+  it("serves gRPC where the pods of the release will", () => {
+    const { initContainers } = pod({ service: { grpcPort: 9000 }, server: { grpcPort: 8001 } });
+    const server = initContainers?.[1] as V1Container;
+    expect(server.ports?.[1]).toEqual({ name: "grpc", containerPort: 8001, protocol: "TCP" });
+    expect(environment(server)["GRPC_PORT"]).toBe("8001");
+  });
+
   it("keeps a startup probe of the user's own: the samples start after it", () => {
     const startupProbe = { exec: { command: ["/warm-up"] } };
     const podTemplate = {

@@ -94,6 +94,7 @@ export const scenarios: readonly Scenario[] = [
           { name: "EMPTY", value: "" },
         ],
         resources: { limits: { cpu: "0.5", memory: "1024Mi" } },
+        service: { grpcPort: 9000 },
       });
       await stage.settle();
     },
