@@ -30,8 +30,14 @@ export interface Called {
 }
 
 /** The test's end closes it. */
-export function connectTo({ grpcPort }: { readonly grpcPort: number | undefined }): Client {
-  const client = new Client(`127.0.0.1:${grpcPort}`, credentials.createInsecure());
+export function connectTo({
+  host = "127.0.0.1",
+  grpcPort,
+}: {
+  readonly host?: string;
+  readonly grpcPort: number | undefined;
+}): Client {
+  const client = new Client(`${host}:${grpcPort}`, credentials.createInsecure());
   onTestFinished(() => client.close());
   return client;
 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { call, connectTo, inference } from "../../model-server/grpc/client.testing.ts";
 import { known, models } from "../demo/pictures.ts";
 import { condition, readApp, waitFor } from "../support/aiapp.ts";
 import type { Platform } from "../support/platform.ts";
@@ -24,6 +25,7 @@ import {
 
 const NAMESPACE = "e2e-release";
 const NAME = "digits";
+const GRPC_PORT = 8001;
 let platform: Platform;
 let image: string;
 
@@ -38,7 +40,10 @@ const until = (what: string, check?: Parameters<typeof serving>[4]) =>
 
 describe("an AIApp", () => {
   it("serves behind a load balancer, with owned objects of its name", async () => {
-    await apply(platform, digits(platform, NAMESPACE, NAME, { replicas: 2 }));
+    await apply(
+      platform,
+      digits(platform, NAMESPACE, NAME, { replicas: 2, service: { grpcPort: GRPC_PORT } }),
+    );
     const app = await until("the first release");
 
     expect(await ask(app.status?.url)).toMatchObject({ label: "five", modelVersion: "1" });
@@ -58,6 +63,16 @@ describe("an AIApp", () => {
     expect((await eventsOf(platform, NAMESPACE, NAME)).map(({ reason }) => reason)).toEqual(
       expect.arrayContaining(["RollingOut", "Released"]),
     );
+  });
+
+  it("answers over gRPC at the second port of its Service", async () => {
+    const { status } = await readApp(platform, NAMESPACE, NAME);
+    const { hostname } = new URL(status?.url ?? "");
+    const client = connectTo({ host: hostname, grpcPort: GRPC_PORT });
+    const message = { name: NAMESPACE };
+    const called = await call(client, inference, "ModelReady", message);
+    expect(called).toMatchObject({ details: "", answer: { ready: true } });
+    expect(called.metadata.get("aiapp-release")).toEqual([status?.current?.id]);
   });
 
   it("is shown by kubectl get and by aiapp status", async () => {
