@@ -18,10 +18,29 @@ export const Sample = z.strictObject({
   request: JsonValue,
   /** Of a response in the form `{"result": [scores, "Computed in … ms"]}`: the scores. Of another form: all of it. */
   expected: JsonValue,
-  /** How far each number of the response may be from the expected one. */
+  /** How far each number of the response may be from the expected one: see `allowedDifference`. */
   tolerance: z.number().min(0).default(0.01),
 });
 export type Sample = z.infer<typeof Sample>;
+
+/** Numbers up to this may differ by the tolerance itself: percentages are among them. */
+const ABSOLUTE_UP_TO = 100;
+/** Floats of 32 bits hold all whole numbers below this one. */
+const MAX_EXACT_WHOLE = 2 ** 24;
+
+/**
+ * How far a number of a response may be from the expected one. The tolerance counts for numbers up to 100 and grows with
+ * larger ones: a float of 32 bits near 250,000 has steps of 0.016, and another CPU may round the last of them. It does not
+ * grow for whole numbers below 2^24, such as ids and indices, which every datatype holds exactly.
+ */
+export function allowedDifference(actual: number, expected: number, tolerance: number): number {
+  if (isExactWhole(actual) && isExactWhole(expected)) return tolerance;
+  return tolerance * Math.max(1, Math.abs(expected) / ABSOLUTE_UP_TO);
+}
+
+function isExactWhole(value: number): boolean {
+  return Number.isInteger(value) && Math.abs(value) < MAX_EXACT_WHOLE;
+}
 
 function problemOf(value: unknown): string | undefined {
   if (value === undefined) return "is missing";

@@ -144,3 +144,24 @@ describe("a sample whose request cannot be scored", () => {
     });
   });
 });
+
+describe("a sample whose answer is a large number", () => {
+  const sample: Sample = {
+    name: "samples/1.json",
+    request: { input: [[1]] },
+    expected: [[250_000.5]],
+    tolerance: 0.01,
+  };
+
+  test("passes where another CPU rounds it otherwise", async () => {
+    const checked = checkSamples(modelOf([[250_000.53]]), [sample], never);
+    await expect(checked).resolves.toBeUndefined();
+  });
+
+  test("ends the start where the difference is more than that", async () => {
+    expect(await refusal(checkSamples(modelOf([[250_030.5]]), [sample], never))).toMatchObject({
+      code: "SAMPLE_MISMATCH",
+      message: expect.stringContaining("answer[0][0] is 250030.5, not 250000.5"),
+    });
+  });
+});

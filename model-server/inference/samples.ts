@@ -1,3 +1,4 @@
+import { allowedDifference } from "../../crds/samples.ts";
 import type { Sample } from "../bundle/samples.ts";
 import { ServerError } from "../errors.ts";
 import { DEFAULT_TOP, readScoreInput } from "../protocol/score.ts";
@@ -57,7 +58,7 @@ function findDifference(
   path = "answer",
 ): string | undefined {
   if (typeof answer === "number" && typeof expected === "number") {
-    return Math.abs(answer - expected) <= tolerance
+    return Math.abs(answer - expected) <= allowedDifference(answer, expected, tolerance)
       ? undefined
       : `${path} is ${answer}, not ${expected}`;
   }

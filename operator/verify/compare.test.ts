@@ -80,6 +80,14 @@ describe("any response", () => {
     );
   });
 
+  it("may differ in a large number by more, which is reported where it is not enough", () => {
+    const sample = { expected: [[250_000.5]], tolerance: 0.01 };
+    expect(findDifference([[250_010.25]], sample)).toBeUndefined();
+    expect(findDifference([[250_030.25]], sample)).toBe(
+      "response[0][0]: expected 250000.5 ± 25, got 250030.25",
+    );
+  });
+
   it("is compared with any expected value into at most one short sentence", () => {
     fc.assert(
       fc.property(json, json, (response, expected) => {

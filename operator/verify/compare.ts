@@ -1,9 +1,9 @@
-import type { Sample } from "../../crds/samples.ts";
+import { allowedDifference, type Sample } from "../../crds/samples.ts";
 import { excerpt } from "./excerpt.ts";
 
 /**
  * The first difference between a response and what a sample expects, in words; undefined when there is none.
- * Numbers may differ by the sample's tolerance; arrays have the same length and order; of an object, only the fields
+ * Numbers may differ as far as the sample's tolerance allows; arrays have the same length and order; of an object, only the fields
  * that the sample names are compared, so that a server may add times and versions.
  */
 export function findDifference(
@@ -36,9 +36,10 @@ function differenceAt(
   tolerance: number,
 ): string | undefined {
   if (typeof actual === "number" && typeof expected === "number") {
-    if (Math.abs(actual - expected) <= tolerance) return undefined;
-    const allowed = tolerance === 0 ? "" : ` ± ${tolerance}`;
-    return `${path}: expected ${expected}${allowed}, got ${actual}`;
+    const allowed = allowedDifference(actual, expected, tolerance);
+    if (Math.abs(actual - expected) <= allowed) return undefined;
+    const range = allowed === 0 ? "" : ` ± ${Number(allowed.toPrecision(3))}`;
+    return `${path}: expected ${expected}${range}, got ${actual}`;
   }
   if (Array.isArray(actual) && Array.isArray(expected) && actual.length === expected.length)
     return firstDifference(expected.keys(), (index) =>
