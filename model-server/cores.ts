@@ -1,6 +1,16 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
+/** What a container's cgroup says of its CPU limit; "" where there is no such file. */
+export interface CpuFiles {
+  /** Of cgroup v2, `cpu.max`: microseconds of a period or `max`, and the period. */
+  readonly max: string;
+  /** Of cgroup v1, `cpu.cfs_quota_us`: microseconds of a period, -1 without a limit. */
+  readonly quota: string;
+  /** Of cgroup v1, `cpu.cfs_period_us`. */
+  readonly period: string;
+}
+
 function readOrNothing(file: string): string {
   try {
     return readFileSync(file, "utf8");
@@ -9,14 +19,22 @@ function readOrNothing(file: string): string {
   }
 }
 
-/** The cores that the container may use: Node.js sees the machine's, not the container's quota (cgroup v2 and v1). */
+/**
+ * The whole cores that the container may use, at least 1. Node.js applies the limit of cgroup v2 by itself and rounds it
+ * down as well (libuv 1.52), but not that of cgroup v1.
+ */
 export function cores(): number {
-  const [quota = "", period = ""] = readOrNothing("/sys/fs/cgroup/cpu.max").trim().split(" ");
-  const older = [
-    readOrNothing("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
-    readOrNothing("/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
-  ].map(Number);
-  const limit = quota === "" ? (older[0] ?? 0) / (older[1] ?? 1) : Number(quota) / Number(period);
-  const machine = availableParallelism();
-  return limit > 0 ? Math.max(1, Math.min(machine, Math.ceil(limit))) : machine;
+  return coresOf(availableParallelism(), {
+    max: readOrNothing("/sys/fs/cgroup/cpu.max"),
+    quota: readOrNothing("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+    period: readOrNothing("/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+  });
+}
+
+/** @param machine the cores that Node.js sees */
+export function coresOf(machine: number, { max, quota, period }: CpuFiles): number {
+  const [most = "", ofPeriod = ""] = max.trim() === "" ? [quota, period] : max.trim().split(" ");
+  const limit = Number(most) / Number(ofPeriod);
+  const isLimited = limit > 0 && Number.isFinite(limit);
+  return isLimited ? Math.max(1, Math.min(machine, Math.floor(limit))) : machine;
 }
