@@ -1,9 +1,10 @@
 import { join } from "node:path";
+import type { Worker } from "node:worker_threads";
 
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { createEngine, type Engine, type EngineOptions } from "./engine.ts";
-import { kill, threads, untilLoaded, watchThreads } from "./threads.testing.ts";
+import { kill, threads, watchThreads } from "./threads.testing.ts";
 import type { Stage } from "../stages.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -41,13 +42,6 @@ async function start({
     ...options,
   });
   engines.push(engine);
-  return engine;
-}
-
-/** An engine of two workers, both of which have loaded the model. */
-async function startTwo(options: Parameters<typeof start>[0]): Promise<Engine> {
-  const engine = await start({ ...options, workers: 2 });
-  await untilLoaded(2);
   return engine;
 }
 
@@ -211,13 +205,17 @@ describe("requests that wait together", () => {
 
   test("share one where they come in one turn of the event loop, though a worker is idle", async () => {
     const runs: number[] = [];
-    const engine = await startTwo({ batching: "on", onRun: ({ rows }) => runs.push(rows) });
+    const engine = await start({
+      workers: 2,
+      batching: "on",
+      onRun: ({ rows }) => runs.push(rows),
+    });
     await Promise.all(Array.from({ length: 5 }, async () => ask(engine)));
     expect(runs).toEqual([5]);
   });
 
   test("are not rejected for a full queue while a worker is idle", async () => {
-    const engine = await startTwo({ batching: "on", maxQueue: 2 });
+    const engine = await start({ workers: 2, batching: "on", maxQueue: 2 });
     const answers = await Promise.all(Array.from({ length: 4 }, async () => ask(engine)));
     expect(answers).toHaveLength(4);
     expect(engine.waiting()).toBe(0);
@@ -307,12 +305,6 @@ describe("a worker that dies", () => {
 
   test("while another lives leaves the engine ready", async () => {
     const engine = await start({ workers: 2 });
-    await vi.waitFor(async () => {
-      // Both threads are there once both can be busy.
-      const both = [ask(engine), ask(engine)];
-      expect(engine.waiting()).toBe(0);
-      await Promise.all(both);
-    }, BOUND);
     const [thread] = threads;
     kill(thread);
     await vi.waitFor(() => expect(deaths).toHaveLength(1), BOUND);
@@ -321,14 +313,20 @@ describe("a worker that dies", () => {
   });
 });
 
-describe("a worker that dies before it has loaded anything", () => {
-  test("ends the start, and leaves no worker behind", async () => {
-    process.once("worker", (worker) => void worker.terminate());
-    expect(await refusal(start({ workers: 2 }))).toMatchObject({
+describe("a worker that dies before it has loaded the model", () => {
+  test.each([1, 2, 3])("ends the start, and leaves no worker behind: number %i", async (number) => {
+    process.on("worker", endWorker);
+    onTestFinished(() => void process.off("worker", endWorker));
+    let started = 0;
+    function endWorker(worker: Worker): void {
+      started += 1;
+      if (started === number) void worker.terminate();
+    }
+    expect(await refusal(start({ workers: 3 }))).toMatchObject({
       code: "MODEL_LOAD_FAILED",
       message: expect.stringMatching(/^the model's worker died: exit code \d$/),
     });
-    expect(threads.size).toBe(0);
+    expect([started, threads.size, deaths.length]).toEqual([3, 0, 0]);
   });
 });
 
@@ -350,7 +348,7 @@ describe("threads that keep dying", () => {
 });
 
 describe("closing", () => {
-  test("ends all threads, also those that are still loading", async () => {
+  test("ends all threads", async () => {
     const engine = await start({ workers: 3 });
     expect(threads.size).toBe(3);
     await engine.close();

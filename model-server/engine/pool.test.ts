@@ -4,10 +4,10 @@ import { afterEach, expect, test } from "vitest";
 
 import { startPool, type Pool } from "./pool.ts";
 import type { RunResult } from "./session.ts";
-import { kill, threads, untilLoaded, watchThreads } from "./threads.testing.ts";
+import { kill, loaded, threads, watchThreads } from "./threads.testing.ts";
 import type { WorkerHandle } from "./worker-handle.ts";
 
-/** Which worker gets a run. */
+/** When the workers are there, and which of them gets a run. */
 
 const root = join(import.meta.dirname, "..", "..");
 const modelFile = join(root, "examples", "iris", "models", "1.0.0", "model.onnx");
@@ -17,7 +17,7 @@ let pool: Pool;
 watchThreads();
 afterEach(() => pool.close(30_000));
 
-/** A pool of two workers, both of which have loaded the model. */
+/** A pool of two workers. */
 async function start(): Promise<void> {
   pool = startPool({
     modelFile,
@@ -30,7 +30,6 @@ async function start(): Promise<void> {
     onIdle: () => {},
   });
   await pool.loaded;
-  await untilLoaded(2);
 }
 
 interface Taken {
@@ -45,6 +44,12 @@ function take(isShort: boolean): Taken {
   const flower = { datatype: "FP32", dims: [1, 4], data: new Float32Array(4) } as const;
   return { worker, result: worker.run(new Map([["input", flower]]), ["probabilities"]) };
 }
+
+test("is loaded once every worker is", async () => {
+  await start();
+  expect(loaded.size).toBe(2);
+  expect([take(false), take(false)].map(({ worker }) => worker.isLoaded())).toEqual([true, true]);
+});
 
 test("a short run goes to the worker that is busy with one, and to another once it has two", async () => {
   await start();

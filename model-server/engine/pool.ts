@@ -7,9 +7,9 @@ import { startWorker, type WorkerHandle } from "./worker-handle.ts";
 /** `failed` and `hung` do not end without a new process. */
 export type PoolState = "ready" | "loading" | "slow" | "hung" | "failed";
 
-/** The workers, each of which is replaced when it dies. */
+/** The workers. Once all of them have loaded the model, each is replaced when it dies. */
 export interface Pool {
-  /** Resolves when the first worker has loaded the model. @throws MODEL_LOAD_FAILED with the runtime's message */
+  /** Resolves when every worker has loaded the model. @throws MODEL_LOAD_FAILED when one of them has not, CONFIG_INVALID */
   readonly loaded: Promise<Signature>;
   /**
    * A worker that may get a run.
@@ -46,7 +46,7 @@ export function startPool(options: PoolOptions): Pool {
   let closing = false;
   let failed = false;
 
-  /** Before the first worker has loaded the model this ends the start; later it concerns one worker. */
+  /** Before all workers have loaded the model this ends the start; later it concerns one worker. */
   function fail(error: ServerError): void {
     closing ||= !started;
     loading.reject(error);
@@ -69,8 +69,8 @@ export function startPool(options: PoolOptions): Pool {
       },
       {
         onLoaded: (signature) => {
-          started = true;
-          loading.resolve(signature);
+          started ||= workers.every((worker) => worker.isLoaded());
+          if (started) loading.resolve(signature);
           options.onIdle();
         },
         onRefused: (message) => fail(errorOfLoad(message, options.provider)),

@@ -1,14 +1,12 @@
 import type { Worker } from "node:worker_threads";
 
-import { afterAll, afterEach, expect, vi } from "vitest";
+import { afterAll, afterEach } from "vitest";
 
 import type { FromWorker } from "./messages.ts";
 
 /** Those that live, and those that have loaded the model. */
 export const threads = new Set<Worker>();
 export const loaded = new Set<Worker>();
-
-const BOUND = { timeout: 20_000, interval: 10 };
 
 /** From here on threads are seen. Registered before a test's own hooks, so that it forgets them after these. */
 export function watchThreads(): void {
@@ -26,10 +24,6 @@ export function watchThreads(): void {
     loaded.clear();
   });
   afterAll(() => process.off("worker", seen));
-}
-
-export async function untilLoaded(count: number): Promise<void> {
-  await vi.waitFor(() => expect(loaded.size).toBe(count), BOUND);
 }
 
 /** A message that no engine sends: the thread dies of it, in front of the work that waits for it. */
