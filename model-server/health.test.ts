@@ -19,6 +19,7 @@ function engineIn(state: PoolState): Engine {
   return {
     signature: model.signature,
     run: async () => new Map(),
+    perWorker: [],
     state: () => state,
     waiting: () => 0,
     close: async () => {},

@@ -289,6 +289,55 @@ describe("requests that wait together", () => {
   });
 });
 
+describe("runs of one worker each", () => {
+  const input = (): ReadonlyMap<string, Tensor> => new Map([["input", flowers(1)]]);
+
+  test("reach every worker, past what waits and without sharing a run", async () => {
+    const rows: number[] = [];
+    const engine = await start({ workers: 3, batching: "on", onRun: (run) => rows.push(run.rows) });
+    const answeredBy = new Set<Worker>();
+    for (const thread of threads) thread.on("message", () => answeredBy.add(thread));
+    const answers = engine.perWorker.map(async (run) => run(input(), ["probabilities"], never));
+    expect(engine.waiting()).toBe(0);
+    expect(await Promise.all(answers)).toHaveLength(3);
+    expect(answeredBy.size).toBe(3);
+    expect(rows).toEqual([1, 1, 1]);
+  });
+
+  test("fail alone, and are given up as others are", async () => {
+    const engine = await start({ workers: 2 });
+    const [one, two] = engine.perWorker;
+    const wrong: Tensor = { datatype: "FP32", dims: [1, 3], data: new Float32Array(3) };
+    const impatient = new AbortController();
+    const results = Promise.allSettled([
+      one?.(new Map([["input", wrong]]), ["probabilities"], never),
+      two?.(input(), ["probabilities"], impatient.signal),
+    ]);
+    impatient.abort();
+    expect(await results).toMatchObject([
+      { reason: { code: "REQUEST_INVALID" } },
+      { reason: { code: "TIMED_OUT" } },
+    ]);
+    expect((await ask(engine)).dims).toEqual([1, 3]);
+  });
+
+  test("go to the worker that replaces one that has died", async () => {
+    const engine = await start({ workers: 2 });
+    for (const thread of threads) kill(thread);
+    await vi.waitFor(() => expect(deaths).toHaveLength(2), BOUND);
+    const answers = engine.perWorker.map(async (run) => run(input(), ["probabilities"], never));
+    expect(await Promise.all(answers)).toHaveLength(2);
+  });
+
+  test("are refused once the engine closes", async () => {
+    const engine = await start();
+    await engine.close();
+    const [run] = engine.perWorker;
+    const late = run?.(input(), ["probabilities"], never);
+    expect(await refusal(Promise.resolve(late))).toMatchObject({ code: "OVERLOADED" });
+  });
+});
+
 describe("a worker that dies", () => {
   test("fails only the request that it ran; another replaces it, and what waited is answered", async () => {
     const engine = await start();

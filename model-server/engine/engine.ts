@@ -17,21 +17,25 @@ import { createQueue, type QueueLimits } from "./queue.ts";
 import type { Signature } from "./signature.ts";
 import type { WorkerHandle } from "./worker-handle.ts";
 
+/**
+ * Runs the model on tensors by the names of its inputs, and gives the outputs wanted. Takes the inputs' memory.
+ * @param onStage gets the request's `queue` and `run`
+ * @throws OVERLOADED when too many wait, the signal's reason (TIMED_OUT unless it is an error of ours),
+ *   REQUEST_INVALID when the runtime rejects an input, OUT_OF_MEMORY, WORKER_LOST
+ */
+export type Run = (
+  inputs: Tensors,
+  outputs: readonly string[],
+  signal: AbortSignal,
+  onStage?: OnStage,
+) => Promise<Tensors>;
+
 /** The model, loaded in worker threads. The only folder that imports the runtime. */
 export interface Engine {
   readonly signature: Signature;
-  /**
-   * Runs the model on tensors by the names of its inputs, and gives the outputs wanted. Takes the inputs' memory.
-   * @param onStage gets the request's `queue` and `run`
-   * @throws OVERLOADED when too many wait, the signal's reason (TIMED_OUT unless it is an error of ours),
-   *   REQUEST_INVALID when the runtime rejects an input, OUT_OF_MEMORY, WORKER_LOST
-   */
-  readonly run: (
-    inputs: Tensors,
-    outputs: readonly string[],
-    signal: AbortSignal,
-    onStage?: OnStage,
-  ) => Promise<Tensors>;
+  readonly run: Run;
+  /** Runs of one worker each, past the queue and without sharing: what every worker has to do reaches each of them. */
+  readonly perWorker: readonly Run[];
   readonly state: () => PoolState;
   /** Requests that wait for a worker. */
   readonly waiting: () => number;
@@ -194,37 +198,16 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     }
   }
 
-  async function close(): Promise<void> {
-    closing = true;
-    for (const request of [...retries.splice(0), ...queue.entries()]) {
-      queue.remove(request);
-      request.reject(new ServerError("OVERLOADED", "the server is stopping"));
-    }
-    await pool.close(CLOSE_MS);
-  }
-
-  let signature: Signature;
-  try {
-    signature = await pool.loaded;
-  } catch (error) {
-    // Another worker may have loaded it.
-    await close();
-    throw error;
-  }
-  const { batching } = options;
-  const { kind } = signature.batch;
-  if (options.mainThreadMs > 0 && !takesText(signature))
-    mainThread = createMainThread(options, options.mainThreadMs);
-  merges = batching === "on" || (batching === "auto" && kind === "named");
-
-  return {
-    signature,
-    state: () => (closing ? "loading" : pool.state()),
-    waiting: () => queue.size() + retries.length,
-    run: (inputs, outputs, signal, onStage) =>
+  /** @param send has the request run, or rejects it */
+  function runOf(send: (request: Request) => void): Run {
+    return (inputs, outputs, signal, onStage) =>
       new Promise<Tensors>((resolve, reject) => {
         if (signal.aborted) {
           reject(cancellationOf(signal));
+          return;
+        }
+        if (closing || pool.hasFailed()) {
+          reject(overloaded());
           return;
         }
         const cancel = (): void => {
@@ -254,17 +237,56 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
             reject(error);
           },
         };
-        alone = running === 0 && queue.size() === 0 ? alone + 1 : 0;
-        if (closing || pool.hasFailed() || !enqueue(request)) {
-          reject(new ServerError("OVERLOADED", "too many requests wait: try again in a moment"));
-          return;
-        }
         signal.addEventListener("abort", cancel, { once: true });
-        if (merges && alone < ALONE && queue.rows() < batchLimits().rows) pumpSoon();
-        else pump();
-      }),
+        send(request);
+      });
+  }
+
+  async function close(): Promise<void> {
+    closing = true;
+    for (const request of [...retries.splice(0), ...queue.entries()]) {
+      queue.remove(request);
+      request.reject(new ServerError("OVERLOADED", "the server is stopping"));
+    }
+    await pool.close(CLOSE_MS);
+  }
+
+  let signature: Signature;
+  try {
+    signature = await pool.loaded;
+  } catch (error) {
+    // Another worker may have loaded it.
+    await close();
+    throw error;
+  }
+  const { batching } = options;
+  const { kind } = signature.batch;
+  if (options.mainThreadMs > 0 && !takesText(signature))
+    mainThread = createMainThread(options, options.mainThreadMs);
+  merges = batching === "on" || (batching === "auto" && kind === "named");
+
+  return {
+    signature,
+    state: () => (closing ? "loading" : pool.state()),
+    waiting: () => queue.size() + retries.length,
+    run: runOf((request) => {
+      alone = running === 0 && queue.size() === 0 ? alone + 1 : 0;
+      if (!enqueue(request)) {
+        request.reject(overloaded());
+        return;
+      }
+      if (merges && alone < ALONE && queue.rows() < batchLimits().rows) pumpSoon();
+      else pump();
+    }),
+    perWorker: Array.from({ length: options.workers }, (_, slot) =>
+      runOf((request) => void runBatch(pool.worker(slot), [request])),
+    ),
     close,
   };
+}
+
+function overloaded(): ServerError {
+  return new ServerError("OVERLOADED", "too many requests wait: try again in a moment");
 }
 
 /** Whether a failure of a batch may be the fault of one of its requests. */

@@ -16,6 +16,8 @@ export interface Pool {
    * @param isShort also one that is busy with a single other run, and rather that: to wake another thread takes longer
    */
   readonly free: (isShort: boolean) => WorkerHandle | undefined;
+  /** The worker of a slot from 0 on: one that replaces another runs what it gets once it has loaded the model. */
+  readonly worker: (slot: number) => WorkerHandle;
   readonly state: () => PoolState;
   /** Whether its state is `failed`, which a request asks before it waits. */
   readonly hasFailed: () => boolean;
@@ -98,6 +100,11 @@ export function startPool(options: PoolOptions): Pool {
   return {
     loaded: loading.promise,
     free: (isShort) => (isShort ? withRuns(1) : undefined) ?? withRuns(0),
+    worker: (slot) => {
+      const worker = workers[slot];
+      if (worker === undefined) throw new Error(`there is no worker ${slot}`);
+      return worker;
+    },
     state: () => {
       if (failed) return "failed";
       const longest = longestRun();

@@ -26,6 +26,7 @@ function modelOf(answers: readonly (readonly number[])[], labels?: readonly stri
       data.set(answers.slice(0, rows).flat());
       return new Map([["output", { datatype: "FP32", dims: [rows, classes], data }]]);
     },
+    perWorker: [],
     state: () => "ready",
     waiting: () => 0,
     close: async () => {},

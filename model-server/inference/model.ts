@@ -67,7 +67,7 @@ export interface ModelParts {
   readonly limits: { readonly rows: number; readonly bytes: number };
 }
 
-/** The model, after a run on zeros. @throws BUNDLE_INVALID, REQUEST_INVALID when it cannot run on zeros */
+/** The model, after a run on zeros in each worker. @throws BUNDLE_INVALID, REQUEST_INVALID when it cannot run on zeros */
 export async function warmModel(parts: ModelParts, signal: AbortSignal): Promise<Model> {
   const { engine, bundle, decoder } = parts;
   if (bundle.preprocessing !== undefined) await decoder.load();

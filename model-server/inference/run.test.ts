@@ -19,6 +19,7 @@ function echo(batch: Batch): { engine: Engine; runs: number[][] } {
         runs.push(Array.from(x?.data ?? [], Number));
         return new Map(x === undefined ? [] : [["y", x]]);
       },
+      perWorker: [],
       state: () => "ready",
       waiting: () => 0,
       close: async () => {},

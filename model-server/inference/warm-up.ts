@@ -11,7 +11,7 @@ import {
 } from "../tensor/tensor.ts";
 
 /**
- * Runs the model once on zeros, at the shape that will be served: the first run is slower than the others.
+ * Runs the model once on zeros in each worker, at the shape that will be served: the first run is slower than the others.
  * @returns the outputs; undefined where free dimensions beside the batch have no size to run at, or text has no value
  *   that every model takes
  * @throws REQUEST_INVALID with the runtime's message
@@ -23,6 +23,23 @@ export async function warmUp(
 ): Promise<Tensors | undefined> {
   const { inputs, outputs, batch } = engine.signature;
   const rows = batch.kind === "fixed" ? batch.rows : 1;
+  const names = outputs.map(({ name }) => name);
+  const runs: Promise<Tensors>[] = [];
+  for (const run of engine.perWorker) {
+    // A run takes its inputs' memory: each gets its own.
+    const zeros = zerosOf(inputs, preprocessing, rows);
+    if (zeros === undefined) return undefined;
+    runs.push(run(zeros, names, signal));
+  }
+  const [first] = await Promise.all(runs);
+  return first;
+}
+
+function zerosOf(
+  inputs: readonly Port[],
+  preprocessing: Preprocessing | undefined,
+  rows: number,
+): Tensors | undefined {
   const zeros = new Map<string, Tensor>();
   for (const port of inputs) {
     const dims = dimsOf(port, preprocessing, rows);
@@ -32,11 +49,7 @@ export async function warmUp(
       createTensor(port.datatype, dims, createData(port.datatype, elementsOf(dims))),
     );
   }
-  return engine.run(
-    zeros,
-    outputs.map(({ name }) => name),
-    signal,
-  );
+  return zeros;
 }
 
 function dimsOf(
