@@ -20,6 +20,8 @@ function clean(message: string): string {
     .slice(0, MAX_LENGTH);
 }
 
+const REJECTION = "the model rejects this input: ";
+
 /** What the runtime said of a run, as an error of the server. */
 export function errorOfRun(message: string): ServerError {
   if (OUT_OF_MEMORY.test(message))
@@ -27,7 +29,12 @@ export function errorOfRun(message: string): ServerError {
       "OUT_OF_MEMORY",
       "the model ran out of memory: send fewer rows at once, or raise the memory limit",
     );
-  return new ServerError("REQUEST_INVALID", `the model rejects this input: ${clean(message)}`);
+  return new ServerError("REQUEST_INVALID", `${REJECTION}${clean(message)}`);
+}
+
+/** The runtime's words in an error of a run. */
+export function reasonOfRejection({ message }: ServerError): string {
+  return message.startsWith(REJECTION) ? message.slice(REJECTION.length) : message;
 }
 
 const IR_VERSION = /IR version: (\d+), max supported IR version: (\d+)/;

@@ -1,6 +1,6 @@
 import type { Bundle } from "../bundle/bundle.ts";
 import type { Preprocessing } from "../bundle/preprocessing.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, Run } from "../engine/engine.ts";
 import { describeDims, type Port, type Signature } from "../engine/signature.ts";
 import { ServerError } from "../errors.ts";
 import type { Decoder } from "../images/decoder.ts";
@@ -15,6 +15,7 @@ import { activate, guessActivation } from "./activation.ts";
 import { checkNumbers, topClasses, type Classes } from "./classify.ts";
 import { checkLabels, fitScoring, observeScoring, type Scoring } from "./fit.ts";
 import { runChecked, type Inferred } from "./infer.ts";
+import { scoreSample } from "./samples.ts";
 import { warmUp } from "./warm-up.ts";
 
 /** Per row: the most probable classes, or, without labels, the values themselves. */
@@ -67,12 +68,17 @@ export interface ModelParts {
   readonly limits: { readonly rows: number; readonly bytes: number };
 }
 
-/** The model, after a run on zeros in each worker. @throws BUNDLE_INVALID, REQUEST_INVALID when it cannot run on zeros */
+/** The model, after a run in each worker. @throws BUNDLE_INVALID, and what the engine throws */
 export async function warmModel(parts: ModelParts, signal: AbortSignal): Promise<Model> {
   const { engine, bundle, decoder } = parts;
   if (bundle.preprocessing !== undefined) await decoder.load();
   const scoring = fitScoring(engine.signature, bundle);
-  const outputs = await warmUp(engine, bundle.preprocessing, signal);
+  const [sample] = bundle.samples;
+  const scoreFirst =
+    sample &&
+    (async (run: Run) =>
+      scoreSample(modelOf({ ...parts, engine: { ...engine, run } }, scoring), sample, signal));
+  const outputs = await warmUp(engine, bundle.preprocessing, scoreFirst, signal);
   return modelOf(parts, observeScoring(scoring, outputs));
 }
 
