@@ -4,6 +4,8 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+// oxlint-disable-next-line no-restricted-imports -- Models that no example has.
+import { buildModel } from "../../model-server/onnx/build.testing.ts";
 import type { CliError } from "../errors.ts";
 import { runCheck } from "../verify/model-server.ts";
 import { makeBundle, type BundleOptions } from "./bundle.ts";
@@ -13,6 +15,30 @@ const idle = new AbortController().signal;
 const examples = join(import.meta.dirname, "..", "..", "examples");
 const digits = join(examples, "digits", "models", "2");
 const iris = join(examples, "iris", "models", "1.0.0");
+
+/** Rejects a divisor of 0. */
+const QUOTIENT = buildModel({
+  nodes: [{ op: "Div", inputs: ["a", "b"], outputs: ["y"] }],
+  inputs: ["a", "b"].map((name) => ({ name, type: "int64", dims: ["batch", 2] })),
+  outputs: [{ name: "y", type: "int64", dims: ["batch", 2] }],
+});
+
+/** Rejects all shapes but those of four elements. */
+const RESHAPE = buildModel({
+  nodes: [{ op: "Reshape", inputs: ["x", "shape"], outputs: ["y"] }],
+  inputs: [
+    { name: "x", type: "float", dims: [4] },
+    { name: "shape", type: "int64", dims: [2] },
+  ],
+  outputs: [{ name: "y", type: "float", dims: ["a", "b"] }],
+});
+
+/** Of one number, which is 0 in an example. */
+const SHARES = buildModel({
+  nodes: [{ op: "Div", inputs: ["x", "x"], outputs: ["y"] }],
+  inputs: [{ name: "x", type: "float", dims: ["batch", 1] }],
+  outputs: [{ name: "y", type: "float", dims: ["batch", 1] }],
+});
 
 let root: string;
 beforeEach(async () => {
@@ -84,6 +110,48 @@ describe("a bundle", () => {
       expected: [[expect.any(Number), expect.any(Number), expect.any(Number)]],
     });
     expect(await runCheck("bundle", folder, () => {}, idle)).toMatchObject({ samples: 1 });
+  });
+
+  test("without samples gets one of ones where the model rejects whole numbers of zero", async () => {
+    const model = join(root, "quotient.onnx");
+    await writeFile(model, QUOTIENT);
+    const folder = await make({ model });
+    expect(await sampleOf(folder, "example.json")).toEqual({
+      request: { input: { a: [[1, 1]], b: [[1, 1]] } },
+      expected: [[1, 1]],
+    });
+    expect(await runCheck("bundle", folder, () => {}, idle)).toMatchObject({ samples: 1 });
+  });
+
+  test("of a model that rejects zeros and ones has the sample that it is given", async () => {
+    const model = join(root, "reshape.onnx");
+    const request = join(root, "request.json");
+    await writeFile(model, RESHAPE);
+    await writeFile(request, JSON.stringify({ input: { x: [1, 2, 3, 4], shape: [2, 2] } }));
+    const folder = await make({ model, samples: [request] });
+    expect(await sampleOf(folder, "1.json")).toMatchObject({ expected: [[1, 2, 3, 4]] });
+    expect(await runCheck("bundle", folder, () => {}, idle)).toMatchObject({ samples: 1 });
+  });
+
+  test.each([
+    [
+      "a model that rejects zeros and ones",
+      RESHAPE,
+      /^the model rejects the runs that warm it up, on zeros and on ones \(.+\): add a sample/,
+    ],
+    [
+      "one whose answer to what its inputs make is not a number",
+      SHARES,
+      /^no sample can be made from the model's inputs \(.+ is not a number \(NaN\).+\): give one/,
+    ],
+  ])("is not made of %s without a sample, and says what to give", async (_, bytes, message) => {
+    const model = join(root, "net.onnx");
+    await writeFile(model, bytes);
+    const refused = await refusal(make({ model }));
+    expect(refused).toMatchObject({ code: "BundleRefused" });
+    expect(refused.message).toMatch(message);
+    expect(refused.message).toMatch(/ aiapp bundle --sample$/);
+    expect(await readdir(root)).toEqual(["net.onnx"]);
   });
 
   test("takes a request as its own JSON", async () => {

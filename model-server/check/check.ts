@@ -4,6 +4,7 @@ import type { Sample } from "../bundle/samples.ts";
 import { readConfig, type Config } from "../config.ts";
 import { cores } from "../cores.ts";
 import { engineOf } from "../engine/from-config.ts";
+import { messageOf, ServerError } from "../errors.ts";
 import { createDecoder } from "../images/decoder.ts";
 import { warmModel, type Model } from "../inference/model.ts";
 import { checkSample, scoreSample } from "../inference/samples.ts";
@@ -43,9 +44,7 @@ export async function recordSamples(
   signal: AbortSignal,
 ): Promise<CheckResult> {
   return withModel(folder, environment, report, signal, async (model, bundle) => {
-    const example = bundle.samples.length === 0 ? await exampleOf(model) : undefined;
-    const made = { name: "samples/example.json", expected: null, tolerance: 0 };
-    const samples = example === undefined ? bundle.samples : [{ ...made, request: example }];
+    const samples = bundle.samples.length > 0 ? bundle.samples : await examples(model, signal);
     await eachSample(samples, report, async (sample) => {
       const { request } = sample;
       return { request, expected: await scoreSample(model, sample, signal) };
@@ -122,6 +121,28 @@ async function eachSample(
       ...(recorded !== undefined && { recorded }),
     });
   }
+}
+
+/** A request that the model accepts, if it says enough to make one. @throws BUNDLE_INVALID when it accepts none */
+async function examples(model: Model, signal: AbortSignal): Promise<readonly Sample[]> {
+  let rejection: ServerError | undefined;
+  for (const whole of [0, 1]) {
+    const request = await exampleOf(model, whole);
+    if (request === undefined) return [];
+    const sample = { name: "samples/example.json", request, expected: null, tolerance: 0 };
+    try {
+      await scoreSample(model, sample, signal);
+      return [sample];
+    } catch (error) {
+      if (!(error instanceof ServerError) || error.code !== "BUNDLE_INVALID") throw error;
+      rejection = error;
+    }
+  }
+  throw new ServerError(
+    "BUNDLE_INVALID",
+    `no sample can be made from the model's inputs (${messageOf(rejection?.cause)}): give one that the model scores, by aiapp bundle --sample`,
+    { cause: rejection },
+  );
 }
 
 function portsOf(signature: Model["signature"]): Record<"inputs" | "outputs", CheckedPort[]> {

@@ -11,9 +11,10 @@ const MAX_ELEMENTS = 10_000;
 
 /**
  * A request of `POST /score` that the model's own declaration makes, the same at each call.
+ * @param whole what whole numbers are: they are often indices, which have to exist
  * @returns undefined where the model takes text, sizes that are free, or too many values
  */
-export async function exampleOf({ signature, scoring }: Model): Promise<unknown> {
+export async function exampleOf({ signature, scoring }: Model, whole: number): Promise<unknown> {
   if (scoring.image !== undefined) return { input: [await gradient(scoring.image)] };
   const rows = new Map<string, unknown>();
   for (const { name, datatype, dims } of signature.inputs) {
@@ -22,9 +23,8 @@ export async function exampleOf({ signature, scoring }: Model): Promise<unknown>
     const count = elementsOf(known);
     if (datatype === "BYTES" || known.length < rest.length || count > MAX_ELEMENTS)
       return undefined;
-    // Whole numbers are often indices, which have to exist.
     const values = Array.from({ length: count }, (_, at) =>
-      datatype.startsWith("FP") ? (at % STEPS) / (STEPS - 1) : 0,
+      datatype.startsWith("FP") ? (at % STEPS) / (STEPS - 1) : whole,
     );
     const row = nest(values, known);
     rows.set(name, dims.length === 0 ? row : [row]);
