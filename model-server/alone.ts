@@ -1,6 +1,7 @@
 import { basename, extname, resolve } from "node:path";
 
 import { readManifest } from "./bundle/bundle.ts";
+import { ServerError } from "./errors.ts";
 import { requestOfZeros, type ModelMetadata } from "./protocol/description.ts";
 
 /**
@@ -30,13 +31,29 @@ function namesOf(path: string): NodeJS.ProcessEnv {
   return /^v?\d/.test(own) ? { MODEL_VERSION: own } : { MODEL_NAME: own };
 }
 
-/** A request of zeros as curl, and the path of the model; undefined for the request where it would be too long. */
-export function curlOf(url: string, metadata: ModelMetadata): readonly string[] {
+/** Longer ones match no route, as the router has it. */
+const MAX_NAME_LENGTH = 100;
+
+/** @throws CONFIG_INVALID for a name that REST has no paths for: the requests to copy would fail */
+export function checkName({ length }: string): void {
+  if (length <= MAX_NAME_LENGTH) return;
+  throw new ServerError(
+    "CONFIG_INVALID",
+    `the model's name has ${length} characters, and paths take up to ${MAX_NAME_LENGTH}: set MODEL_NAME to a shorter one`,
+  );
+}
+
+/**
+ * The path of the model and a request of zeros, as curl; without the request where it would be too long.
+ * @param needsKey whether requests need an API key, in whose place they have `<key>`
+ */
+export function curlOf(url: string, metadata: ModelMetadata, needsKey: boolean): readonly string[] {
+  const curl = needsKey ? "curl --header 'Authorization: Bearer <key>'" : "curl";
   // What ends the shell's string, or begins one.
   const name = encodeURIComponent(metadata.name).replaceAll("'", "%27");
   const path = `${url}/v2/models/${name}`;
   const zeros = requestOfZeros(metadata);
-  if (zeros === undefined) return [`curl ${path}`];
+  if (zeros === undefined) return [`${curl} ${path}`];
   const body = JSON.stringify(zeros).replaceAll("'", String.raw`\u0027`);
-  return [`curl ${path}`, `curl --data '${body}' ${path}/infer`];
+  return [`${curl} ${path}`, `${curl} --data '${body}' ${path}/infer`];
 }

@@ -85,3 +85,22 @@ test("gRPC is off unless it has a port, which may be any free one", () => {
   const free = { PORT: "0", METRICS_PORT: "0", GRPC_PORT: "0" };
   expect(readConfig(free).grpcPort).toBe(0);
 });
+
+test.each([".", "..", "stats", "a\ud800"])(
+  "a model's name that clients would get another answer for is rejected: %j",
+  (name) => {
+    expect(() => readConfig({ MODEL_NAME: name })).toThrow(
+      expect.objectContaining({
+        code: "CONFIG_INVALID",
+        message: expect.stringMatching(/[Ss]et another MODEL_NAME.*→ at MODEL_NAME$/s),
+      }),
+    );
+  },
+);
+
+test.each(["stats/1", "...", "org/resnet", "größer 100 %", "x".repeat(253)])(
+  "any other name of a model is taken: %j",
+  (name) => {
+    expect(readConfig({ MODEL_NAME: name }).model.name).toBe(name);
+  },
+);

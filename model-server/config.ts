@@ -25,6 +25,26 @@ const headerText = z
     message: "must be printable ASCII without spaces around it: it is sent as a header",
   });
 
+/** Segments of a path that no URL keeps: clients resolve them. */
+const DOTS: readonly string[] = [".", ".."];
+
+/**
+ * What the paths of the Open Inference Protocol can name: `/v2/models/<name>`. A client would get another answer than of
+ * the model under these names, without an error.
+ */
+const ModelName = z
+  .string()
+  .refine((name) => name.isWellFormed(), {
+    message: "is not valid Unicode, which no URL can have: set another MODEL_NAME",
+  })
+  .refine((name) => !DOTS.includes(name), {
+    message: "is a name that clients resolve in URLs, as a folder: set another MODEL_NAME",
+  })
+  .refine((name) => name !== "stats", {
+    message:
+      "is taken: /v2/models/stats answers statistics, as Triton does. Set another MODEL_NAME; for an AIApp in spec.env",
+  });
+
 const Origin = z.string().refine((text) => text === "*" || URL.parse(text)?.origin === text, {
   message: "must be origins such as https://shop.example, separated by commas, or *",
 });
@@ -36,7 +56,7 @@ function listOf(text: string): string[] {
 const Environment = z
   .object({
     MODEL_DIR: z.string().min(1).default("/models"),
-    MODEL_NAME: z.string().default("model"),
+    MODEL_NAME: ModelName.default("model"),
     MODEL_VERSION: headerText.default(""),
     MODEL_DIGEST: z.string().default(""),
     AIAPP_RELEASE: headerText.default(""),

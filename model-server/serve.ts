@@ -1,10 +1,9 @@
 import { existsSync } from "node:fs";
 
-import { curlOf, environmentFor } from "./alone.ts";
+import { checkName, curlOf, environmentFor } from "./alone.ts";
 import { readConfig } from "./config.ts";
 import { messageOf } from "./errors.ts";
 import { createLogger } from "./log.ts";
-import type { ModelMetadata } from "./protocol/description.ts";
 import { runServer } from "./run.ts";
 import type { Server } from "./server.ts";
 
@@ -17,16 +16,21 @@ docs/model-server.md lists them.`;
 
 async function serve(path: string): Promise<void> {
   const config = readConfig(await environmentFor(path, process.env));
-  await runServer(config, createLogger(config.logLevel), async ({ port, grpcPort }: Server) => {
+  checkName(config.model.name);
+  const needsKey = config.apiKeysFile !== undefined;
+  await runServer(config, createLogger(config.logLevel), async (server: Server) => {
+    const { port, grpcPort } = server;
+    const metadata = server.metadata();
+    // Ctrl-C came before the model was loaded.
+    if (metadata === undefined) return;
     const url = `http://${config.host.includes(":") ? "localhost" : config.host}:${port}`;
-    const response = await fetch(`${url}/v2/models/${encodeURIComponent(config.model.name)}`);
-    const metadata = (await response.json()) as ModelMetadata;
     const { name, version } = config.model;
     process.stdout.write(
       [
         `Serving ${name}${version === "" ? "" : ` ${version}`} at ${url}; Ctrl-C ends it.`,
         ...(grpcPort === undefined ? [] : [`gRPC is on port ${grpcPort}.`]),
-        ...curlOf(url, metadata),
+        ...(needsKey ? ["Requests need one of your API keys in the place of <key>."] : []),
+        ...curlOf(url, metadata, needsKey),
         "",
       ].join("\n"),
     );

@@ -20,6 +20,7 @@ import { checkSamples } from "./inference/samples.ts";
 import { openKeys } from "./keys.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics, serveMetrics, type Metrics } from "./metrics.ts";
+import { metadataOf, type ModelMetadata } from "./protocol/description.ts";
 import { createRecorder } from "./recorder/recorder.ts";
 import type { Tracing } from "./tracing/tracing.ts";
 
@@ -30,6 +31,8 @@ export interface Server {
   readonly grpcPort: number | undefined;
   /** Resolves when the model is loaded, checked and warm, or the server closed; rejects when the model cannot be served. */
   readonly loaded: Promise<void>;
+  /** As `/v2/models/<name>` answers it; undefined until the model is loaded. */
+  readonly metadata: () => ModelMetadata | undefined;
   /** Serves on until no request has come for a while, then ends. */
   readonly drain: () => Promise<void>;
   /** Ends as soon as the runs and the load in progress are done. */
@@ -185,6 +188,7 @@ export async function startServer(
     metricsPort: measured.port,
     grpcPort: grpc?.port,
     loaded,
+    metadata: () => model && metadataOf(config.model, model.signature),
     drain: async () => {
       grpc?.drain(config.drainMaxMs);
       await drain.begin(config.drainQuietMs, config.drainMaxMs);
