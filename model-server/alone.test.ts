@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -14,6 +14,7 @@ const examples = join(import.meta.dirname, "..", "examples");
 describe("the environment of a server alone", () => {
   test.each([
     ["a model's file", "/models/cats.onnx", { MODEL_NAME: "cats" }],
+    ["a model's file in capitals", "/models/CATS.ONNX", { MODEL_NAME: "CATS" }],
     ["a folder", "/models/cats", { MODEL_NAME: "cats" }],
     ["the folder of a version", "/models/cats/1.2.0", { MODEL_VERSION: "1.2.0" }],
   ])("follows from the name of %s", async (_, path, names) => {
@@ -99,6 +100,25 @@ describe("npm run serve", () => {
     expect(text).toMatch(banner);
     expect(text).toMatch(/^curl --data '\{"inputs":.*\}' http:\/\/127\.0\.0\.1:\d+\/v2\/models\//m);
     expect(code).toBe(0);
+  });
+
+  test("serves a link to a model, as the cache of Hugging Face has them", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "aiapp-alone-"));
+    onTestFinished(async () => rm(folder, { recursive: true }));
+    await symlink(join(fixtures, "table.onnx"), join(folder, "TABLE.ONNX"));
+    const { code, text } = await run([join(folder, "TABLE.ONNX")]);
+    expect(text).toMatch(/^Serving TABLE at http:/);
+    expect(code).toBe(0);
+  });
+
+  test("ends on a link that leads to no file, and says that it is one", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "aiapp-alone-"));
+    onTestFinished(async () => rm(folder, { recursive: true }));
+    await symlink("gone", join(folder, "net.onnx"));
+    expect(await run([join(folder, "net.onnx")])).toEqual({
+      code: 1,
+      text: expect.stringMatching(/^net\.onnx of the bundle is a link that leads to no file: /),
+    });
   });
 
   test("serves with API keys, and shows requests that have none of them", async () => {

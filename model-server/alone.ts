@@ -1,6 +1,7 @@
-import { basename, extname, resolve } from "node:path";
+import { resolve } from "node:path";
 
 import { readManifest } from "./bundle/bundle.ts";
+import { modelBaseName } from "./bundle/model-file.ts";
 import { ServerError } from "./errors.ts";
 import { requestOfZeros, type ModelMetadata } from "./protocol/description.ts";
 
@@ -13,7 +14,7 @@ export async function environmentFor(
   path: string,
   environment: NodeJS.ProcessEnv,
 ): Promise<NodeJS.ProcessEnv> {
-  const manifest = await readManifest(path);
+  const manifest = await readManifest(path, "follow");
   return {
     ...(manifest === undefined
       ? namesOf(path)
@@ -27,7 +28,7 @@ export async function environmentFor(
 
 /** Folders of versions are named by them; what holds them is not always named by the model. */
 function namesOf(path: string): NodeJS.ProcessEnv {
-  const own = basename(resolve(path), extname(path) === ".onnx" ? ".onnx" : "");
+  const own = modelBaseName(resolve(path));
   return /^v?\d/.test(own) ? { MODEL_VERSION: own } : { MODEL_NAME: own };
 }
 

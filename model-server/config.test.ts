@@ -104,3 +104,8 @@ test.each(["stats/1", "...", "org/resnet", "größer 100 %", "x".repeat(253)])(
     expect(readConfig({ MODEL_NAME: name }).model.name).toBe(name);
   },
 );
+
+test("links of a bundle are followed only where the caller says so, which a container's server does not", () => {
+  expect(readConfig({}).model.links).toBe("refuse");
+  expect(readConfig({}, "follow").model.links).toBe("follow");
+});

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import type { Links } from "./bundle/files.ts";
 import { cores } from "./cores.ts";
 import type { BatchLimits } from "./engine/batcher.ts";
 import { providers, type Provider } from "./engine/messages.ts";
@@ -123,6 +124,8 @@ const Environment = z
 export interface Config {
   readonly model: {
     readonly folder: string;
+    /** Of the folder. */
+    readonly links: Links;
     readonly name: string;
     readonly version: string;
     readonly digest: string;
@@ -162,14 +165,18 @@ export interface Config {
   readonly logLevel: string;
 }
 
-/** @throws CONFIG_INVALID naming each variable that is wrong */
-export function readConfig(environment: NodeJS.ProcessEnv): Config {
+/**
+ * @param links of the bundle: whether they are followed
+ * @throws CONFIG_INVALID naming each variable that is wrong
+ */
+export function readConfig(environment: NodeJS.ProcessEnv, links: Links = "refuse"): Config {
   const parsed = Environment.safeParse(environment);
   if (!parsed.success) throw new ServerError("CONFIG_INVALID", z.prettifyError(parsed.error));
   const { data } = parsed;
   return {
     model: {
       folder: data.MODEL_DIR,
+      links,
       name: data.MODEL_NAME,
       version: data.MODEL_VERSION,
       digest: data.MODEL_DIGEST,

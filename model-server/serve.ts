@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { lstatSync } from "node:fs";
 
 import { checkName, curlOf, environmentFor } from "./alone.ts";
 import { readConfig } from "./config.ts";
@@ -15,7 +15,7 @@ Serves a model on this machine. Environment variables configure it, such as PORT
 docs/model-server.md lists them.`;
 
 async function serve(path: string): Promise<void> {
-  const config = readConfig(await environmentFor(path, process.env));
+  const config = readConfig(await environmentFor(path, process.env), "follow");
   checkName(config.model.name);
   const needsKey = config.apiKeysFile !== undefined;
   await runServer(config, createLogger(config.logLevel), async (server: Server) => {
@@ -48,7 +48,9 @@ if (path === "--help" || path === "-h") {
   process.stdout.write(`${USAGE}\n`);
   process.exit(0);
 }
-if (!existsSync(path)) fail(`There is no ${path}: name a bundle's folder, or a model's file.`, 2);
+// A link that leads nowhere is there, and is reported as such.
+if (lstatSync(path, { throwIfNoEntry: false }) === undefined)
+  fail(`There is no ${path}: name a bundle's folder, or a model's file.`, 2);
 try {
   await serve(path);
   process.exit(0);

@@ -145,7 +145,7 @@ export async function startServer(
 
   async function load(): Promise<void> {
     const began = performance.now();
-    const bundle = await readBundle(config.model.folder);
+    const bundle = await readBundle(config.model.folder, config.model.links);
     if (closing) return;
     engine = await engineOf(config, bundle, {
       onRun: metrics.addRun,

@@ -9,6 +9,7 @@ import { MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
 import { noOnnx } from "../onnx/build.testing.ts";
 import type { OnnxFile } from "../onnx/onnx-file.ts";
 import { readBundle } from "./bundle.ts";
+import type { Links } from "./files.ts";
 
 let folder: string;
 
@@ -42,8 +43,8 @@ async function publish(
   });
 }
 
-async function refusal(): Promise<unknown> {
-  return readBundle(folder).then(
+async function refusal(path = folder, links: Links = "refuse"): Promise<unknown> {
+  return readBundle(path, links).then(
     () => "accepted",
     (error: unknown) => error,
   );
@@ -66,7 +67,7 @@ const NO_ONNX = (): OnnxFile => noOnnx(join(folder, "model.onnx"));
 describe("a bundle with a manifest", () => {
   test("is read when each file is as the manifest says", async () => {
     await publish({ "model.onnx": "weights", "labels.txt": "cat\ndog\n", "deep/er/notes.md": "" });
-    expect(await readBundle(folder)).toEqual({
+    expect(await readBundle(folder, "refuse")).toEqual({
       model: NO_ONNX(),
       labels: ["cat", "dog"],
       preprocessing: undefined,
@@ -78,7 +79,7 @@ describe("a bundle with a manifest", () => {
   test("may hold files that the manifest does not name", async () => {
     await publish({ "model.onnx": "weights" });
     await put("left-over.txt", "x");
-    expect(await readBundle(folder)).toMatchObject({ model: NO_ONNX() });
+    expect(await readBundle(folder, "refuse")).toMatchObject({ model: NO_ONNX() });
   });
 
   test.each([
@@ -168,7 +169,7 @@ describe("a bundle with a manifest", () => {
 describe("a bundle without a manifest", () => {
   test("needs no more than a model", async () => {
     await put("model.onnx", "weights");
-    expect(await readBundle(folder)).toEqual({
+    expect(await readBundle(folder, "refuse")).toEqual({
       model: NO_ONNX(),
       labels: undefined,
       preprocessing: undefined,
@@ -207,16 +208,87 @@ describe("a link", () => {
       await rename(join(folder, path), join(folder, "behind"));
       await symlink(join(folder, "behind"), join(folder, path));
       expect(await refusal()).toEqual(
-        refused("BUNDLE_UNREADABLE", new RegExp(`^${path} of the bundle is no plain file$`)),
+        refused(
+          "BUNDLE_UNREADABLE",
+          new RegExp(
+            `^${path} of the bundle is a link, and links are not followed in a container: put a copy of what`,
+          ),
+        ),
       );
     },
   );
+
+  test.each(["samples", "deep"])(
+    "in the place of the folder %s is refused, whatever it leads to",
+    async (path) => {
+      await publish({ "model.onnx": "weights", [`${path}/1.json`]: "{}" });
+      await rename(join(folder, path), join(folder, "behind"));
+      await symlink("behind", join(folder, path));
+      expect(await refusal()).toEqual(
+        refused("BUNDLE_UNREADABLE", new RegExp(`^${path} of the bundle is a link, `)),
+      );
+    },
+  );
+
+  test("in the place of the folder of samples is refused without a manifest too", async () => {
+    await put("model.onnx", "weights");
+    await put("behind/1.json", { request: [1], expected: [1] });
+    await symlink("behind", join(folder, "samples"));
+    expect(await refusal()).toEqual(refused("BUNDLE_UNREADABLE", /^samples of the bundle is a li/));
+  });
 
   test("is refused also when the manifest has its content's checksum", async () => {
     await publish({ "model.onnx": "weights", "notes.md": "x" });
     await rename(join(folder, "notes.md"), join(folder, "behind"));
     await symlink("behind", join(folder, "notes.md"));
-    expect(await refusal()).toEqual(refused("BUNDLE_UNREADABLE", /notes\.md .* no plain file/));
+    expect(await refusal()).toEqual(refused("BUNDLE_UNREADABLE", /^notes\.md .* is a link, /));
+  });
+
+  test("that leads to the folder of the bundle is none of its own", async () => {
+    await put("v1/model.onnx", "weights");
+    await symlink("v1", join(folder, "current"));
+    expect(await readBundle(join(folder, "current"), "refuse")).toMatchObject({
+      model: { file: join(folder, "current", "model.onnx") },
+    });
+  });
+});
+
+describe("a link that is followed", () => {
+  test("is read as what it leads to, of every file and folder", async () => {
+    await publish({
+      "model.onnx": "weights",
+      "labels.txt": "cat\n",
+      "samples/1.json": JSON.stringify({ request: [1], expected: [1] }),
+    });
+    await mkdir(join(folder, "blobs"));
+    for (const path of ["model.onnx", "labels.txt", "samples", "manifest.json"]) {
+      await rename(join(folder, path), join(folder, "blobs", path));
+      await symlink(join("blobs", path), join(folder, path));
+    }
+    expect(await readBundle(folder, "follow")).toMatchObject({
+      model: NO_ONNX(),
+      labels: ["cat"],
+      samples: [{ name: "samples/1.json" }],
+    });
+  });
+
+  test("is refused when its content differs from the manifest", async () => {
+    await publish({ "model.onnx": "weights" });
+    await put("other", "stranger");
+    await rm(join(folder, "model.onnx"));
+    await symlink("other", join(folder, "model.onnx"));
+    expect(await refusal(folder, "follow")).toEqual(refused("BUNDLE_CHECKSUM", /^model\.onnx has/));
+  });
+
+  test.each([
+    ["nothing", "gone"],
+    ["itself", "labels.txt"],
+  ])("to %s is refused, and says that it is a link", async (_, target) => {
+    await put("model.onnx", "weights");
+    await symlink(target, join(folder, "labels.txt"));
+    expect(await refusal(folder, "follow")).toEqual(
+      refused("BUNDLE_UNREADABLE", /^labels\.txt of the bundle is a link that leads to no file: /),
+    );
   });
 });
 
@@ -225,12 +297,12 @@ describe("labels", () => {
 
   test("are the lines of labels.txt, without the ends that Windows gives them", async () => {
     await put("labels.txt", "tabby cat\r\nüber, dog\r\n\r\n");
-    expect((await readBundle(folder)).labels).toEqual(["tabby cat", "über, dog"]);
+    expect((await readBundle(folder, "refuse")).labels).toEqual(["tabby cat", "über, dog"]);
   });
 
   test("are read without the byte order mark that Windows' editors write", async () => {
     await put("labels.txt", "\ufefftabby\ntiger\n");
-    expect((await readBundle(folder)).labels).toEqual(["tabby", "tiger"]);
+    expect((await readBundle(folder, "refuse")).labels).toEqual(["tabby", "tiger"]);
   });
 
   test("that are not UTF-8 are refused by line and byte", async () => {
@@ -245,17 +317,17 @@ describe("labels", () => {
 
   test("may be empty in the middle: a class without a name keeps its place", async () => {
     await put("labels.txt", "\ncat\n\ndog");
-    expect((await readBundle(folder)).labels).toEqual(["", "cat", "", "dog"]);
+    expect((await readBundle(folder, "refuse")).labels).toEqual(["", "cat", "", "dog"]);
   });
 
   test("are those of synset.txt when there is no labels.txt", async () => {
     await put("synset.txt", "n02123045 tabby, tabby cat\nn02123159 tiger cat\n");
-    expect((await readBundle(folder)).labels).toEqual([
+    expect((await readBundle(folder, "refuse")).labels).toEqual([
       "n02123045 tabby, tabby cat",
       "n02123159 tiger cat",
     ]);
     await put("labels.txt", "tabby\ntiger\n");
-    expect((await readBundle(folder)).labels).toEqual(["tabby", "tiger"]);
+    expect((await readBundle(folder, "refuse")).labels).toEqual(["tabby", "tiger"]);
   });
 });
 
@@ -264,7 +336,7 @@ describe("preprocessing.json", () => {
 
   test("needs only the image's size", async () => {
     await put("preprocessing.json", IMAGES);
-    expect((await readBundle(folder)).preprocessing).toEqual({
+    expect((await readBundle(folder, "refuse")).preprocessing).toEqual({
       width: 8,
       height: 4,
       fit: "cover",
@@ -327,12 +399,12 @@ describe("postprocessing.json", () => {
 
   test("names the activation and the output, or leaves both out", async () => {
     await put("postprocessing.json", { activation: "sigmoid", output: "scores" });
-    expect((await readBundle(folder)).postprocessing).toEqual({
+    expect((await readBundle(folder, "refuse")).postprocessing).toEqual({
       activation: "sigmoid",
       output: "scores",
     });
     await put("postprocessing.json", {});
-    expect((await readBundle(folder)).postprocessing).toEqual({});
+    expect((await readBundle(folder, "refuse")).postprocessing).toEqual({});
   });
 
   test.each([
@@ -356,7 +428,7 @@ describe("samples", () => {
     await put("samples/2.json", { request: [[1]], expected: [[2]], tolerance: 0 });
     await put("samples/1.json", { request: { input: ["aa"] }, expected: [[["cat", 99.5]]] });
     await put("samples/readme.md", "not a sample");
-    expect((await readBundle(folder)).samples).toEqual([
+    expect((await readBundle(folder, "refuse")).samples).toEqual([
       {
         name: "samples/1.json",
         request: { input: ["aa"] },
@@ -375,7 +447,7 @@ describe("samples", () => {
   });
 
   test("are none without a folder; a file of its name is refused", async () => {
-    expect((await readBundle(folder)).samples).toEqual([]);
+    expect((await readBundle(folder, "refuse")).samples).toEqual([]);
     await put("samples", "not a folder");
     expect(await refusal()).toEqual(
       refused("BUNDLE_UNREADABLE", /^samples of the bundle is no folder$/),
@@ -390,7 +462,7 @@ describe("samples", () => {
   test("beyond sixteen are ignored: a start must not last long", async () => {
     for (let index = 10; index < 30; index += 1)
       await put(`samples/${index}.json`, { request: [index], expected: [] });
-    const { samples } = await readBundle(folder);
+    const { samples } = await readBundle(folder, "refuse");
     expect(samples.map(({ request }) => request)).toEqual(
       Array.from({ length: 16 }, (_, index) => [index + 10]),
     );

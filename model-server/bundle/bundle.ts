@@ -1,9 +1,18 @@
-import { basename, dirname, extname, join } from "node:path";
+import { basename, dirname } from "node:path";
 
-import { BundlePath, MANIFEST, Manifest, MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
+import { MANIFEST, Manifest, MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
 import { ServerError } from "../errors.ts";
-import { readOnnxFile, type OnnxFile } from "../onnx/onnx-file.ts";
-import { MAX_TEXT_BYTES, parseJson, readText, sizeOf, unreadable, verifyFiles } from "./files.ts";
+import type { OnnxFile } from "../onnx/onnx-file.ts";
+import {
+  MAX_TEXT_BYTES,
+  parseJson,
+  readText,
+  sizeOf,
+  verifyFiles,
+  type BundleFolder,
+  type Links,
+} from "./files.ts";
+import { checkHasModel, isModelAlone, MODEL, readModel, type FileChecks } from "./model-file.ts";
 import { Postprocessing } from "./postprocessing.ts";
 import { Preprocessing } from "./preprocessing.ts";
 import { listSamples, parseSample, type Sample } from "./samples.ts";
@@ -17,36 +26,28 @@ export interface Bundle {
   readonly samples: readonly Sample[];
 }
 
-const MODEL = "model.onnx";
 const LABELS = ["labels.txt", "synset.txt"] as const;
 const PREPROCESSING = "preprocessing.json";
 const POSTPROCESSING = "postprocessing.json";
 
 /** The files of the bundle that the server uses. */
-interface Files {
+interface Files extends FileChecks {
   /** @returns undefined where there is no such file. @throws BUNDLE_INVALID when the manifest does not list it */
   readonly read: (path: string) => Promise<string | undefined>;
-  /** Checks that it is a plain file, and listed. */
-  readonly check: (path: string) => Promise<void>;
 }
 
 /** @returns undefined where there is none, or `path` is a model alone. @throws BUNDLE_UNREADABLE, BUNDLE_INVALID */
-export async function readManifest(path: string): Promise<Manifest | undefined> {
-  if (isModelAlone(path)) return undefined;
-  const text = await readText(path, MANIFEST, MAX_MANIFEST_BYTES);
+export async function readManifest(path: string, links: Links): Promise<Manifest | undefined> {
+  if (await isModelAlone(path)) return undefined;
+  const text = await readText({ folder: path, links }, MANIFEST, MAX_MANIFEST_BYTES);
   return text === undefined ? undefined : parseJson(MANIFEST, Manifest, text);
 }
 
-function isModelAlone(path: string): boolean {
-  return extname(path) === ".onnx";
-}
-
 /** A model without anything beside it but its external data. */
-async function readModelAlone(path: string): Promise<Bundle> {
-  const folder = dirname(path);
-  const files = createFiles(folder, undefined);
+async function readModelAlone(path: string, links: Links): Promise<Bundle> {
+  const at = { folder: dirname(path), links };
   return {
-    model: await readModel(folder, files, basename(path)),
+    model: await readModel(at, basename(path), createFiles(at, undefined)),
     labels: undefined,
     preprocessing: undefined,
     postprocessing: undefined,
@@ -56,15 +57,17 @@ async function readModelAlone(path: string): Promise<Bundle> {
 
 /**
  * Reads a bundle and checks it: every size and sha256 of `manifest.json`, if there is one.
- * @param folder of the bundle, or the path of a model alone: a name that ends in `.onnx`
+ * @param path the folder of the bundle, or a model alone: a file whose name ends in `.onnx`
  * @throws BUNDLE_UNREADABLE, BUNDLE_CHECKSUM, BUNDLE_INVALID naming the file
  */
-export async function readBundle(folder: string): Promise<Bundle> {
-  if (isModelAlone(folder)) return readModelAlone(folder);
-  const manifest = await readManifest(folder);
-  if (manifest !== undefined) await verifyFiles(folder, manifest);
-  const files = createFiles(folder, manifest);
-  const model = await readModel(folder, files);
+export async function readBundle(path: string, links: Links): Promise<Bundle> {
+  if (await isModelAlone(path)) return readModelAlone(path, links);
+  const at = { folder: path, links };
+  const manifest = await readManifest(path, links);
+  if (manifest !== undefined) await verifyFiles(at, manifest);
+  const files = createFiles(at, manifest);
+  await checkHasModel(at);
+  const model = await readModel(at, MODEL, files);
   const preprocessing = await files.read(PREPROCESSING);
   const postprocessing = await files.read(POSTPROCESSING);
   return {
@@ -78,11 +81,11 @@ export async function readBundle(folder: string): Promise<Bundle> {
       postprocessing === undefined
         ? undefined
         : parseJson(POSTPROCESSING, Postprocessing, postprocessing),
-    samples: await readSamples(folder, files),
+    samples: await readSamples(at, files),
   };
 }
 
-function createFiles(folder: string, manifest: Manifest | undefined): Files {
+function createFiles(at: BundleFolder, manifest: Manifest | undefined): Files {
   const listed = manifest && new Set<string>(manifest.files.map(({ path }) => path));
 
   function checkListed(path: string): void {
@@ -94,43 +97,17 @@ function createFiles(folder: string, manifest: Manifest | undefined): Files {
   }
 
   return {
+    checkListed,
     read: async (path) => {
-      const text = await readText(folder, path, MAX_TEXT_BYTES);
+      const text = await readText(at, path, MAX_TEXT_BYTES);
       if (text !== undefined) checkListed(path);
       return text;
     },
     check: async (path) => {
-      await sizeOf(folder, path);
+      await sizeOf(at, path);
       checkListed(path);
     },
   };
-}
-
-async function readModel(folder: string, files: Files, name = MODEL): Promise<OnnxFile> {
-  await files.check(name);
-  const model = openModel(join(folder, name));
-  for (const path of model.external) {
-    if (!BundlePath.safeParse(path).success)
-      throw new ServerError(
-        "BUNDLE_INVALID",
-        `${MODEL} keeps weights in ${JSON.stringify(path.slice(0, 200))}, which is no file of the bundle: export it with its external data in the same folder`,
-      );
-    await files.check(path);
-  }
-  if (model.patches.length > 0 && model.external.length > 0)
-    throw new ServerError(
-      "BUNDLE_INVALID",
-      `${MODEL} has a ZipMap and external data: export it with zipmap=False, or in one file`,
-    );
-  return model;
-}
-
-function openModel(file: string): OnnxFile {
-  try {
-    return readOnnxFile(file);
-  } catch (cause) {
-    throw unreadable(MODEL, cause);
-  }
 }
 
 /** The lines of the first file that is there. */
@@ -142,7 +119,7 @@ async function readLabels(files: Files): Promise<readonly string[] | undefined> 
   return undefined;
 }
 
-async function readSamples(folder: string, files: Files): Promise<readonly Sample[]> {
-  const paths = await listSamples(folder);
+async function readSamples(at: BundleFolder, files: Files): Promise<readonly Sample[]> {
+  const paths = await listSamples(at);
   return Promise.all(paths.map(async (path) => parseSample(path, (await files.read(path)) ?? "")));
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Sample as BundleSample, SAMPLES_FOLDER } from "../../crds/samples.ts";
 
 import { ServerError } from "../errors.ts";
-import { isMissing, parseJson, unreadable } from "./files.ts";
+import { checkLinks, isMissing, parseJson, unreadable, type BundleFolder } from "./files.ts";
 
 export type Sample = BundleSample & { readonly name: string };
 
@@ -12,8 +12,9 @@ export type Sample = BundleSample & { readonly name: string };
 const MAX_SAMPLES = 16;
 
 /** The paths of the samples that are scored at a start. @throws BUNDLE_UNREADABLE */
-export async function listSamples(folder: string): Promise<readonly string[]> {
-  const names = await readdir(join(folder, SAMPLES_FOLDER)).catch((error: unknown) => {
+export async function listSamples(at: BundleFolder): Promise<readonly string[]> {
+  await checkLinks(at, SAMPLES_FOLDER);
+  const names = await readdir(join(at.folder, SAMPLES_FOLDER)).catch((error: unknown) => {
     if (isMissing(error)) return [];
     if (error instanceof Error && "code" in error && error.code === "ENOTDIR")
       throw new ServerError("BUNDLE_UNREADABLE", `${SAMPLES_FOLDER} of the bundle is no folder`);

@@ -61,7 +61,7 @@ export async function describeModel(
 ): Promise<CheckResult> {
   const config = configOf(file, environment);
   report({ kind: "phase", phase: "model" });
-  const bundle = await readBundle(file);
+  const bundle = await readBundle(file, config.model.links);
   const engine = await engineOf(config, bundle, { onRun: () => {}, onWorkerLost: () => {} });
   try {
     const { inputs, outputs } = portsOf(engine.signature);
@@ -79,8 +79,9 @@ export async function describeModel(
   }
 }
 
+/** Links are followed: what is published is what they lead to. */
 function configOf(folder: string, environment: NodeJS.ProcessEnv): Config {
-  return readConfig({ ...environment, WORKERS: "1", MODEL_DIR: folder });
+  return readConfig({ ...environment, WORKERS: "1", MODEL_DIR: folder }, "follow");
 }
 
 async function withModel(
@@ -92,7 +93,7 @@ async function withModel(
 ): Promise<CheckResult> {
   const config = configOf(folder, environment);
   report({ kind: "phase", phase: "files" });
-  const bundle = await readBundle(config.model.folder);
+  const bundle = await readBundle(config.model.folder, config.model.links);
   report({ kind: "phase", phase: "model" });
   const engine = await engineOf(config, bundle, { onRun: () => {}, onWorkerLost: () => {} });
   const decoder = createDecoder({ concurrency: cores(), maxWaiting: config.queue.requests });
