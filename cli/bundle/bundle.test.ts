@@ -1,4 +1,13 @@
-import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -56,6 +65,13 @@ async function make(options: Partial<BundleOptions>): Promise<string> {
   return to;
 }
 
+/** A model that adds the two numbers of WEIGHTS to its input, which it reads from w.bin. */
+const WEIGHTED = Buffer.from(
+  "CAg6bgoOCgF4CgF3EgF5IgNBZGQSBWdyYXBoKikIAhABQgF3ahEKCGxvY2F0aW9uEgV3LmJpbmoLCgZsZW5ndGgSAThwAVoUCgF4Eg8KDQgBEgkKAxIBTgoCCAJiFAoBeRIPCg0IARIJCgMSAU4KAggCQgQKABAN",
+  "base64",
+);
+const WEIGHTS = new Uint8Array(Float32Array.of(10, 20).buffer);
+
 async function refusal(promise: Promise<unknown>): Promise<CliError> {
   return promise.then(
     () => {
@@ -101,6 +117,31 @@ describe("a bundle", () => {
       samples: 1,
     });
     expect(await readdir(root)).toEqual(["made", "net.onnx"]);
+  });
+
+  test("is made of a link to a model and its data, as the cache of Hugging Face has them", async () => {
+    const snapshot = join(root, "snapshots", "main");
+    await mkdir(join(root, "blobs"));
+    await mkdir(snapshot, { recursive: true });
+    await writeFile(join(root, "blobs", "aaaa"), WEIGHTED);
+    await writeFile(join(root, "blobs", "bbbb"), WEIGHTS);
+    await symlink("../../blobs/aaaa", join(snapshot, "MODEL.ONNX"));
+    await symlink("../../blobs/bbbb", join(snapshot, "w.bin"));
+    const folder = await make({ model: join(snapshot, "MODEL.ONNX") });
+    const files = await readdir(folder, { withFileTypes: true });
+    expect(files.filter((file) => file.isFile()).map(({ name }) => name)).toEqual(
+      expect.arrayContaining(["model.onnx", "w.bin"]),
+    );
+    expect(new Uint8Array(await readFile(join(folder, "w.bin")))).toEqual(WEIGHTS);
+  });
+
+  test("is made of a link to a model whose data is beside that model", async () => {
+    await mkdir(join(root, "far"));
+    await writeFile(join(root, "far", "net.onnx"), WEIGHTED);
+    await writeFile(join(root, "far", "w.bin"), WEIGHTS);
+    await symlink("far/net.onnx", join(root, "near.onnx"));
+    const folder = await make({ model: join(root, "near.onnx") });
+    expect(await readdir(folder)).toEqual(["model.onnx", "samples", "w.bin"]);
   });
 
   test("without samples gets one that the model's inputs make", async () => {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import {
   copyFile,
   mkdir,
@@ -142,10 +143,11 @@ async function readGiven(path: string): Promise<Buffer> {
   );
 }
 
+/** It may be a link to a file of any name, as in the cache of Hugging Face. */
 async function modelFile(path: string): Promise<string> {
   try {
-    const file = await realpath(path);
-    if (extname(file) === ".onnx" && (await stat(file)).isFile()) return file;
+    const file = resolve(path);
+    if ((await stat(file)).isFile() && extname(file).toLowerCase() === ".onnx") return file;
   } catch (error) {
     throw unreadable(path, error);
   }
@@ -156,11 +158,12 @@ async function modelFile(path: string): Promise<string> {
   );
 }
 
-/** A model's weights lie beside it, under the name that it has for them. */
+/** A model's weights lie beside it, or beside the file that it is a link to, under the name that it has for them. */
 async function copyExternal(model: string, draft: string, path: string): Promise<void> {
   const target = join(draft, path);
   await mkdir(dirname(target), { recursive: true });
-  await copy(join(dirname(model), path), target);
+  const beside = join(dirname(model), path);
+  await copy(existsSync(beside) ? beside : join(dirname(await realpath(model)), path), target);
 }
 
 async function copy(from: string, to: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -51,6 +51,14 @@ describe("aiapp verify", () => {
         "",
       ].join("\n"),
     );
+  });
+
+  test("follows links inside of the folder, whose files publish uploads", async () => {
+    await rename(join(folder, "model.onnx"), join(folder, "iris-1.onnx"));
+    await symlink("iris-1.onnx", join(folder, "model.onnx"));
+    const terminal = capture();
+    await verifyCommand(folder, { output: "text" }, terminal, idle);
+    expect(terminal.text()).toContain(`${folder} can be served.`);
   });
 
   test("warns of a bundle that proves nothing", async () => {
