@@ -151,9 +151,22 @@ describe("a request that does not fit", () => {
 
   test.each([
     ["empty", "", /^the body is empty: send JSON$/],
-    ["cut", '{"inputs": [', /^the body is not JSON$/],
+    [
+      "cut",
+      '{"inputs": [',
+      /^the body is not JSON: it ends too soon, at line 1, column 13: check that it is sent whole; /,
+    ],
     ["nested deep", "[".repeat(100), /^the body is nested deeper than 16 levels$/],
-    ["not UTF-8", Uint8Array.of(0x22, 0xff, 0x22), /^the body is not UTF-8$/],
+    [
+      "not UTF-8",
+      Uint8Array.of(0x22, 0xff, 0x22),
+      /^the body is not UTF-8: send JSON as UTF-8; where raw values follow the JSON, the header Inference-Header-Content-Length must be the length of the JSON$/,
+    ],
+    [
+      "JSON and raw values without the header that says so",
+      Uint8Array.of(0x7b, 0x7d, 0, 0, 0, 0),
+      /^the body is not JSON: it goes on behind its end, with "\\u0000" at line 1, column 3; where raw values follow the JSON, the header Inference-Header-Content-Length must be the length of the JSON$/,
+    ],
     [
       "a number beyond any",
       '{"inputs": [{"name": "a", "datatype": "FP32", "shape": [1e999], "data": []}]}',

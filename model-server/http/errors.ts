@@ -9,8 +9,6 @@ import type { RouteParts } from "./parts.ts";
 
 /** Fastify's own errors, as ours. */
 const known: Readonly<Record<string, readonly [ErrorCode, string]>> = {
-  FST_ERR_CTP_EMPTY_JSON_BODY: ["REQUEST_INVALID", "the body is empty: send JSON or an image"],
-  FST_ERR_CTP_INVALID_JSON_BODY: ["REQUEST_INVALID", "the body is not JSON"],
   FST_ERR_BAD_URL: ["REQUEST_INVALID", "the path is not a valid URL"],
 };
 

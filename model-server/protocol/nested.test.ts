@@ -39,7 +39,7 @@ describe("elements of JSON", () => {
     ["INT8", 1.5, "holds 1.5, which is no INT8"],
     ["INT32", 2 ** 31, "holds 2147483648, which is no INT32"],
     ["INT32", "1", "holds a string where a number should be"],
-    ["INT64", 2 ** 53, "send larger ones as text"],
+    ["INT64", 2 ** 53, "send all digits as text"],
     ["INT64", 0.5, "which is no whole number"],
     ["INT64", "9223372036854775808", "which is no INT64"],
     ["UINT64", "-1", "which is no UINT64"],

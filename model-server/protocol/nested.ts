@@ -164,6 +164,8 @@ const ranges = {
 
 function integerOf(value: unknown, datatype: keyof typeof ranges, what: string): number {
   const [least, most] = ranges[datatype];
+  if (typeof value === "bigint")
+    throw invalidRequest(`${what} holds ${value}, which is no ${datatype}`);
   if (typeof value !== "number")
     throw invalidRequest(`${what} holds ${describe(value)} where a number should be`);
   if (!Number.isInteger(value) || value < least || value > most)
@@ -178,9 +180,11 @@ function bigOf(value: unknown, datatype: "INT64" | "UINT64", what: string): bigi
   const isText = typeof value === "string" && INTEGER.test(value);
   if (typeof value !== "number" && typeof value !== "bigint" && !isText)
     throw invalidRequest(`${what} holds ${describe(value)} where a whole number should be`);
+  if (typeof value === "number" && !Number.isInteger(value))
+    throw invalidRequest(`${what} holds ${value}, which is no whole number`);
   if (typeof value === "number" && !Number.isSafeInteger(value))
     throw invalidRequest(
-      `${what} holds ${value}, which is no whole number below 2^53: send larger ones as text, "9007199254740993"`,
+      `${what} holds ${value}, whose digits may not be exact: send all digits as text, "9007199254740993"`,
     );
   const big = BigInt(value);
   const wrapped = datatype === "INT64" ? BigInt.asIntN(64, big) : BigInt.asUintN(64, big);
@@ -193,11 +197,17 @@ function textOf(value: unknown, what: string): string {
     throw invalidRequest(`${what} holds ${describe(value)} where text should be`);
   // The runtime would cut it there.
   if (value.includes("\0")) throw invalidRequest(`${what} holds text with the character NUL`);
+  // UTF-8 has no half of a pair: the runtime would get another character.
+  if (!value.isWellFormed())
+    throw invalidRequest(
+      `${what} holds text with a lone surrogate, such as "\\ud800": send both halves of the pair, or neither`,
+    );
   return value;
 }
 
 function describe(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "an array";
+  if (typeof value === "bigint") return `${value}`;
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

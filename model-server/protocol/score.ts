@@ -2,7 +2,7 @@ import { z } from "zod";
 
 import { invalidRequest, type ServerError } from "../errors.ts";
 import { createTensor, type Datatype, type Tensor, type Tensors } from "../tensor/tensor.ts";
-import { checkJson } from "./json.ts";
+import { checkJson, isExact, parseJson } from "./json.ts";
 import { dataOf, MAX_RANK, tensorOfNested } from "./nested.ts";
 
 /** What a request of `POST /score` wants scored: images, a tensor, or tensors by the names of the model's inputs. */
@@ -60,20 +60,33 @@ const TAKES_TEXT: ReadonlySet<Datatype> = new Set(["BYTES", "INT64", "UINT64"]);
 
 const ANY_NUMBERS: ScorePorts = { datatype: "FP32", inputs: new Map() };
 
+/** Whether the JSON of a request is to be read with all digits of its numbers. */
+export function needsExactNumbers({ datatype, inputs }: ScorePorts): boolean {
+  return isExact({ datatype }) || inputs.values().some(isExact);
+}
+
 /** Reads the JSON body of `POST /score`. @throws REQUEST_INVALID saying what form is right */
 export function readScoreInput(body: unknown, ports: ScorePorts = ANY_NUMBERS): ScoreInput {
   const parsed = ScoreBody.safeParse(body);
   if (!parsed.success) throw invalidRequest(`the body is not a valid request: ${FORM}`);
   const { data } = parsed;
   if (typeof data === "object" && !Array.isArray(data))
-    return { kind: "tensors", tensors: readTensors(data, ports) };
+    return { kind: "tensors", tensors: readTensors(namedInputsOf(body) ?? data, ports) };
   if (ports.inputs.size > 1) throw severalInputs([...ports.inputs.keys()]);
-  const rows = typeof data === "string" ? unwrap(data) : data;
+  const rows = typeof data === "string" ? unwrap(data, ports) : data;
   if (rows.length === 0) throw invalidRequest(`the body has no rows: ${FORM}`);
   checkRows(rows.length);
   if (typeof rows[0] === "string" && !TAKES_TEXT.has(ports.datatype))
     return { kind: "images", images: rows.map(imageOf) };
   return { kind: "tensor", tensor: tensorOfNested(rows, ports.datatype, "input") };
+}
+
+/** As they were sent: zod leaves out a field of the name `__proto__`, which is to be refused as any other unknown input. */
+function namedInputsOf(body: unknown): Readonly<Record<string, unknown>> | undefined {
+  const hasInput = typeof body === "object" && body !== null && "input" in body;
+  return hasInput && typeof body.input === "object" && body.input !== null
+    ? { ...body.input }
+    : undefined;
 }
 
 /** Why a request without names cannot be scored. */
@@ -113,14 +126,17 @@ function readTensor(value: unknown, { datatype, dims }: ScorePort, what: string)
   return tensorOfNested(value, datatype, what);
 }
 
-function unwrap(text: string): readonly unknown[] {
+function unwrap(text: string, ports: ScorePorts): readonly unknown[] {
   // The check of the body skips strings.
   checkJson(Buffer.from(text), "input", MAX_RANK);
+  const what = "input is a string that";
   let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch {
-    throw invalidRequest(`input is a string that is not JSON: ${FORM}`);
+    value = parseJson(text, what, { exact: needsExactNumbers(ports) });
+  } catch (cause) {
+    // Of another text, such as one image without a list around it, the form says more than the place.
+    if (text.trimStart().startsWith("[")) throw cause;
+    throw invalidRequest(`${what} is not JSON: ${FORM}`, { cause });
   }
   if (!Array.isArray(value)) throw invalidRequest(`input is a string that holds no array: ${FORM}`);
   return value;

@@ -14,7 +14,7 @@ import {
   type InferBody,
   type InferRequest,
 } from "../../protocol/infer.ts";
-import { readJson } from "../../protocol/json.ts";
+import { isExact, readJson } from "../../protocol/json.ts";
 import { checkModel } from "../../protocol/model-name.ts";
 import { scoreBodyOf } from "../../protocol/score-body.ts";
 import { DEFAULT_TOP, MAX_ROWS } from "../../protocol/score.ts";
@@ -26,16 +26,17 @@ import { nameRelease } from "../release.ts";
 import { signalOf } from "../request-signal.ts";
 
 const HEADER_LENGTH = "inference-header-content-length";
+const LENGTH_HINT =
+  "where raw values follow the JSON, the header Inference-Header-Content-Length must be the length of the JSON";
 
 /** `POST /v2/models/<name>/infer` of the Open Inference Protocol, with the binary extension. */
 export function inferRoutes(app: FastifyInstance, parts: RouteParts, done: () => void): void {
   const { config, metrics, budget, admission } = parts;
   const limits = { maxBytes: config.maxBodyBytes, budget };
   const readJsonOf = (json: Buffer): InferBody => {
-    const exact = parts
-      .model()
-      ?.signature.inputs.some(({ datatype }) => datatype.endsWith("INT64"));
-    return readInferBody(readJson(json, "the body", { exact: exact === true }));
+    const inputs = parts.model()?.signature.inputs ?? [];
+    const options = { exact: inputs.some(isExact), lengthHint: LENGTH_HINT };
+    return readInferBody(readJson(json, "the body", options));
   };
   const readHead = rememberHeads(readJsonOf);
 

@@ -1,9 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import { discard } from "../../discard.ts";
-import { ServerError } from "../../errors.ts";
+import { invalidRequest, ServerError } from "../../errors.ts";
+import { hasLargeIntegers, readJson } from "../../protocol/json.ts";
 import { readFiles } from "../../protocol/multipart.ts";
+import { scoreBodyOf } from "../../protocol/score-body.ts";
 import {
+  needsExactNumbers,
   plainAnswer,
   readQuery,
   readScoreInput,
@@ -13,7 +16,6 @@ import {
 } from "../../protocol/score.ts";
 import { createStages } from "../../stages.ts";
 import { readBody } from "../body.ts";
-import { createJsonParser } from "../json-parser.ts";
 import type { RouteParts } from "../parts.ts";
 import { nameRelease } from "../release.ts";
 import { signalOf } from "../request-signal.ts";
@@ -22,7 +24,6 @@ import { signalOf } from "../request-signal.ts";
 export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => void): void {
   const { config, metrics, budget, admission } = parts;
   const limits = { maxBytes: config.maxBodyBytes, budget };
-  const parseJson = createJsonParser(app);
 
   async function readInput(
     request: FastifyRequest,
@@ -31,7 +32,7 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
   ): Promise<ScoreInput> {
     const header = request.headers["content-type"];
     const type = header?.split(";")[0]?.trim().toLowerCase();
-    if (type === "application/json") return readScoreInput(parseJson(request, body), ports);
+    if (type === "application/json") return readJsonInput(body, ports);
     if (type === undefined && body.length === 0) return readScoreInput(undefined, ports);
     if (type === "application/octet-stream" || type?.startsWith("image/")) {
       if (body.length > 0) return { kind: "images", images: [body] };
@@ -64,7 +65,7 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
     const total = scored - began;
     parts.recorder?.offer(
       body.length,
-      () => requestOf(input, body),
+      () => requestOf(input, body, served.scorePorts),
       () => scores,
       top,
     );
@@ -84,8 +85,20 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
   done();
 }
 
-/** The request as the JSON that asks for the same. */
-function requestOf(input: ScoreInput, body: Buffer): unknown {
-  if (input.kind !== "images") return JSON.parse(body.toString());
-  return { input: input.images.map((image) => Buffer.from(image).toString("base64")) };
+function readJsonInput(body: Buffer, ports: ScorePorts): ScoreInput {
+  if (body.length === 0) throw invalidRequest("the body is empty: send JSON or an image");
+  return readScoreInput(readJson(body, "the body", { exact: needsExactNumbers(ports) }), ports);
+}
+
+/** The request as the JSON that asks for the same, with text for integers that most readers of JSON would change. */
+function requestOf(input: ScoreInput, body: Buffer, ports: ScorePorts): unknown {
+  if (input.kind === "images")
+    return { input: input.images.map((image) => Buffer.from(image).toString("base64")) };
+  if (!needsExactNumbers(ports) || !hasLargeIntegers(body.toString()))
+    return readJson(body, "the body", { exact: false });
+  // From the body: the run took the memory of its tensors.
+  const again = readJsonInput(body, ports);
+  if (again.kind === "tensors") return scoreBodyOf(again.tensors);
+  const [name = ""] = ports.inputs.keys();
+  return again.kind === "tensor" ? scoreBodyOf(new Map([[name, again.tensor]])) : undefined;
 }
