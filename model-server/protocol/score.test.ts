@@ -41,6 +41,7 @@ describe("images", () => {
     ["without an input around them", [BASE64]],
     ["in the alphabet for URLs", { input: [Buffer.from(IMAGE).toString("base64url")] }],
     ["as data URLs", { input: [`data:image/png;base64,${BASE64}`] }],
+    ["as data URLs in capitals", { input: [`DATA:image/png;BASE64,${BASE64}`] }],
     [
       "wrapped at 4 characters as base64 programs do",
       { input: [BASE64.replace(/.{4}/g, "$&\r\n")] },

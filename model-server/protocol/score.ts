@@ -148,7 +148,7 @@ const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 function imageOf(value: unknown, index: number): Uint8Array {
   if (typeof value !== "string")
     throw invalidRequest(`input[${index}] is no string: do not mix images and numbers`);
-  const text = value.replace(/^data:[^,]{0,100},/, "").replace(/\s/g, "");
+  const text = value.replace(/^data:[^,]{0,100},/i, "").replace(/\s/g, "");
   if (!BASE64.test(text)) throw invalidRequest(`input[${index}] is not base64 of an image`);
   return Buffer.from(text, "base64");
 }
