@@ -86,7 +86,13 @@ async function inferCounted(
 
 export interface StreamAnswer {
   readonly error_message: string;
-  readonly infer_response: InferAnswerMessage | null;
+  /** Of an error: only the request's id, as Triton's clients expect to learn which of their requests failed. */
+  readonly infer_response: InferAnswerMessage | Pick<InferAnswerMessage, "id">;
+}
+
+/** Empty where the message is none. */
+function idOf({ id }: Partial<InferMessage>): string {
+  return id ?? "";
 }
 
 /** Requests on a stream are answered one after another; one that fails does not end the stream. */
@@ -113,7 +119,7 @@ export function inferStream(
     } catch (error) {
       const { code, details = "" } = statusOf(error, parts, id);
       logAnswer(code);
-      call.write({ error_message: details, infer_response: null });
+      call.write({ error_message: details, infer_response: { id: idOf(message) } });
     }
     isBusy = false;
     if (hasEnded) call.end();

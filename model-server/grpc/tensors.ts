@@ -2,6 +2,7 @@ import { invalidRequest } from "../errors.ts";
 import { bytesOfTensor, tensorOfBytes, textOfBytes, type RawShape } from "../protocol/binary.ts";
 import {
   addInput,
+  checkSequence,
   MAX_CLASSES,
   nameInput,
   readShape,
@@ -17,13 +18,14 @@ import type {
   InferAnswerMessage,
   InferMessage,
   InputMessage,
+  Parameter,
   Parameters,
 } from "./messages.ts";
 
 /** @throws REQUEST_INVALID, UNSUPPORTED for sequences and shared memory */
 export function readInferMessage(message: InferMessage): InferRequest {
   const { inputs, outputs, raw_input_contents: raw } = message;
-  if (message.parameters["sequence_id"] !== undefined) throw unsupported("sequences");
+  checkSequence(sequenceOf(message.parameters["sequence_id"]));
   if (raw.length > 0 && raw.length !== inputs.length)
     throw invalidRequest(
       `${raw.length} raw_input_contents for ${inputs.length} inputs: send one for each, or none`,
@@ -37,6 +39,12 @@ export function readInferMessage(message: InferMessage): InferRequest {
     outputs: outputs.map(({ name, parameters }) => readOutput(name, parameters)),
     isBinary: true,
   };
+}
+
+function sequenceOf(parameter: Parameter | undefined): unknown {
+  if (parameter === undefined) return undefined;
+  const { int64_param: signed, uint64_param: unsigned, string_param: text } = parameter;
+  return text ?? Number(signed ?? unsigned);
 }
 
 function readInput(input: InputMessage, raw: Buffer | undefined): Tensor {

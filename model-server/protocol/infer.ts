@@ -83,7 +83,7 @@ export function readInferRequest(
   { id, parameters, inputs, outputs }: InferBody,
   raw: Buffer,
 ): InferRequest {
-  if (parameters?.sequence_id !== undefined) throw unsupported("sequences");
+  checkSequence(parameters?.sequence_id);
   const isBinary = parameters?.binary_data_output ?? false;
   const rest = { raw, at: 0 };
   const tensors = new Map<string, Tensor>();
@@ -127,6 +127,11 @@ function isDatatype(text: string): text is Datatype {
 
 export function unsupported(what: string): ServerError {
   return new ServerError("UNSUPPORTED", `${what} are not supported: send tensors in the request`);
+}
+
+/** Clients of Triton send 0, or empty text, for what belongs to no sequence. @throws UNSUPPORTED */
+export function checkSequence(id: unknown): void {
+  if (id !== undefined && id !== 0 && id !== "") throw unsupported("sequences");
 }
 
 function readInput(input: Input, rest: { readonly raw: Buffer; at: number }): Tensor {
