@@ -6,6 +6,7 @@ import { Client, credentials, Metadata, status as grpcStatus } from "@grpc/grpc-
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { readConfig } from "./config.ts";
+import { connectRaw } from "./http/raw.testing.ts";
 import { identity, infer, serving, tensor } from "./infer.testing.ts";
 import { openKeys } from "./keys.ts";
 import { createLogger } from "./log.ts";
@@ -224,14 +225,21 @@ describe("a request's id", () => {
 });
 
 describe("the access log", () => {
-  async function logged(environment: NodeJS.ProcessEnv): Promise<readonly unknown[]> {
+  async function visit(server: Server): Promise<void> {
+    await ask(server, "/v2/models/model?token=secret", { "x-request-id": "order-17" });
+  }
+
+  async function logged(
+    environment: NodeJS.ProcessEnv,
+    send: (server: Server) => Promise<void> = visit,
+  ): Promise<readonly unknown[]> {
     const lines: Record<string, unknown>[] = [];
     const log = createLogger("info", {
       write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>),
     });
     const { server, close } = await startOn(identity("float"), environment, log);
     await server.loaded;
-    await ask(server, "/v2/models/model?token=secret", { "x-request-id": "order-17" });
+    await send(server);
     await close();
     return lines.filter(({ msg }) => msg === "request");
   }
@@ -250,5 +258,16 @@ describe("the access log", () => {
         ms: expect.any(Number),
       }),
     ]);
+  });
+
+  test("has the id and status of what could not be read, as its answer has", async () => {
+    let id: string | undefined;
+    const lines = await logged({ ACCESS_LOG: "on" }, async ({ port }) => {
+      await using client = await connectRaw(port);
+      client.write("secret nonsense\r\n\r\n");
+      id = (await client.ended())[0]?.headers.get("x-request-id");
+    });
+    expect(lines).toEqual([expect.objectContaining({ id, status: 400 })]);
+    expect(JSON.stringify(lines)).not.toContain("secret");
   });
 });

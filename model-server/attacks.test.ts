@@ -130,7 +130,9 @@ describe("bodies that never end", () => {
     const [answer] = await client.ended();
     expect([answer?.status, answer?.body]).toEqual([
       408,
-      JSON.stringify({ error: "the request did not arrive in time" }),
+      JSON.stringify({
+        error: "the request did not arrive in time: send it faster, or less at once",
+      }),
     ]);
   });
 });

@@ -43,11 +43,26 @@ export const errors = {
     grpc: grpc.unimplemented,
     summary: "the path has no such method",
   },
+  TOO_SLOW: {
+    http: 408,
+    grpc: grpc.deadlineExceeded,
+    summary: "the request did not arrive in time",
+  },
   BODY_TOO_LARGE: { http: 413, grpc: grpc.resourceExhausted, summary: "the body is too large" },
   UNSUPPORTED_TYPE: {
     http: 415,
     grpc: grpc.invalidArgument,
     summary: "the content type is not supported",
+  },
+  EXPECTATION_FAILED: {
+    http: 417,
+    grpc: grpc.invalidArgument,
+    summary: "the header Expect is not supported",
+  },
+  HEADERS_TOO_LARGE: {
+    http: 431,
+    grpc: grpc.resourceExhausted,
+    summary: "the path and headers are too large",
   },
   CLIENT_GONE: { http: 499, grpc: grpc.cancelled, summary: "the client closed its connection" },
   INTERNAL: { http: 500, grpc: grpc.internal, summary: "a fault of the server" },

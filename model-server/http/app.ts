@@ -1,7 +1,11 @@
+import { maxHeaderSize } from "node:http";
+
 import fastify, { type FastifyInstance } from "fastify";
 
 import { allowOrigins } from "./cors.ts";
-import { answerClientError, answerError, answerFrameworkError, refuseTunnel } from "./errors.ts";
+import { createClientErrors } from "./client-errors.ts";
+import { answerError, answerFrameworkError } from "./errors.ts";
+import { checkHead } from "./head.ts";
 import type { RouteParts } from "./parts.ts";
 import { REQUEST_ID, requestIdOf } from "./request-id.ts";
 import { traceRequests } from "./trace.ts";
@@ -29,6 +33,7 @@ function noCompiler(): never {
 /** The HTTP interface. */
 export function createApp(parts: RouteParts): FastifyInstance {
   const { config, drain, connections, log } = parts;
+  const clientErrors = createClientErrors(maxHeaderSize, config.hasAccessLog ? log : undefined);
   const app = fastify({
     logger: false,
     bodyLimit: config.maxBodyBytes,
@@ -40,6 +45,8 @@ export function createApp(parts: RouteParts): FastifyInstance {
       // Node.js swaps the two when the headers may take longer than the request.
       headersTimeout: Math.min(HEADERS_MS, config.requestTimeoutMs),
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
+      // `checkHead` refuses a request without it, and says why.
+      requireHostHeader: false,
     },
     requestIdHeader: false,
     genReqId: requestIdOf,
@@ -50,11 +57,17 @@ export function createApp(parts: RouteParts): FastifyInstance {
     schemaController: {
       compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler },
     },
-    clientErrorHandler: answerClientError,
+    // No name is too long to be answered with a 404.
+    routerOptions: { maxParamLength: maxHeaderSize },
+    clientErrorHandler: clientErrors.answer,
     frameworkErrors: answerFrameworkError,
   });
   app.server.maxConnections = config.maxConnections;
-  app.server.on("connect", refuseTunnel);
+  app.server.on("connect", clientErrors.refuseTunnel);
+  // Otherwise Node.js answers without a word: see `checkHead`.
+  app.server.on("checkExpectation", (request, response) => {
+    app.server.emit("request", request, response);
+  });
 
   // Routes read their bodies themselves, as bytes: fastify is to judge neither them nor their content types.
   for (const method of app.supportedMethods)
@@ -62,7 +75,9 @@ export function createApp(parts: RouteParts): FastifyInstance {
   app.addHook("onRequest", (request, reply, done) => {
     const counts = request.routeOptions.config.isProbe !== true;
     connections.arrived(request.raw, reply.raw, counts);
+    clientErrors.arrived(request);
     reply.header(REQUEST_ID, request.id);
+    checkHead(request.raw);
     done();
   });
   allowOrigins(app, config.corsOrigins);

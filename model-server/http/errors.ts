@@ -1,11 +1,10 @@
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
 
 import type { FastifyReply, FastifyRequest } from "fastify";
 
 import { ServerError, type ErrorCode } from "../errors.ts";
 import type { RouteParts } from "./parts.ts";
+import { REQUEST_ID } from "./request-id.ts";
 
 /** Fastify's own errors, as ours. */
 const known: Readonly<Record<string, readonly [ErrorCode, string]>> = {
@@ -40,7 +39,8 @@ export function answerError(
   if (error.status === 401) reply.header("www-authenticate", "Bearer");
   if (error.status === 503) reply.header("retry-after", "1");
   // What was not read of a body would be taken for the next request.
-  if (hasBody(request.raw) && !request.raw.complete) reply.header("connection", "close");
+  if (error.status === 417 || (hasBody(request.raw) && !request.raw.complete))
+    reply.header("connection", "close");
   void reply.code(error.status).send({ error: error.message });
 }
 
@@ -49,47 +49,12 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
-/** A path that is no URL never reaches a route. */
-export function answerFrameworkError(cause: Error, _: FastifyRequest, reply: FastifyReply): void {
+/** A path that is no URL never reaches a route, nor the hooks. */
+export function answerFrameworkError(
+  cause: Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
   const error = serverErrorOf(cause);
-  void reply.code(error.status).send({ error: error.message });
-}
-
-const clientErrors: Readonly<Record<string, readonly [number, string, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, "Request Header Fields Too Large", "the headers are too large"],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, "Request Timeout", "the request did not arrive in time"],
-};
-const MALFORMED = [400, "Bad Request", "the request is not valid HTTP/1.1"] as const;
-
-/** What is no HTTP never becomes a request: the answer is written to the connection itself. */
-export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, phrase, message] = clientErrors[error.code ?? ""] ?? MALFORMED;
-  socket.end(lastAnswer(`${status} ${phrase}`, message));
-}
-
-/** Node.js hands over the connection of a CONNECT, and would close it without an answer. */
-export function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
-  socket.on("error", () => socket.destroy());
-  const answer = lastAnswer("405 Method Not Allowed", "there is no CONNECT: this is no proxy", [
-    "allow: ",
-  ]);
-  // The client may never close its half.
-  socket.end(answer, () => socket.destroy());
-}
-
-function lastAnswer(status: string, message: string, headers: readonly string[] = []): string {
-  const body = JSON.stringify({ error: message });
-  return [
-    `HTTP/1.1 ${status}`,
-    "content-type: application/json; charset=utf-8",
-    `content-length: ${Buffer.byteLength(body)}`,
-    "connection: close",
-    ...headers,
-    "",
-    body,
-  ].join("\r\n");
+  void reply.header(REQUEST_ID, request.id).code(error.status).send({ error: error.message });
 }

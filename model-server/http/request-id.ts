@@ -13,5 +13,9 @@ export function requestIdOf({ headers }: IncomingMessage): string {
 
 /** @param given what the client sent */
 export function requestIdFrom(given: unknown): string {
-  return typeof given === "string" && ID.test(given) ? given : randomUUID();
+  return typeof given === "string" && ID.test(given) ? given : newRequestId();
+}
+
+export function newRequestId(): string {
+  return randomUUID();
 }
