@@ -52,6 +52,7 @@ test.each([
   [{ status: 400, text: "<html>" }, "the body is not JSON"],
   [{ status: 400, text: '{"error": ""}' }, "the body has no error that says why"],
   [{ status: 400, text: '{"error": "cannot open /tmp/x/model.onnx"}' }, "the message has /tmp"],
+  [{ status: 400, text: '{"error": "ops.cc:692 Compute failed"}' }, "the message has s.cc:692"],
 ])("an answer like %j is a fault: %s", (answer, fault) => {
   expect(faultOf(answer)).toBe(fault);
 });

@@ -19,7 +19,7 @@ export interface FuzzAnswer {
   readonly text: string;
 }
 
-/** A bundle that takes images, and tensors of a number, an integer and a text. */
+/** Bundles that take images; tensors of a number, an integer and a text; and integers on which runs fail. */
 export const targets = {
   images: {
     "model.onnx": buildModel({
@@ -45,6 +45,27 @@ export const targets = {
         { name: "a_out", type: "float", dims: ["N", 2] },
         { name: "b_out", type: "int64", dims: ["N", 1] },
         { name: "c_out", type: "string", dims: ["N", "M"] },
+      ],
+    }),
+  },
+  integers: {
+    "model.onnx": buildModel({
+      nodes: [
+        { op: "Div", inputs: ["a", "b"], outputs: ["quotient"] },
+        { op: "Mod", inputs: ["a", "b"], outputs: ["rest"] },
+        { op: "Gather", inputs: ["a", "b"], outputs: ["picked"] },
+        { op: "Shape", inputs: ["b"], outputs: ["shape"] },
+        { op: "Reshape", inputs: ["a", "shape"], outputs: ["reshaped"] },
+      ],
+      inputs: [
+        { name: "a", type: "int64", dims: ["N", "K"] },
+        { name: "b", type: "int64", dims: ["M", "L"] },
+      ],
+      outputs: [
+        { name: "quotient", type: "int64", dims: ["Q", "R"] },
+        { name: "rest", type: "int64", dims: ["S", "T"] },
+        { name: "picked", type: "int64", dims: ["U", "V", "W"] },
+        { name: "reshaped", type: "int64", dims: ["X", "Y"] },
       ],
     }),
   },
@@ -243,11 +264,36 @@ const anywhere = fc.record({
   body: fc.uint8Array({ maxLength: 64 }).map((bytes) => Buffer.from(bytes)),
 });
 
+const small = fc.integer({ min: -2, max: 4 });
+const matrix = fc
+  .tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 }))
+  .chain(([rows, columns]) =>
+    fc.record({
+      shape: fc.constant([rows, columns]),
+      data: fc.array(small, { minLength: rows * columns, maxLength: rows * columns }),
+    }),
+  );
+/** Of the right form, with values and shapes on which the runtime fails. */
+const integerRequest = fc
+  .record({
+    a: matrix,
+    b: matrix,
+    outputs: fc.subarray(["quotient", "rest", "picked", "reshaped"], { minLength: 1 }),
+  })
+  .map(({ a, b, outputs }) => ({
+    inputs: [
+      { name: "a", datatype: "INT64", ...a },
+      { name: "b", datatype: "INT64", ...b },
+    ],
+    outputs: outputs.map((name) => ({ name })),
+  }));
+
 /** Malformed requests to each target, about as many of each kind. */
 export function requestsTo(
   target: FuzzTarget,
   pictures: readonly Buffer[],
 ): fc.Arbitrary<FuzzRequest> {
+  if (target === "integers") return post(INFER, integerRequest.map(jsonOf), json);
   const { head, body } = binary();
   const length = fc.oneof(
     { weight: 5, arbitrary: fc.constant(String(head.length)) },
@@ -295,7 +341,7 @@ export function requestsTo(
 }
 
 const PATH =
-  /(?<=^|[\s"'(])\/(?:tmp|app|home|root|work|usr|opt|var|models)\b|node_modules|\.ts\b|\bat \w+ \(/;
+  /(?<=^|[\s"'(])\/(?:tmp|app|home|root|work|usr|opt|var|models)\b|node_modules|\.ts\b|\bat \w+ \(|\w\.(?:cc|cpp|cu|hh?|hpp):\d+|onnxruntime::|\boperator\(\)/;
 const MAX_MESSAGE = 1000;
 
 /** The path of a file, or the place in the code, that a message names. */

@@ -1,19 +1,30 @@
 import { ServerError } from "../errors.ts";
 import type { Provider } from "./messages.ts";
 
-/** Paths of the runtime's sources, with their line, which it puts into its messages. */
-const SOURCE_PATH = /(?:[A-Za-z]:)?[\w.+~-]*[\\/][\w.+~\\/-]*\.(?:cc|cpp|h|hpp|cu)(?::\d+)?\s*/g;
-/** The function that failed, with its parameters: it follows the path. */
-const SOURCE_FUNCTION = /[\w:<>*&, ]*onnxruntime::[^ ]+\((?:[^()]|\([^()]*\))*\)(?: const)?\s*/g;
+/** A file of the runtime's sources with its line, which it puts into its messages; some come without their path. */
+const PATH = String.raw`(?:[A-Za-z]:)?[\w.+~-]*[\\/][\w.+~\\/-]*\.(?:cc|cpp|h|hpp|cu|cuh)`;
+const FILE = String.raw`[\w.+~-]+\.(?:cc|cpp|h|hpp|cu|cuh)`;
+const LINE = String.raw`:\d+\b`;
+/** The function that failed follows: with its types, or its bare name. */
+const FUNCTION = String.raw`onnxruntime::[^ ]+\((?:[^()]|\([^()]*\))*\)(?: const)?(?: \[with [^\]]*\])?`;
+const TYPED = String.raw`[\w:<>*&, ]*${FUNCTION}`;
+const BARE = String.raw`operator\(\)|~?\w+`;
+const SOURCE_PLACE = RegExp(`(?:${PATH}|${FILE})${LINE}(?:\\s+(?:${TYPED}|${BARE}))?\\s*`, "g");
+const SOURCE_PATH = RegExp(String.raw`${PATH}\s*`, "g");
+const SOURCE_FUNCTION = RegExp(String.raw`(?:onnxruntime::[^ ]+ )*${FUNCTION}\s*`, "g");
 const LOAD_PREFIX = /^Load model from .*? failed:\s*/;
 const OUT_OF_MEMORY = /bad_alloc|failed to allocate|available memory of|out of memory/i;
 const MAX_LENGTH = 500;
+/** Text that a client sent may be in a message: the patterns above take time by the square of a word's length. */
+const MAX_READ = 4000;
 
 /** The runtime's words, without places of its sources and files. */
 function clean(message: string): string {
   return message
+    .slice(0, MAX_READ)
     .replaceAll(/\s+/g, " ")
     .replace(LOAD_PREFIX, "")
+    .replaceAll(SOURCE_PLACE, "")
     .replaceAll(SOURCE_PATH, "")
     .replaceAll(SOURCE_FUNCTION, "")
     .trim()

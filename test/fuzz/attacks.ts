@@ -40,6 +40,7 @@ export interface Outcome {
 export const attacks: Readonly<Record<string, Attack>> = {
   images: { target: "images", open: async ({ http }) => restSender("images", http) },
   tensors: { target: "tensors", open: async ({ http }) => restSender("tensors", http) },
+  integers: { target: "integers", open: async ({ http }) => restSender("integers", http) },
   grpc: { target: "tensors", open: async ({ grpc }) => grpcSender(grpc) },
 };
 

@@ -11,7 +11,7 @@ import { leakIn, WINDOWS, type Measured } from "./memory.ts";
 import { attacks, type Attack, type Sender } from "./attacks.ts";
 
 /**
- * `npm run fuzz -- server [images|tensors|grpc] --count N --seed S`: malformed requests to a model server in a process of
+ * `npm run fuzz -- server [images|tensors|integers|grpc] --count N --seed S`: malformed requests to a model server in a process of
  * its own. Exits 1 when an answer is no refusal that says why, names a path, or does not come, and when the server's memory
  * goes on growing. The same seed sends the same requests.
  */
@@ -101,7 +101,9 @@ const [what, ...names] = positionals;
 const chosen = names.length === 0 ? Object.keys(attacks) : names;
 const isKnown = what === "server" && chosen.every((name) => Object.hasOwn(attacks, name));
 if (!isKnown || !(count >= 1) || !Number.isInteger(seed)) {
-  console.error("usage: npm run fuzz -- server [images|tensors|grpc] [--count N] [--seed S]");
+  console.error(
+    "usage: npm run fuzz -- server [images|tensors|integers|grpc] [--count N] [--seed S]",
+  );
   process.exit(2);
 }
 let ok = true;
