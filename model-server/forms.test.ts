@@ -71,14 +71,18 @@ describe("a form", () => {
     ["of another boundary", "--y\r\n\r\n--y--\r\n"],
   ])("%s gets 400", async (_, body) => {
     expect(await multipart(body, "multipart/form-data; boundary=x")).toEqual(
-      error(/^the (form has no file|body is no valid multipart)/),
+      error(
+        /^the (form has no file: send|body is no valid multipart\/form-data: each part needs the boundary)/,
+      ),
     );
   });
 
   test.each(["multipart/form-data", 'multipart/form-data; boundary="ä"', "multipart/form-data; x"])(
     "of the type %s gets 400",
     async (type) => {
-      expect(await multipart("--x--", type)).toEqual(error(/has no valid boundary$/));
+      expect(await multipart("--x--", type)).toEqual(
+        error(/has no valid boundary: let the client's library set this header/),
+      );
     },
   );
 

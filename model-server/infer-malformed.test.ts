@@ -19,7 +19,7 @@ describe("a request that does not fit", () => {
   const wrong = (fields: object): object => ({ inputs: [{ ...a, ...fields }, b] });
 
   test.each<[string, object, number, RegExp]>([
-    ["of no inputs", {}, 400, /^inputs of the request: /],
+    ["of no inputs", {}, 400, /^inputs is missing: it must be an array$/],
     ["of an empty list of inputs", { inputs: [] }, 400, /^the input a is missing/],
     ["with a missing input", { inputs: [a] }, 400, /^the input b is missing: .* FP32 of shape/],
     ["with an input twice", { inputs: [a, a, b] }, 400, /^the input "a" is there twice/],
@@ -45,13 +45,13 @@ describe("a request that does not fit", () => {
       "of a negative dimension",
       wrong({ shape: [-1, 3] }),
       400,
-      /^inputs\.0\.shape\.0 of the request: /,
+      /^inputs\[0\]\.shape\[0\] must be 0 or more, and is -1: send the size that the values have$/,
     ],
     [
       "of a fractional dimension",
       wrong({ shape: [1.5, 2] }),
       400,
-      /^inputs\.0\.shape\.0 of the request: /,
+      /^inputs\[0\]\.shape\[0\] must be a whole number, and is 1\.5$/,
     ],
     [
       "of an overflowing shape",
@@ -69,7 +69,7 @@ describe("a request that does not fit", () => {
       "of too many dimensions",
       wrong({ shape: Array<number>(9).fill(1) }),
       400,
-      /^inputs\.0\.shape of the request: /,
+      /^inputs\[0\]\.shape must be an array of at most 8 elements, and is an array of 9$/,
     ],
     [
       "of no rows in one input alone",
@@ -140,7 +140,44 @@ describe("a request that does not fit", () => {
       400,
       /^shared memory regions are not supported/,
     ],
-    ["of a number as id", { id: 1, inputs: [a, b] }, 400, /^id of the request: /],
+    ["of a number as id", { id: 1, inputs: [a, b] }, 400, /^id must be text, and is 1$/],
+    [
+      "without a shape",
+      wrong({ shape: undefined }),
+      400,
+      /^inputs\[0\]\.shape is missing: it must be an array$/,
+    ],
+    [
+      "without a name",
+      { inputs: [a, { ...b, name: undefined }] },
+      400,
+      /^inputs\[1\]\.name is missing: it must be text$/,
+    ],
+    [
+      "of text as a dimension",
+      wrong({ shape: [1, "3"] }),
+      400,
+      /^inputs\[0\]\.shape\[1\] must be a whole number, and is text$/,
+    ],
+    [
+      "of a flag that is a number",
+      { inputs: [a, b], outputs: [{ name: "sum", parameters: { binary_data: 1 } }] },
+      400,
+      /^outputs\[0\]\.parameters\.binary_data must be true or false, and is 1$/,
+    ],
+    [
+      "of too many classes",
+      { inputs: [a, b], outputs: [{ name: "sum", parameters: { classification: 1001 } }] },
+      400,
+      /^outputs\[0\]\.parameters\.classification must be at most 1000, and is 1001$/,
+    ],
+    [
+      "of a list as parameters",
+      wrong({ parameters: [] }),
+      400,
+      /^inputs\[0\]\.parameters must be an object, and is an array of 0$/,
+    ],
+    ["of null as inputs", { inputs: null }, 400, /^inputs must be an array, and is null$/],
     ["of a list", [], 400, /^the body is no inference request/],
   ])("%s is refused with what to fix", async (_, request, status, message) => {
     expect(await infer(server, request)).toMatchObject({
@@ -170,7 +207,7 @@ describe("a request that does not fit", () => {
     [
       "a number beyond any",
       '{"inputs": [{"name": "a", "datatype": "FP32", "shape": [1e999], "data": []}]}',
-      /shape\.0/,
+      /^inputs\[0\]\.shape\[0\] must be a whole number, and is beyond any number$/,
     ],
   ])("whose body is %s is refused", async (_, body, message) => {
     expect(await send(server, body)).toMatchObject({

@@ -168,7 +168,7 @@ describe("the binary extension", () => {
       "with a negative size",
       { inputs: [raw("a", -1)] },
       [],
-      /^inputs\.0\.parameters\.binary_data_size of the request: /,
+      /^inputs\[0\]\.parameters\.binary_data_size must be 0 or more, and is -1$/,
     ],
   ])("refuses a request %s", async (_, request, bytes, message) => {
     expect(await inferRaw(server, request, ...bytes)).toMatchObject({

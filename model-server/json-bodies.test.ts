@@ -134,6 +134,18 @@ describe.each(paths)("integers of 64 bits for POST %s", (path) => {
   });
 });
 
+test("a size or an id with more digits than a double has is refused as it was sent", async () => {
+  const server = await serving(identity("int64"));
+  const form = (fields: string): string =>
+    `{${fields}"inputs": [{"name": "x", "datatype": "INT64", "shape": [9007199254740993, 2], "data": []}]}`;
+  expect(await ask(server, INFER, form(""))).toMatchObject(
+    refused(/^inputs\[0\]\.shape\[0\] is 9007199254740993, which is beyond 2\^53$/),
+  );
+  expect(await ask(server, INFER, form('"id": 9007199254740993, '))).toMatchObject(
+    refused(/^id must be text, and is 9007199254740993$/),
+  );
+});
+
 test("an array in a string keeps the digits of integers beyond 2^53, for POST /score", async () => {
   const server = await serving(identity("int64"));
   const answer = await ask(server, "/score", '{"input": "[[9007199254740993, 1]]"}');

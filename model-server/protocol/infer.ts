@@ -3,6 +3,7 @@ import { z } from "zod";
 import { invalidRequest, ServerError } from "../errors.ts";
 import { arrays, createTensor, type Datatype, type Tensor } from "../tensor/tensor.ts";
 import { tensorOfBytes, textOfBytes, type RawShape } from "./binary.ts";
+import { describeIssue } from "./issue.ts";
 import { dataOf, flatten, MAX_RANK } from "./nested.ts";
 
 /** A request of the Open Inference Protocol, however it came. */
@@ -71,8 +72,13 @@ type Input = InferBody["inputs"][number];
 /** @throws REQUEST_INVALID */
 export function readInferBody(json: unknown): InferBody {
   const parsed = InferBody.safeParse(json);
-  if (!parsed.success) throw invalidRequest(describeIssue(parsed.error));
-  return parsed.data;
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw invalidRequest(
+    issue === undefined || issue.path.length === 0
+      ? 'the body is no inference request: send {"inputs": [{"name": …, "shape": […], "datatype": …, "data": […]}]}'
+      : describeIssue(issue, json),
+  );
 }
 
 /**
@@ -214,13 +220,4 @@ function rawTensorOf(raw: Buffer, { name, datatype, dims }: InferPort): Tensor {
   return datatype === "BYTES"
     ? createTensor(datatype, shape, [textOfBytes(raw, what)])
     : tensorOfBytes(raw, { datatype, dims: shape, count }, what);
-}
-
-function describeIssue(error: z.ZodError): string {
-  const [issue] = error.issues;
-  const path = issue?.path.map(String).join(".").slice(0, 200) ?? "";
-  const message = issue?.message ?? "it is not valid";
-  return path === ""
-    ? `the body is no inference request (${message}): send {"inputs": [{"name": …, "shape": […], "datatype": …, "data": […]}]}`
-    : `${path} of the request: ${message}`;
 }

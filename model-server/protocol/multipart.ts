@@ -33,7 +33,9 @@ function boundaryOf(type: string): string {
   }
   // RFC 2046 allows these characters.
   if (boundary !== null && /^[\w'()+,./:=? -]{1,70}$/.test(boundary)) return boundary;
-  throw invalidRequest("the Content-Type multipart/form-data has no valid boundary");
+  throw invalidRequest(
+    "the Content-Type multipart/form-data has no valid boundary: let the client's library set this header together with the body",
+  );
 }
 
 function checkParts(body: Buffer, boundary: string): void {
@@ -51,6 +53,9 @@ async function parse(body: Buffer, boundary: string): Promise<FormData> {
   try {
     return await new Response(new Uint8Array(body), { headers }).formData();
   } catch (cause) {
-    throw invalidRequest("the body is no valid multipart/form-data", { cause });
+    throw invalidRequest(
+      "the body is no valid multipart/form-data: each part needs the boundary of the Content-Type, a Content-Disposition with a name, and an empty line, and the body ends with the boundary and --",
+      { cause },
+    );
   }
 }
