@@ -101,6 +101,53 @@ describe("a form", () => {
   });
 });
 
+describe("an image of many that cannot be decoded", () => {
+  const cut = pictureOf("7").subarray(0, 200);
+
+  test.each([
+    ["by its header", new Uint8Array([1, 2, 3])],
+    ["by its pixels", cut],
+  ])("is named by its place in a list: %s", async (_, bad) => {
+    const images = [pictureOf("3"), pictureOf("7"), bad].map((one) =>
+      Buffer.from(one).toString("base64"),
+    );
+    const body = JSON.stringify({ input: [...images, ...images] });
+    expect(await post(body, "", { "content-type": "application/json" })).toEqual(
+      error(/^image 3 of 6 cannot be decoded \(.+\): send a PNG, JPEG or WebP/),
+    );
+  });
+
+  test("is named by its place beyond the images of one run", async () => {
+    const good = Buffer.from(pictureOf("3")).toString("base64");
+    const input = Array<string>(200).fill(good);
+    input[150] = Buffer.from(cut).toString("base64");
+    const body = JSON.stringify({ input });
+    expect(await post(body, "", { "content-type": "application/json" })).toEqual(
+      error(/^image 151 of 200 cannot be decoded/),
+    );
+  });
+
+  test.each([
+    ["photo", '"photo"'],
+    ['a"\t', String.raw`"a\"\t"`],
+    ["x".repeat(5000), `"${"x".repeat(100)}"`],
+  ])("is named by its place and field in a form (%#)", async (field, quoted) => {
+    const form = formOf("3");
+    form.append("button", "Score");
+    form.append(field, new File([cut], "7.png"));
+    const { status, body } = await post(form);
+    expect(status).toBe(400);
+    const start = `image 2 of 2 (in the field ${quoted}) cannot be decoded (`;
+    expect((body as { error: string }).error.slice(0, start.length)).toBe(start);
+  });
+
+  test("has no number where it is the only one", async () => {
+    const form = new FormData();
+    form.append("photo", new File([cut], "7.png"));
+    expect(await post(form)).toEqual(error(/^the image cannot be decoded/));
+  });
+});
+
 describe("the plain answer", () => {
   test("has names for all that it holds, and probabilities from 0 to 1", async () => {
     expect(await post(formOf("3"), "?top=2&format=plain")).toEqual({

@@ -33,7 +33,8 @@ async function tensorOf(bytes: Uint8Array): Promise<Float32Array> {
 
 /** As if they were large: each gets a turn of its own. */
 function measured(images: readonly Uint8Array[]): readonly MeasuredImage[] {
-  return images.map((bytes) => ({ bytes, pixels: Infinity }));
+  const count = images.length;
+  return images.map((bytes, index) => ({ bytes, pixels: Infinity, place: { index, count } }));
 }
 
 function start(concurrency: number): Decoder {

@@ -1,6 +1,7 @@
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import { ServerError } from "../errors.ts";
 import { elementsOf } from "../tensor/tensor.ts";
+import { ImageError, type ImagePlace } from "./image-error.ts";
 import type * as ImageModule from "./image.ts";
 import { shapeOf } from "./shape.ts";
 import { createThreads } from "./threads.ts";
@@ -10,6 +11,8 @@ import { createTurnstile } from "./turnstile.ts";
 export interface MeasuredImage {
   readonly bytes: Uint8Array;
   readonly pixels: number;
+  /** In its request. */
+  readonly place: ImagePlace;
 }
 
 /** Decodes images off the main thread: so many at a time, the others wait in one bounded queue. */
@@ -93,7 +96,11 @@ export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Deco
     const add = async (group: Group): Promise<void> => {
       const { sizeOf } = await load();
       for (let index = group.from; index < group.to; index += 1) {
-        const { width, height } = await sizeOf(images[index] ?? new Uint8Array(0));
+        const { width, height } = await sizeOf(images[index] ?? new Uint8Array(0)).catch(
+          (error: unknown) => {
+            throw placed(error, { index, count: images.length });
+          },
+        );
         pixels[index] = width * height;
         sum += width * height;
         if (sum > MAX_REQUEST_PIXELS)
@@ -106,7 +113,11 @@ export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Deco
     // One image is bounded by itself.
     const headers = images.map(() => ({ pixels: 0 }));
     if (images.length > 1) await each(groupsOf(headers), add, signal);
-    return images.map((bytes, index) => ({ bytes, pixels: pixels[index] ?? Infinity }));
+    return images.map((bytes, index) => ({
+      bytes,
+      pixels: pixels[index] ?? Infinity,
+      place: { index, count: images.length },
+    }));
   }
 
   return {
@@ -118,7 +129,12 @@ export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Deco
       const data = new Float32Array(size * images.length);
       const decodeGroup = async ({ from, to }: Group): Promise<void> => {
         const some = images.slice(from, to).map(({ bytes }) => bytes);
-        data.set(await threads.decode({ images: some, preprocessing }), from * size);
+        const job = threads.decode({ images: some, preprocessing });
+        const tensor = await job.catch((error: unknown) => {
+          const index = error instanceof ImageError ? (error.place?.index ?? 0) : 0;
+          throw placed(error, images[from + index]?.place);
+        });
+        data.set(tensor, from * size);
       };
       await each(groupsOf(images), decodeGroup, signal);
       return data;
@@ -126,6 +142,11 @@ export function createDecoder({ concurrency, maxWaiting }: DecoderOptions): Deco
     waiting: turnstile.waiting,
     close: threads.close,
   };
+}
+
+/** What is wrong with an image, of the image in its request. */
+function placed(error: unknown, place: ImagePlace | undefined): unknown {
+  return error instanceof ImageError && place !== undefined ? error.at(place) : error;
 }
 
 /** Images that share a turn: from one up to another. */

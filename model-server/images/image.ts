@@ -3,8 +3,9 @@ import { isMainThread } from "node:worker_threads";
 import sharp from "sharp";
 
 import type { Preprocessing } from "../bundle/preprocessing.ts";
-import { messageOf, ServerError } from "../errors.ts";
+import { messageOf } from "../errors.ts";
 import { geometryOf, type Geometry, type Size } from "./geometry.ts";
+import { ImageError } from "./image-error.ts";
 import { channelsOf } from "./shape.ts";
 import { CHANNELS, resample, tapsOf, type Taps } from "./resample.ts";
 
@@ -118,10 +119,10 @@ function writeTensor(
   }
 }
 
-function unreadable(cause: unknown): ServerError {
-  return new ServerError(
-    "IMAGE_INVALID",
-    `the image cannot be decoded (${reasonOf(cause)}): send a PNG, JPEG or WebP of at most ${MAX_PIXELS / 1e6} megapixels`,
+function unreadable(cause: unknown): ImageError {
+  return new ImageError(
+    `cannot be decoded (${reasonOf(cause)}): send a PNG, JPEG or WebP of at most ${MAX_PIXELS / 1e6} megapixels`,
+    undefined,
     { cause },
   );
 }

@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import { ServerError, type ErrorCode } from "../errors.ts";
+import { ImageError, type ImagePlace } from "./image-error.ts";
 
 /** What the main thread and a decoding thread send to each other. */
 export interface ToDecoder {
@@ -11,6 +12,8 @@ export interface ToDecoder {
 
 export type FromDecoder =
   | { readonly kind: "decoded"; readonly tensor: Float32Array<ArrayBuffer> }
+  /** One of its images is none: its place is that in the job. */
+  | { readonly kind: "refused"; readonly why: string; readonly place: ImagePlace | undefined }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
 
 /** Threads that decode one image each at a time, one group of images after another. They start with the first images; one that died is replaced at the next image. */
@@ -77,7 +80,9 @@ export function createThreads(): Threads {
   };
 }
 
-function errorOf({ code, message }: FromDecoder & { readonly kind: "failed" }): ServerError {
+function errorOf(refusal: Exclude<FromDecoder, { readonly kind: "decoded" }>): ServerError {
+  if (refusal.kind === "refused") return new ImageError(refusal.why, refusal.place);
+  const { code, message } = refusal;
   // What a fault says is for the log, not for the client.
   return code === "INTERNAL"
     ? new ServerError(code, "a fault inside the server: see its log", { cause: new Error(message) })

@@ -2,6 +2,7 @@ import { parentPort } from "node:worker_threads";
 
 import { messageOf, ServerError } from "../errors.ts";
 import { elementsOf } from "../tensor/tensor.ts";
+import { ImageError } from "./image-error.ts";
 import { imageInto } from "./image.ts";
 import { shapeOf } from "./shape.ts";
 import type { FromDecoder, ToDecoder } from "./threads.ts";
@@ -11,7 +12,11 @@ async function decode({ images, preprocessing }: ToDecoder): Promise<Float32Arra
   const size = elementsOf(shapeOf(preprocessing));
   const tensor = new Float32Array(size * images.length);
   for (const [index, image] of images.entries())
-    await imageInto(image, preprocessing, tensor.subarray(index * size, (index + 1) * size));
+    try {
+      await imageInto(image, preprocessing, tensor.subarray(index * size, (index + 1) * size));
+    } catch (error) {
+      throw error instanceof ImageError ? error.at({ index, count: images.length }) : error;
+    }
   return tensor;
 }
 
@@ -20,6 +25,10 @@ function send(message: FromDecoder, transfer: readonly ArrayBuffer[] = []): void
 }
 
 function fail(error: unknown): void {
+  if (error instanceof ImageError) {
+    send({ kind: "refused", why: error.why, place: error.place });
+    return;
+  }
   const code = error instanceof ServerError ? error.code : "INTERNAL";
   send({ kind: "failed", code, message: messageOf(error) });
 }

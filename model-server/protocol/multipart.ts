@@ -6,22 +6,32 @@ import { MAX_ROWS } from "./score.ts";
 /** Other fields of a form, such as those of its buttons. */
 const MORE_PARTS = 64;
 
+export interface FormFiles {
+  readonly files: readonly Uint8Array[];
+  /** The name of each file's field. */
+  readonly fields: readonly string[];
+}
+
 /**
  * The files of a form: the other fields are ignored.
  * @param type the header Content-Type
  * @throws REQUEST_INVALID
  */
-export async function readFiles(body: Buffer, type: string): Promise<readonly Uint8Array[]> {
+export async function readFiles(body: Buffer, type: string): Promise<FormFiles> {
   const boundary = boundaryOf(type);
   // Each part becomes several objects: a body of many small ones would take many times its size.
   checkParts(body, boundary);
   const files: Uint8Array[] = [];
-  for (const [, value] of await parse(body, boundary))
-    if (typeof value !== "string") files.push(new Uint8Array(await value.arrayBuffer()));
+  const fields: string[] = [];
+  for (const [field, value] of await parse(body, boundary)) {
+    if (typeof value === "string") continue;
+    files.push(new Uint8Array(await value.arrayBuffer()));
+    fields.push(field);
+  }
   if (files.length === 0) throw invalidRequest("the form has no file: send images as files");
   if (files.length > MAX_ROWS)
     throw invalidRequest(`${files.length} files at once are too many: send at most ${MAX_ROWS}`);
-  return files;
+  return { files, fields };
 }
 
 function boundaryOf(type: string): string {

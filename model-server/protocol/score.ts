@@ -7,7 +7,12 @@ import { dataOf, MAX_RANK, tensorOfNested } from "./nested.ts";
 
 /** What a request of `POST /score` wants scored: images, a tensor, or tensors by the names of the model's inputs. */
 export type ScoreInput =
-  | { readonly kind: "images"; readonly images: readonly Uint8Array[] }
+  | {
+      readonly kind: "images";
+      readonly images: readonly Uint8Array[];
+      /** The names of a form's fields that have them. */
+      readonly fields?: readonly string[];
+    }
   | { readonly kind: "tensor"; readonly tensor: Tensor }
   | { readonly kind: "tensors"; readonly tensors: Tensors };
 

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import { discard } from "../../discard.ts";
 import { invalidRequest, ServerError } from "../../errors.ts";
+import { ImageError } from "../../images/image-error.ts";
 import { hasLargeIntegers, readJson } from "../../protocol/json.ts";
 import { readFiles } from "../../protocol/multipart.ts";
 import { scoreBodyOf } from "../../protocol/score-body.ts";
@@ -38,8 +39,10 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
       if (body.length > 0) return { kind: "images", images: [body] };
       throw new ServerError("IMAGE_INVALID", "the body is empty: send an image");
     }
-    if (header !== undefined && type === "multipart/form-data")
-      return { kind: "images", images: await readFiles(body, header) };
+    if (header !== undefined && type === "multipart/form-data") {
+      const { files, fields } = await readFiles(body, header);
+      return { kind: "images", images: files, fields };
+    }
     throw new ServerError(
       "UNSUPPORTED_TYPE",
       "this content type is not supported: send application/json, image/png, image/jpeg, image/webp or multipart/form-data",
@@ -59,7 +62,8 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
     const { input, scores } = await admission.admit(async () => {
       const input = await readInput(request, body, served.scorePorts);
       stages.add({ kind: "decode", began, ended: performance.now() });
-      return { input, scores: await served.score(input, top, signal, stages.add) };
+      const scores = served.score(input, top, signal, stages.add);
+      return { input, scores: await scores.catch((error: unknown) => nameField(error, input)) };
     });
     const scored = performance.now();
     const total = scored - began;
@@ -83,6 +87,13 @@ export function scoreRoute(app: FastifyInstance, parts: RouteParts, done: () => 
   app.addHook("onRequest", nameRelease(config));
   app.post("/score", { config: { scores: true } }, score);
   done();
+}
+
+/** Fails with the error; that of an image of a form names its field. */
+function nameField(error: unknown, input: ScoreInput): never {
+  if (!(error instanceof ImageError) || error.place === undefined) throw error;
+  if (input.kind !== "images" || input.fields === undefined) throw error;
+  throw error.at({ ...error.place, field: input.fields[error.place.index] });
 }
 
 function readJsonInput(body: Buffer, ports: ScorePorts): ScoreInput {
