@@ -54,6 +54,11 @@ export function mergeInputs(batch: readonly Batchable[]): Tensors {
   return merged;
 }
 
+/** Whether each output has so many rows: only then it is known which belong to which request. */
+export function hasRows(outputs: Tensors, rows: number): boolean {
+  return [...outputs.values()].every(({ dims }) => dims[0] === rows);
+}
+
 /** Each request's part of a run's outputs. @throws INTERNAL when the model did not answer row for row */
 export function splitOutputs(outputs: Tensors, batch: readonly Batchable[]): readonly Tensors[] {
   if (batch.length === 1) return [outputs];

@@ -73,8 +73,8 @@ describe("an engine", () => {
     const { signature } = await start();
     expect(signature).toEqual({
       inputs: [{ name: "input", datatype: "FP32", dims: [undefined, 4] }],
-      outputs: [{ name: "probabilities", datatype: "FP32", dims: [undefined, 3] }],
-      batch: { kind: "named" },
+      outputs: [{ name: "probabilities", datatype: "FP32", dims: [undefined, 3], rows: "each" }],
+      batch: { kind: "free" },
     });
   });
 

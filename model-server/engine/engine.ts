@@ -3,6 +3,7 @@ import type { OnStage } from "../stages.ts";
 import { bytesOf, type Tensors } from "../tensor/tensor.ts";
 import { createBatchSize } from "./batch-size.ts";
 import {
+  hasRows,
   keyOf,
   mergeInputs,
   splitOutputs,
@@ -14,7 +15,7 @@ import { createMainThread, type MainThread } from "./main-thread.ts";
 import type { SessionOptions } from "./messages.ts";
 import { startPool, type PoolState } from "./pool.ts";
 import { createQueue, type QueueLimits } from "./queue.ts";
-import type { Signature } from "./signature.ts";
+import { withBatching, type Signature } from "./signature.ts";
 import type { WorkerHandle } from "./worker-handle.ts";
 
 /**
@@ -32,6 +33,7 @@ export type Run = (
 
 /** The model, loaded in worker threads. The only folder that imports the runtime. */
 export interface Engine {
+  /** As it is served: with what `BATCHING` makes of the batch. */
   readonly signature: Signature;
   readonly run: Run;
   /** Runs of one worker each, past the queue and without sharing: what every worker has to do reaches each of them. */
@@ -48,7 +50,10 @@ export interface EngineOptions extends SessionOptions {
   readonly queue: QueueLimits;
   /** How many rows and bytes of several requests share a run. */
   readonly batch: BatchLimits;
-  /** `auto`: where the model itself names its first dimension a batch, and so many as get cheaper together. */
+  /**
+   * `auto`: requests share a run where the model itself names its first dimension a batch, as many as get cheaper together.
+   * `on`: as many as fit, wherever it is free. `off`: never, and no request is split or padded.
+   */
   readonly batching: "auto" | "on" | "off";
   /** The longest that a run on the main thread is expected to take; 0: workers run all. */
   readonly mainThreadMs: number;
@@ -164,9 +169,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     running += 1;
     try {
       const result = await runner.run(mergeInputs(batch), outputs);
+      const rows = batch.reduce((sum, request) => sum + request.rows, 0);
+      // What the model declares is not so: the next ones run alone.
+      if (merges && !hasRows(result.outputs, rows)) merges = false;
       const parts = splitOutputs(result.outputs, batch);
       const ended = performance.now();
-      const rows = batch.reduce((sum, request) => sum + request.rows, 0);
       const run = { rows, requests: batch.length, computed: result.ms };
       for (const [index, part] of parts.entries()) {
         batch[index]?.onStage?.({ kind: "run", began, ended, ...run });
@@ -253,17 +260,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 
   let signature: Signature;
   try {
-    signature = await pool.loaded;
+    signature = withBatching(await pool.loaded, options.batching);
   } catch (error) {
     // Another worker may have loaded it.
     await close();
     throw error;
   }
-  const { batching } = options;
-  const { kind } = signature.batch;
   if (options.mainThreadMs > 0 && !takesText(signature))
     mainThread = createMainThread(options, options.mainThreadMs);
-  merges = batching === "on" || (batching === "auto" && kind === "named");
+  merges = signature.batch.kind === "shared";
 
   return {
     signature,

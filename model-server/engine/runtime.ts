@@ -8,7 +8,7 @@ import {
   type Tensor,
   type TensorData,
 } from "../tensor/tensor.ts";
-import { batchOf, type Port, type Signature } from "./signature.ts";
+import { batchOf, rowsOf, type DeclaredDims, type Port, type Signature } from "./signature.ts";
 
 /** The runtime's names of our datatypes. */
 const runtimeTypes = {
@@ -62,19 +62,27 @@ export function signatureOf(session: InferenceSession): Signature {
   });
   const outputs = session.outputMetadata.map(portOf).filter((port) => port !== undefined);
   if (outputs.length === 0) throw new Error("the model has no output that is a tensor");
-  const served = new Set([...inputs, ...outputs].map(({ name }) => name));
-  const declared = [...session.inputMetadata, ...session.outputMetadata]
-    .filter(({ name }) => served.has(name))
-    .map((value) => (value.isTensor ? value.shape : []));
-  return { inputs, outputs, batch: batchOf(declared) };
+  const declaredInputs = inputs.map(({ declared }) => declared);
+  return {
+    inputs: inputs.map(({ port }) => port),
+    outputs: outputs.map(({ port, declared }) => ({
+      ...port,
+      rows: rowsOf(declared, declaredInputs),
+    })),
+    batch: batchOf(
+      declaredInputs,
+      outputs.map(({ declared }) => declared),
+    ),
+  };
 }
 
-function portOf(value: InferenceSession.ValueMetadata): Port | undefined {
+function portOf(
+  value: InferenceSession.ValueMetadata,
+): { readonly port: Port; readonly declared: DeclaredDims } | undefined {
   const datatype = value.isTensor ? datatypes.get(value.type) : undefined;
   if (datatype === undefined || !value.isTensor) return undefined;
-  return {
-    name: value.name,
-    datatype,
-    dims: value.shape.map((dim) => (typeof dim === "number" && dim >= 0 ? dim : undefined)),
-  };
+  // Some exporters write -1 for a free dimension.
+  const declared = value.shape.map((dim) => (typeof dim === "number" && dim < 0 ? "" : dim));
+  const dims = declared.map((dim) => (typeof dim === "number" ? dim : undefined));
+  return { port: { name: value.name, datatype, dims }, declared };
 }

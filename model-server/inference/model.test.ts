@@ -17,7 +17,7 @@ function modelOf(answers: readonly (readonly number[])[], labels?: readonly stri
   const engine: Engine = {
     signature: {
       inputs: [{ name: "input", datatype: "FP32", dims: [undefined, 1] }],
-      outputs: [{ name: "output", datatype: "FP32", dims: [undefined, classes] }],
+      outputs: [{ name: "output", datatype: "FP32", dims: [undefined, classes], rows: "each" }],
       batch: { kind: "free" },
     },
     run: async (inputs) => {

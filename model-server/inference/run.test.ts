@@ -38,8 +38,8 @@ async function run(engine: Engine, inputs: Tensors): Promise<Tensor | undefined>
 describe("inputs of five rows", () => {
   const five = rows([1, 2, 3, 4, 5]);
 
-  test("run in parts where the model names its batch", async () => {
-    const { engine, runs } = echo({ kind: "named" });
+  test("run in parts where requests share runs", async () => {
+    const { engine, runs } = echo({ kind: "shared" });
     expect(await run(engine, new Map([["x", five]]))).toEqual(five);
     expect(runs).toEqual([[1, 2], [3, 4], [5]]);
   });
@@ -60,7 +60,7 @@ describe("inputs of five rows", () => {
   });
 
   test("are rejected beside an input of other rows", async () => {
-    const { engine } = echo({ kind: "named" });
+    const { engine } = echo({ kind: "shared" });
     const inputs = new Map([
       ["x", five],
       ["z", rows([1])],

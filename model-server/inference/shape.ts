@@ -19,14 +19,13 @@ export function checkShape(
       "REQUEST_INVALID",
       `${what} has the datatype ${datatype}, the model takes ${port.datatype}`,
     );
+  const takes = options.anyRows ? [undefined, ...port.dims.slice(1)] : port.dims;
   const fits =
-    dims.length === port.dims.length &&
-    port.dims.every(
-      (dim, axis) => (axis === 0 && options.anyRows) || (dim ?? dims[axis]) === dims[axis],
-    );
+    dims.length === takes.length &&
+    takes.every((dim, axis) => dim === undefined || dim === dims[axis]);
   if (!fits)
     throw new ServerError(
       "REQUEST_INVALID",
-      `${what} has the shape [${dims.join(", ")}], the model takes ${describeDims(port.dims)}`,
+      `${what} has the shape [${dims.join(", ")}], the model takes ${describeDims(takes)}`,
     );
 }

@@ -90,7 +90,7 @@ export function modelConfigOf(
   { inputs, outputs, batch }: Signature,
   maxRows: number,
 ): ModelConfig {
-  const hasRows = batch.kind === "named" || batch.kind === "fixed";
+  const hasRows = batch.kind === "shared" || batch.kind === "fixed";
   const describe = ({ name: port, datatype, dims }: Port): TensorConfig => ({
     name: port,
     data_type: `TYPE_${datatype === "BYTES" ? "STRING" : datatype}`,
