@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { get, infer, serving, tensor } from "./infer.testing.ts";
 import { buildModel, type ModelSpec } from "./onnx/build.testing.ts";
-import { scores } from "./serve.testing.ts";
+import { score, scores } from "./serve.testing.ts";
 import type { Server } from "./server.ts";
 
 /** What the server makes of the first dimension of a model's inputs, where clients send tensors. */
@@ -75,6 +75,19 @@ describe("requests that come together", () => {
     const answers = await Promise.all(sent.map(async (at) => scores(server, { input: [[at]] })));
     expect(answers).toEqual(sent.map(() => [[0]]));
   });
+
+  test("are not mixed where the model finds other numbers of things, though it declares them rows", async () => {
+    const server = await serving(
+      { "model.onnx": finder(["batch", 4], ["batch", 2]) },
+      { MAIN_THREAD_MS: "0" },
+    );
+    // Together as many things as rows.
+    const sent = Array.from({ length: 200 }, (_, at) =>
+      at % 2 === 0 ? [1, 1, 0, 0] : [0, 0, 0, 0],
+    );
+    const answers = await Promise.all(sent.map(async (row) => scores(server, { input: [row] })));
+    expect(answers).toEqual(sent.map((_, at) => [at % 2 === 0 ? [0, 0, 0, 1] : []]));
+  });
 });
 
 describe("with BATCHING=off", () => {
@@ -98,6 +111,10 @@ describe("with BATCHING=off", () => {
   test("a fixed first dimension is part of the shape, which requests must have", async () => {
     const server = await serving({ "model.onnx": centre(4) }, { BATCHING: "off" });
     expect(await scores(server, { input: [[1], [2], [3], [6]] })).toEqual([[-2], [-1], [0], [3]]);
+    const outputs = [{ name: "y", parameters: { classification: 1 } }];
+    expect((await infer(server, { inputs: [ones(4, 1)], outputs })).body).toMatchObject({
+      outputs: [{ name: "y", shape: [4, 1], data: ["0:0", "0:0", "0:0", "0:0"] }],
+    });
     for (const rows of [1, 3, 5, 8])
       expect(await infer(server, { inputs: [ones(rows, 1)] })).toMatchObject({
         status: 400,
@@ -140,6 +157,9 @@ describe("a model of a vector", () => {
 
   test("takes its exact shape, and says so", async () => {
     const server = await serving({ "model.onnx": shares });
+    expect(await scores(server, { input: [1, 2, 3, 4] })).toEqual([
+      [0.1, 0.2, 0.3, 0.4].map((share) => expect.closeTo(share, 6)),
+    ]);
     for (const size of [2, 6])
       expect(await infer(server, { inputs: [ones(size)] })).toMatchObject({
         status: 400,
@@ -150,6 +170,12 @@ describe("a model of a vector", () => {
       max_batch_size: 0,
       input: [{ dims: [4] }],
     });
+  });
+
+  test("names its elements by labels", async () => {
+    const server = await serving({ "model.onnx": shares, "labels.txt": "a\nb\nc\nd\n" });
+    const [[first] = []] = (await scores(server, { input: [1, 2, 3, 4] })) as [string, number][][];
+    expect(first?.[0]).toBe("d");
   });
 });
 
@@ -174,6 +200,30 @@ describe("a model of several inputs", () => {
       body: { outputs: [tensor("y", "FP32", [2, 2], [4, 5, 10, 11])] },
     });
   });
+
+  test.each([
+    [
+      "of one size",
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      [
+        [
+          [1, 0],
+          [0, 1],
+        ],
+      ],
+      [[1, 2, 3, 4]],
+    ],
+    ["of others", [[1, 2, 3]], [[[1], [1], [1]]], [[6]]],
+  ] as const)(
+    "then answers one element for the whole request: matrices %s",
+    async (_, a, [b], y) => {
+      const server = await serving({ "model.onnx": product });
+      expect(await scores(server, { input: { a, b } })).toEqual(y);
+    },
+  );
 });
 
 describe("a model whose output has another name for its rows, as exporters make them", () => {
@@ -219,11 +269,32 @@ describe("a model whose output has another name for its rows, as exporters make 
 describe("a model that gives as much as it finds", () => {
   const model = { "model.onnx": finder(["b", 4], ["dets", 2]) };
 
+  test("answers all of it to one row", async () => {
+    const server = await serving(model);
+    expect(await scores(server, { input: [[1, 0, 0, 1]] })).toEqual([[0, 0, 0, 3]]);
+    expect(await scores(server, { input: [[0, 0, 1, 0]] })).toEqual([[0, 2]]);
+    expect(await scores(server, { input: [[0, 0, 0, 0]] })).toEqual([[]]);
+  });
+
   test("gives its outputs as they are by the protocol", async () => {
     const server = await serving(model);
     expect(await infer(server, { inputs: [ones(2, 4)] })).toMatchObject({
       status: 200,
       body: { outputs: [{ name: "y", shape: [8, 2] }] },
+    });
+  });
+
+  test.each([
+    ["more than rows", [1, 1, 1, 0]],
+    ["as much as rows, by accident", [1, 0, 0, 0]],
+  ])("rejects several rows with the path that serves them: %s", async (_, row) => {
+    const server = await serving(model, { MODEL_NAME: "boxes" });
+    expect(await score(server, { input: [row, row] })).toEqual({
+      status: 400,
+      body: {
+        error:
+          "the model's output y has no row for each of the 2 rows, so that their answers cannot be separated: send one row, or get the whole output from POST /v2/models/boxes/infer",
+      },
     });
   });
 
@@ -237,5 +308,39 @@ describe("a model that gives as much as it finds", () => {
         ),
       },
     });
+  });
+});
+
+describe("a model that answers one element for the request", () => {
+  test("has a class for each of its values", async () => {
+    const squeezed = modelOf(
+      [1, 3],
+      [3],
+      [
+        { op: "Squeeze", inputs: ["x"], outputs: ["s"] },
+        { op: "Softmax", inputs: ["s"], outputs: ["y"] },
+      ],
+    );
+    const server = await serving({ "model.onnx": squeezed, "labels.txt": "a\nb\nc\n" });
+    const [classes] = (await scores(server, { input: [[0, 0, 0]] })) as [string, number][][];
+    expect(classes?.map(([label]) => label)).toEqual(["a", "b", "c"]);
+    const wanted = { name: "y", parameters: { classification: 1 } };
+    expect((await infer(server, { inputs: [ones(1, 3)], outputs: [wanted] })).body).toMatchObject({
+      outputs: [tensor("y", "BYTES", [1], ["0.33333334:0:a"])],
+    });
+  });
+
+  test("has one also where only a run shows that the first dimension is no row", async () => {
+    const model = modelOf(
+      ["batch", 3],
+      ["classes"],
+      [
+        { op: "ReduceMean", inputs: ["x"], outputs: ["m"], integers: { axes: [0], keepdims: 0 } },
+        { op: "Softmax", inputs: ["m"], outputs: ["y"] },
+      ],
+    );
+    const server = await serving({ "model.onnx": model, "labels.txt": "a\nb\nc\n" });
+    const [classes] = (await scores(server, { input: [[0, 5, 0]] })) as [string, number][][];
+    expect(classes?.[0]?.[0]).toBe("b");
   });
 });

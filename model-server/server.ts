@@ -155,7 +155,13 @@ export async function startServer(
     if (closing) await engine.close();
     const signal = AbortSignal.timeout(WARM_UP_TIMEOUT_MS);
     const loading = await warmModel(
-      { engine, bundle, decoder: timed(decoder, metrics), limits: config.batch },
+      {
+        name: config.model.name,
+        engine,
+        bundle,
+        decoder: timed(decoder, metrics),
+        limits: config.batch,
+      },
       signal,
     );
     await checkSamples(loading, bundle.samples, signal);

@@ -98,7 +98,10 @@ async function withModel(
   const engine = await engineOf(config, bundle, { onRun: () => {}, onWorkerLost: () => {} });
   const decoder = createDecoder({ concurrency: cores(), maxWaiting: config.queue.requests });
   try {
-    const model = await warmModel({ engine, bundle, decoder, limits: config.batch }, signal);
+    const model = await warmModel(
+      { name: config.model.name, engine, bundle, decoder, limits: config.batch },
+      signal,
+    );
     report({ kind: "phase", phase: "samples" });
     return await use(model, bundle);
   } finally {

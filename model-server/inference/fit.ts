@@ -1,20 +1,23 @@
 import type { Bundle } from "../bundle/bundle.ts";
 import type { Activation } from "../bundle/postprocessing.ts";
 import type { Preprocessing } from "../bundle/preprocessing.ts";
-import { describeDims, type Port, type Signature } from "../engine/signature.ts";
+import type { Batch, OutputPort, Port, Signature } from "../engine/signature.ts";
 import { ServerError } from "../errors.ts";
-import { shapeOf } from "../images/shape.ts";
-import { imageDatatypes, isImageDatatype, numbersOf } from "../tensor/numbers.ts";
+import { numbersOf } from "../tensor/numbers.ts";
 import { sliceRows } from "../tensor/rows.ts";
-import { elementsOf, type Tensors } from "../tensor/tensor.ts";
+import type { Tensors } from "../tensor/tensor.ts";
 import { activationOf, guessActivation } from "./activation.ts";
+import { checkImages, isOneImage } from "./image-input.ts";
+import { fitLabels, fitLabelsToRun } from "./labels.ts";
 
 /** How `POST /score` reads this model. */
 export interface Scoring {
   readonly inputs: readonly Port[];
   /** Takes what has no name: the only input, or that of images. */
   readonly input: Port;
-  readonly output: Port;
+  readonly output: OutputPort;
+  /** Of tensors: that of the signature, unless images show that the first dimension is theirs. */
+  readonly batch: Batch;
   readonly labels: readonly string[] | undefined;
   /** Undefined where only the values themselves can say. */
   readonly activation: Activation | undefined;
@@ -30,25 +33,40 @@ export function fitScoring(signature: Signature, bundle: Bundle): Scoring {
   const { preprocessing, postprocessing, model } = bundle;
   const { inputs } = signature;
   const input = inputOf(inputs, preprocessing);
-  const output = outputOf(signature.outputs, postprocessing?.output);
-  const labels = bundle.labels ?? model.labels.get(output.name);
-  checkLabels(labels, classesOf(output));
-  if (preprocessing !== undefined) checkImages(input, preprocessing);
+  const declared = outputOf(signature.outputs, postprocessing?.output);
+  const isWhole = preprocessing !== undefined && isOneImage(input, preprocessing);
+  const { labels, rows } = fitLabels(isWhole ? { ...declared, rows: "none" } : declared, bundle);
+  const output = { ...declared, rows };
+  if (preprocessing !== undefined) checkImages(input, output, preprocessing);
   const activation =
     postprocessing?.activation ?? activationOf(model.producers.get(output.name) ?? "");
-  return { inputs, input, output, labels, activation, preprocessing };
+  const batch: Batch = isWhole ? { kind: "none" } : signature.batch;
+  return { inputs, input, output, batch, labels, activation, preprocessing };
 }
 
-/** Adds what the warm-up showed: how many classes there are, and whether they are probabilities. @throws BUNDLE_INVALID */
-export function observeScoring(scoring: Scoring, outputs: Tensors | undefined): Scoring {
-  const { labels, output, activation } = scoring;
-  const tensor = outputs?.get(output.name);
-  if (tensor === undefined || (tensor.dims[0] ?? 0) === 0) return scoring;
-  const row = sliceRows(tensor, 0, 1);
-  checkLabels(labels, row.data.length);
-  const values = numbersOf(row);
-  if (activation !== undefined || values === undefined || labels === undefined) return scoring;
-  return { ...scoring, activation: guessActivation(values) };
+/**
+ * Adds what the warm-up showed: whether the output has a row for each row of the inputs, how many classes there are, and
+ * whether they are probabilities.
+ * @throws BUNDLE_INVALID
+ */
+export function observeScoring(
+  scoring: Scoring,
+  outputs: Tensors | undefined,
+  bundle: Bundle,
+): Scoring {
+  const { inputs, input, activation, preprocessing } = scoring;
+  const tensor = outputs?.get(scoring.output.name);
+  if (tensor === undefined) return scoring;
+  const fed = inputs.find(({ dims }) => dims.length > 0)?.dims[0] ?? 1;
+  const rows = tensor.dims[0] === fed ? scoring.output.rows : "none";
+  const output = { ...scoring.output, rows };
+  if (preprocessing !== undefined) checkImages(input, output, preprocessing);
+  const one = rows === "none" ? tensor : sliceRows(tensor, 0, 1);
+  const labels = fitLabelsToRun(scoring.labels, one, scoring.output, rows, bundle);
+  const values = numbersOf(one);
+  if (activation !== undefined || values === undefined || labels === undefined)
+    return { ...scoring, output, labels };
+  return { ...scoring, output, labels, activation: guessActivation(values) };
 }
 
 function inputOf(inputs: readonly Port[], preprocessing: Preprocessing | undefined): Port {
@@ -62,7 +80,7 @@ function inputOf(inputs: readonly Port[], preprocessing: Preprocessing | undefin
 }
 
 /** The first output of floating-point numbers: classifiers of scikit-learn give their label first. */
-function outputOf(outputs: readonly Port[], name: string | undefined): Port {
+function outputOf(outputs: readonly OutputPort[], name: string | undefined): OutputPort {
   if (name === undefined) {
     const output = outputs.find(({ datatype }) => datatype.startsWith("FP")) ?? outputs[0];
     if (output === undefined) throw invalid("the model has no outputs: there is nothing to score");
@@ -75,35 +93,4 @@ function outputOf(outputs: readonly Port[], name: string | undefined): Port {
 
 function namesOf(ports: readonly Port[]): string {
   return ports.map(({ name }) => name).join(", ");
-}
-
-/** The number of classes: all dimensions but the rows, where the model declares them. */
-function classesOf({ dims }: Port): number | undefined {
-  const rest = dims.slice(1);
-  const known = rest.filter((dim) => dim !== undefined);
-  return known.length === rest.length ? elementsOf(known) : undefined;
-}
-
-/** @throws BUNDLE_INVALID */
-export function checkLabels(
-  labels: readonly string[] | undefined,
-  classes: number | undefined,
-): void {
-  if (labels === undefined || classes === undefined || labels.length === classes) return;
-  throw invalid(`labels.txt has ${labels.length} lines, the model ${classes} classes`);
-}
-
-function checkImages(input: Port, preprocessing: Preprocessing): void {
-  if (!isImageDatatype(input.datatype))
-    throw invalid(
-      `preprocessing.json makes images ${imageDatatypes.join(", ")}, the model's input ${input.name} is ${input.datatype}: export it with one of these, or remove preprocessing.json`,
-    );
-  const shape = shapeOf(preprocessing);
-  const fits =
-    input.dims.length === shape.length + 1 &&
-    shape.every((dim, axis) => (input.dims[axis + 1] ?? dim) === dim);
-  if (!fits)
-    throw invalid(
-      `preprocessing.json makes images of shape [${shape.join(", ")}], the model takes ${describeDims(input.dims)}`,
-    );
 }

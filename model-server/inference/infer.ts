@@ -4,7 +4,7 @@ import type { OnStage } from "../stages.ts";
 import type { Tensor, Tensors } from "../tensor/tensor.ts";
 import { checkInputs } from "./inputs.ts";
 import { answerNoRows, checkElements } from "./no-rows.ts";
-import { runInParts } from "./run.ts";
+import { runInParts, type RunOptions } from "./run.ts";
 
 export interface Inferred {
   readonly outputs: Tensors;
@@ -12,21 +12,25 @@ export interface Inferred {
   readonly rows: number | undefined;
 }
 
+export interface InferOptions extends RunOptions {
+  /** Names an input in messages. */
+  readonly nameOf: (input: string) => string;
+}
+
 /**
  * Checks tensors against the model and runs it.
- * @param nameOf names an input in messages
  * @throws REQUEST_INVALID, and what the engine throws
  */
 export async function runChecked(
   engine: Engine,
   inputs: Tensors,
   outputs: readonly string[],
-  options: { readonly maxRows: number; readonly nameOf: (input: string) => string },
+  options: InferOptions,
   signal: AbortSignal,
   onStage?: OnStage,
 ): Promise<Inferred> {
   const { signature } = engine;
-  const rows = checkInputs(signature.inputs, inputs, signature.batch, options.nameOf);
+  const rows = checkInputs(signature.inputs, inputs, options.batch, options.nameOf);
   for (const name of outputs)
     if (!signature.outputs.some((port) => port.name === name))
       throw new ServerError(
@@ -38,10 +42,10 @@ export async function runChecked(
   for (const { name } of signature.inputs) {
     const tensor = inputs.get(name);
     if (tensor === undefined) continue;
-    checkElements(tensor, signature, options.nameOf(name));
+    checkElements(tensor, options.batch, options.nameOf(name));
     ordered.set(name, tensor);
   }
   if (rows === 0) return { outputs: answerNoRows(signature.outputs, outputs), rows };
-  const given = await runInParts(engine, ordered, outputs, options.maxRows, signal, onStage);
+  const given = await runInParts(engine, ordered, outputs, options, signal, onStage);
   return { outputs: given, rows };
 }

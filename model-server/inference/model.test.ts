@@ -32,6 +32,7 @@ function modelOf(answers: readonly (readonly number[])[], labels?: readonly stri
     close: async () => {},
   };
   return createModel({
+    name: "model",
     engine,
     bundle: {
       model: noOnnx(""),

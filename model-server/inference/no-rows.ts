@@ -1,4 +1,4 @@
-import type { Port, Signature } from "../engine/signature.ts";
+import type { Batch, Port } from "../engine/signature.ts";
 import { invalidRequest } from "../errors.ts";
 import { createData, createTensor, type Tensor, type Tensors } from "../tensor/tensor.ts";
 
@@ -12,7 +12,7 @@ import { createData, createTensor, type Tensor, type Tensors } from "../tensor/t
  * @param what names the tensor in the message
  * @throws REQUEST_INVALID
  */
-export function checkElements({ dims }: Tensor, { batch }: Signature, what: string): void {
+export function checkElements({ dims }: Tensor, batch: Batch, what: string): void {
   if (!dims.includes(0)) return;
   const shape = `${what} has the shape [${dims.join(", ")}]`;
   if (batch.kind === "none")

@@ -23,7 +23,8 @@ export async function inferRequested(
   const wanted = outputsOf(model, request);
   const names = wanted.map(({ name }) => name);
   const { outputs, rows } = await model.infer(request.inputs, names, signal, onStage);
-  const hasBatch = model.signature.batch.kind !== "none";
+  const { signature } = model;
+  const hasBatch = signature.batch.kind !== "none";
   return {
     rows: rows ?? 1,
     tensors: outputs,
@@ -32,7 +33,8 @@ export async function inferRequested(
       if (tensor === undefined)
         throw new ServerError("INTERNAL", `the model gave no output ${name}`);
       if (classes === 0) return { name, tensor, isBinary };
-      const hasRows = hasBatch && tensor.dims.length > 0;
+      const port = signature.outputs.find((one) => one.name === name);
+      const hasRows = tensor.dims.length > 0 && (hasBatch || port?.rows === "each");
       const classified = classify(name, tensor, classes, { labels: model.labelsOf(name), hasRows });
       return { name, tensor: classified, isBinary };
     }),

@@ -32,7 +32,8 @@ function rows(values: readonly number[]): Tensor {
 }
 
 async function run(engine: Engine, inputs: Tensors): Promise<Tensor | undefined> {
-  return (await runInParts(engine, inputs, ["y"], 2, never)).get("y");
+  const options = { batch: engine.signature.batch, maxRows: 2 };
+  return (await runInParts(engine, inputs, ["y"], options, never)).get("y");
 }
 
 describe("inputs of five rows", () => {

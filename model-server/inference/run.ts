@@ -1,8 +1,16 @@
 import type { Engine } from "../engine/engine.ts";
+import type { Batch } from "../engine/signature.ts";
 import { ServerError } from "../errors.ts";
 import type { OnStage } from "../stages.ts";
 import { concatRows, padRows, sliceRows } from "../tensor/rows.ts";
 import type { Tensor, Tensors } from "../tensor/tensor.ts";
+
+export interface RunOptions {
+  /** What the first dimension of the inputs is. */
+  readonly batch: Batch;
+  /** Of one run. */
+  readonly maxRows: number;
+}
 
 /**
  * Runs inputs of any number of rows. A model of a fixed batch runs in batches of that size, the last one padded; one
@@ -14,11 +22,10 @@ export async function runInParts(
   engine: Engine,
   inputs: Tensors,
   outputs: readonly string[],
-  maxRows: number,
+  { batch, maxRows }: RunOptions,
   signal: AbortSignal,
   onStage?: OnStage,
 ): Promise<Tensors> {
-  const { batch } = engine.signature;
   if (batch.kind === "free" || batch.kind === "none")
     return engine.run(inputs, outputs, signal, onStage);
   const rows = rowsOf(inputs);

@@ -2,7 +2,8 @@ import { allowedDifference } from "../../crds/samples.ts";
 import type { Sample } from "../bundle/samples.ts";
 import { ServerError } from "../errors.ts";
 import { DEFAULT_TOP, readScoreInput } from "../protocol/score.ts";
-import type { Model, Scores } from "./model.ts";
+import type { Model } from "./model.ts";
+import type { Scores } from "./scores.ts";
 
 /** Scores the bundle's samples. @throws SAMPLE_MISMATCH, BUNDLE_INVALID when a sample's request is not valid */
 export async function checkSamples(

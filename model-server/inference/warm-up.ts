@@ -5,6 +5,7 @@ import type { Port } from "../engine/signature.ts";
 import { ServerError } from "../errors.ts";
 import { shapeOf } from "../images/shape.ts";
 import { encodeHalf } from "../tensor/half.ts";
+import { isOneImage } from "./image-input.ts";
 import {
   arrays,
   createTensor,
@@ -54,13 +55,12 @@ async function runOn(
   preprocessing: Preprocessing | undefined,
   signal: AbortSignal,
 ): Promise<Tensors | undefined> {
-  const { inputs, outputs, batch } = engine.signature;
-  const rows = batch.kind === "fixed" ? batch.rows : 1;
+  const { inputs, outputs } = engine.signature;
   const names = outputs.map(({ name }) => name);
   const runs: Promise<Tensors>[] = [];
   for (const run of engine.perWorker) {
     // A run takes its inputs' memory: each gets its own.
-    const tensors = inputsOf(value, inputs, preprocessing, rows);
+    const tensors = inputsOf(value, inputs, preprocessing);
     if (tensors === undefined) return undefined;
     runs.push(run(tensors, names, signal));
   }
@@ -85,12 +85,11 @@ function inputsOf(
   value: number,
   ports: readonly Port[],
   preprocessing: Preprocessing | undefined,
-  rows: number,
 ): Tensors | undefined {
   const tensors = new Map<string, Tensor>();
   for (const port of ports) {
     const { name, datatype } = port;
-    const dims = dimsOf(port, preprocessing, rows);
+    const dims = dimsOf(port, preprocessing);
     if (dims === undefined || datatype === "BYTES") return undefined;
     tensors.set(name, createTensor(datatype, dims, filled(datatype, elementsOf(dims), value)));
   }
@@ -104,15 +103,16 @@ function filled(datatype: NumericDatatype, count: number, value: number): Tensor
   return data.fill(datatype === "FP16" ? encodeHalf(value) : value);
 }
 
+/** Of one row, or as many as the model takes. */
 function dimsOf(
   port: Port,
   preprocessing: Preprocessing | undefined,
-  rows: number,
 ): readonly number[] | undefined {
+  if (port.dims.length === 0) return [];
   const isImage = preprocessing !== undefined && (preprocessing.input ?? port.name) === port.name;
+  if (isImage && isOneImage(port, preprocessing)) return shapeOf(preprocessing);
   const [first, ...rest] = port.dims;
-  const row = isImage ? shapeOf(preprocessing) : rest;
-  const dims = port.dims.length === 0 ? [] : [first ?? rows, ...row];
+  const dims = [first ?? 1, ...(isImage ? shapeOf(preprocessing) : rest)];
   const known = dims.filter((dim) => dim !== undefined);
   return known.length === dims.length ? known : undefined;
 }

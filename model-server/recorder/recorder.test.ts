@@ -7,7 +7,7 @@ import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { checkBundle } from "../check/check.ts";
 import { targets } from "../fuzz.testing.ts";
 import { floats, identity, send, tensor } from "../infer.testing.ts";
-import type { Scores } from "../inference/model.ts";
+import type { Scores } from "../inference/scores.ts";
 import { createLogger } from "../log.ts";
 import { copyOf, score, serve, startOn } from "../serve.testing.ts";
 import type { Server } from "../server.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { SAMPLES_FOLDER, type Sample } from "../../crds/samples.ts";
 import { ServerError } from "../errors.ts";
-import type { Scores } from "../inference/model.ts";
+import type { Scores } from "../inference/scores.ts";
 import type { Logger } from "../log.ts";
 import { DEFAULT_TOP } from "../protocol/score.ts";
 
