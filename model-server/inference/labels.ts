@@ -56,8 +56,13 @@ export function checkLabels(labels: Labels, classes: number): void {
   if (!nameClasses(labels, classes)) throw wrongLabels(labels, classes);
 }
 
+/** One value may be the probability of the second of two classes. */
 function nameClasses(labels: Labels, classes: number): boolean {
-  return labels.length === classes;
+  return labels.length === classes || isBinary(labels, classes);
+}
+
+export function isBinary(labels: Labels, classes: number): boolean {
+  return labels.length === 2 && classes === 1;
 }
 
 function wrongLabels(labels: Labels, classes: number): ServerError {

@@ -5,7 +5,7 @@ import type { Tensor, Tensors } from "../tensor/tensor.ts";
 import { activate, guessActivation } from "./activation.ts";
 import { checkNumbers, topClasses, type Classes } from "./classify.ts";
 import type { Scoring } from "./fit.ts";
-import { checkLabels } from "./labels.ts";
+import { checkLabels, isBinary } from "./labels.ts";
 
 /** What `POST /score` answers, made of what the model gives. */
 
@@ -58,7 +58,17 @@ export function scoresOf(
   checkLabels(labels, values.length);
   const probabilities = activate(values, activation ?? guessActivation(values));
   checkNumbers(probabilities, row);
-  return topClasses(probabilities, labels, top);
+  const isOfTwo = isBinary(labels, values.length);
+  return topClasses(isOfTwo ? ofBoth(probabilities) : probabilities, labels, top);
+}
+
+/** Of both classes, by the probability of the second. @throws BUNDLE_INVALID where it is none */
+function ofBoth([second = 0]: Float64Array): readonly number[] {
+  if (second >= 0 && second <= 1) return [1 - second, second];
+  throw new ServerError(
+    "BUNDLE_INVALID",
+    `the model gave ${second}, which is no probability of the second of two labels: set "activation" in postprocessing.json, such as sigmoid`,
+  );
 }
 
 /** An integer beyond 2^53 as text: JSON's readers would change its digits. */

@@ -3,7 +3,7 @@ import { numbersOf } from "../tensor/numbers.ts";
 import { createTensor, elementsOf, type Tensor } from "../tensor/tensor.ts";
 
 /**
- * The highest values of each row, as text: `value:index`, or `value:index:label`.
+ * The highest values of each row, as text: `value:index`, or `value:index:label` where each value has a label.
  * @param hasRows whether the first dimension counts rows; otherwise the whole tensor is one
  * @returns BYTES of shape [rows, classes], or [classes]
  * @throws REQUEST_INVALID for an output of text
@@ -23,10 +23,11 @@ export function classify(
   const rows = hasRows ? (tensor.dims[0] ?? 1) : 1;
   const width = elementsOf(hasRows ? tensor.dims.slice(1) : tensor.dims);
   const count = Math.min(classes, width);
+  const names = labels?.length === width ? labels : undefined;
   const texts: string[] = [];
   for (let row = 0; row < rows; row += 1)
     for (const { value, index } of highest(values.subarray(row * width, (row + 1) * width), count))
-      texts.push(textOf(tensor, value, index, labels?.[index]));
+      texts.push(textOf(tensor, value, index, names?.[index]));
   return createTensor("BYTES", hasRows ? [rows, count] : [count], texts);
 }
 
