@@ -177,6 +177,13 @@ describe("a model of a vector", () => {
     const [[first] = []] = (await scores(server, { input: [1, 2, 3, 4] })) as [string, number][][];
     expect(first?.[0]).toBe("d");
   });
+
+  test("may have more elements than a request has rows", async () => {
+    const server = await serving({ "model.onnx": identity([1500]) });
+    const input = Array.from({ length: 1500 }, (_, at) => at);
+    expect(await scores(server, { input })).toEqual([input]);
+    expect((await score(server, { input: [...input, 0] })).status).toBe(400);
+  });
 });
 
 describe("a model of several inputs", () => {

@@ -16,21 +16,23 @@ const MAX_ELEMENTS = 10_000;
  */
 export async function exampleOf({ signature, scoring }: Model, whole: number): Promise<unknown> {
   if (scoring.image !== undefined) return { input: [await gradient(scoring.image)] };
-  const rows = new Map<string, unknown>();
+  const { batch } = signature;
+  const inputs = new Map<string, unknown>();
   for (const { name, datatype, dims } of signature.inputs) {
-    const [, ...rest] = dims;
+    const [first = 1, ...rest] = dims;
     const known = rest.filter((dim) => dim !== undefined);
-    const count = elementsOf(known);
+    const rows = batch.kind === "fixed" ? 1 : first;
+    const shape = dims.length === 0 ? [] : [rows, ...known];
+    const count = elementsOf(shape);
     if (datatype === "BYTES" || known.length < rest.length || count > MAX_ELEMENTS)
       return undefined;
     const values = Array.from({ length: count }, (_, at) =>
       datatype.startsWith("FP") ? (at % STEPS) / (STEPS - 1) : whole,
     );
-    const row = nest(values, known);
-    rows.set(name, dims.length === 0 ? row : [row]);
+    inputs.set(name, nest(values, shape));
   }
-  const [only, ...others] = rows.values();
-  return { input: others.length === 0 && Array.isArray(only) ? only : Object.fromEntries(rows) };
+  const [only, ...others] = inputs.values();
+  return { input: others.length === 0 && Array.isArray(only) ? only : Object.fromEntries(inputs) };
 }
 
 /** A picture as base64, of three channels that differ. */

@@ -80,7 +80,8 @@ export function readScoreInput(body: unknown, ports: ScorePorts = ANY_NUMBERS): 
   if (ports.inputs.size > 1) throw severalInputs([...ports.inputs.keys()]);
   const rows = typeof data === "string" ? unwrap(data, ports) : data;
   if (rows.length === 0) throw invalidRequest(`the body has no rows: ${FORM}`);
-  checkRows(rows.length);
+  const [port] = ports.inputs.values();
+  checkRows(rows.length, port);
   if (typeof rows[0] === "string" && !TAKES_TEXT.has(ports.datatype))
     return { kind: "images", images: rows.map(imageOf) };
   return { kind: "tensor", tensor: tensorOfNested(rows, ports.datatype, "input") };
@@ -102,8 +103,9 @@ export function severalInputs(names: readonly string[]): ServerError {
   );
 }
 
-function checkRows(rows: number): void {
-  if (rows > MAX_ROWS)
+/** As many as the model declares are no rows too many, and where it has no batch no rows at all. */
+function checkRows(rows: number, port: ScorePort | undefined): void {
+  if (rows > MAX_ROWS && rows !== port?.dims[0])
     throw invalidRequest(`${rows} rows at once are too many: send at most ${MAX_ROWS}`);
 }
 
@@ -123,11 +125,12 @@ function readTensors(values: Readonly<Record<string, unknown>>, { inputs }: Scor
   return tensors;
 }
 
-function readTensor(value: unknown, { datatype, dims }: ScorePort, what: string): Tensor {
+function readTensor(value: unknown, port: ScorePort, what: string): Tensor {
+  const { datatype, dims } = port;
   if (dims.length === 0) return createTensor(datatype, [], dataOf([[value]], datatype, what));
   if (!Array.isArray(value)) throw invalidRequest(`${what} must be an array: one element a row`);
   if (value.length === 0) throw invalidRequest(`${what} has no rows: send at least one`);
-  checkRows(value.length);
+  checkRows(value.length, port);
   return tensorOfNested(value, datatype, what);
 }
 
