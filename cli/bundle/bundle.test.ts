@@ -271,6 +271,19 @@ describe("preprocessing", () => {
     });
   });
 
+  test("sees the sizes of a model that takes one image, without a batch", async () => {
+    expect(await preprocessingOf("unit", input([28, 20, 3]))).toMatchObject({
+      width: 20,
+      height: 28,
+      layout: "NHWC",
+    });
+    expect(await preprocessingOf("unit", input([1, 28, 20]))).toMatchObject({
+      width: 20,
+      height: 28,
+      channels: "grey",
+    });
+  });
+
   test("asks for sizes that the model does not declare", async () => {
     expect(await refusal(preprocessingOf("unit", input([-1, 3, -1, -1])))).toMatchObject({
       code: "BundleInvalid",

@@ -65,10 +65,10 @@ async function readFields(path: string): Promise<Readonly<Record<string, unknown
   }
 }
 
-/** What a shape of four dimensions says of images: [rows, channels, height, width], or the channels last. */
+/** What a shape says of images: [channels, height, width], or the channels last, with or without rows before them. */
 function imageOf({ shape }: CheckedPort, layout: unknown): Readonly<Record<string, unknown>> {
-  const [, first = -1, second = -1, last = -1] = shape;
-  if (shape.length !== 4) return {};
+  const [first = -1, second = -1, last = -1] = shape.slice(-3);
+  if (shape.length !== 3 && shape.length !== 4) return {};
   const isLast =
     layout === "NHWC" || (layout === undefined && !isChannels(first) && isChannels(last));
   const [channels, height, width] = isLast ? [last, first, second] : [first, second, last];
