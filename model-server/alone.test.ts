@@ -141,7 +141,7 @@ describe("npm run serve", () => {
     expect(code).toBe(0);
   });
 
-  test.each(["org/res net", "it's 100 %?#", "ü".repeat(100)])(
+  test.each(["org/res net", "it's 100 %?#", "ü".repeat(250)])(
     "serves the model %j, whose paths to copy it answers",
     async (name) => {
       const answers: unknown[] = [];
@@ -155,18 +155,15 @@ describe("npm run serve", () => {
     },
   );
 
-  test.each([
-    ["stats", /^✖ is taken: \/v2\/models\/stats answers statistics.+ at MODEL_NAME\n$/s],
-    [
-      "x".repeat(101),
-      /^the model's name has 101 characters, and paths take up to 100: set MODEL_NAME to a shorter one\n$/,
-    ],
-  ])("refuses a name that it cannot serve at its paths: %s", async (name, message) => {
-    expect(await run([iris], { MODEL_NAME: name })).toEqual({
-      code: 1,
-      text: expect.stringMatching(message),
-    });
-  });
+  test.each([["stats", /^✖ is taken: \/v2\/models\/stats answers statistics.+ at MODEL_NAME\n$/s]])(
+    "refuses a name that it cannot serve at its paths: %s",
+    async (name, message) => {
+      expect(await run([iris], { MODEL_NAME: name })).toEqual({
+        code: 1,
+        text: expect.stringMatching(message),
+      });
+    },
+  );
 
   test.each([
     ["nothing", [], 2, /^npm run serve -- </],

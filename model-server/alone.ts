@@ -2,7 +2,6 @@ import { resolve } from "node:path";
 
 import { readManifest } from "./bundle/bundle.ts";
 import { modelBaseName } from "./bundle/model-file.ts";
-import { ServerError } from "./errors.ts";
 import { requestOfZeros, type ModelMetadata } from "./protocol/description.ts";
 
 /**
@@ -30,18 +29,6 @@ export async function environmentFor(
 function namesOf(path: string): NodeJS.ProcessEnv {
   const own = modelBaseName(resolve(path));
   return /^v?\d/.test(own) ? { MODEL_VERSION: own } : { MODEL_NAME: own };
-}
-
-/** Longer ones match no route, as the router has it. */
-const MAX_NAME_LENGTH = 100;
-
-/** @throws CONFIG_INVALID for a name that REST has no paths for: the requests to copy would fail */
-export function checkName({ length }: string): void {
-  if (length <= MAX_NAME_LENGTH) return;
-  throw new ServerError(
-    "CONFIG_INVALID",
-    `the model's name has ${length} characters, and paths take up to ${MAX_NAME_LENGTH}: set MODEL_NAME to a shorter one`,
-  );
 }
 
 /**

@@ -1,6 +1,6 @@
 import { lstatSync } from "node:fs";
 
-import { checkName, curlOf, environmentFor } from "./alone.ts";
+import { curlOf, environmentFor } from "./alone.ts";
 import { readConfig } from "./config.ts";
 import { messageOf } from "./errors.ts";
 import { createLogger } from "./log.ts";
@@ -16,7 +16,6 @@ docs/model-server.md lists them.`;
 
 async function serve(path: string): Promise<void> {
   const config = readConfig(await environmentFor(path, process.env), "follow");
-  checkName(config.model.name);
   const needsKey = config.apiKeysFile !== undefined;
   await runServer(config, createLogger(config.logLevel), async (server: Server) => {
     const { port, grpcPort } = server;

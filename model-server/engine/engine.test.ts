@@ -128,7 +128,7 @@ describe("an engine", () => {
     const starting = start({ modelFile, workers: 2 });
     expect(await refusal(starting)).toMatchObject({
       code: "MODEL_LOAD_FAILED",
-      message: expect.stringMatching(/^the runtime rejects model\.onnx: ./),
+      message: expect.stringMatching(/^the runtime rejects the model: ./),
     });
     expect(threads.size).toBe(0);
     expect(deaths).toEqual([]);

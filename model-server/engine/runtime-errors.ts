@@ -61,7 +61,7 @@ export function errorOfLoad(message: string, provider: Provider): ServerError {
         "CONFIG_INVALID",
         `EXECUTION_PROVIDER is ${provider}, but this image or machine has no library for it: use an image with ${provider}, or set EXECUTION_PROVIDER=cpu`,
       )
-    : new ServerError("MODEL_LOAD_FAILED", `the runtime rejects model.onnx: ${reasonOf(message)}`);
+    : new ServerError("MODEL_LOAD_FAILED", `the runtime rejects the model: ${reasonOf(message)}`);
 }
 
 function reasonOf(message: string): string {

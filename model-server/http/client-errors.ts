@@ -25,7 +25,7 @@ export function createClientErrors(maxHeaderBytes: number, log: Logger | undefin
     const body = JSON.stringify({ error: error.message });
     return [
       `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ""}`,
-      "content-type: application/json; charset=utf-8",
+      "content-type: application/json",
       `content-length: ${Buffer.byteLength(body)}`,
       "connection: close",
       `${REQUEST_ID}: ${id}`,
