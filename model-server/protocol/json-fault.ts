@@ -30,7 +30,7 @@ class Fault extends Error {
 
 /**
  * The first place at which the text is no JSON; undefined where it is JSON.
- * @param text nested no deeper than what `checkJson` lets pass: a level is a call
+ * @param text nested no deeper than what `checkParts` lets pass: a level is a call
  */
 export function faultOf(text: string): JsonFault | undefined {
   let end: number;

@@ -2,7 +2,8 @@ import { z } from "zod";
 
 import { invalidRequest, type ServerError } from "../errors.ts";
 import { createTensor, type Datatype, type Tensor, type Tensors } from "../tensor/tensor.ts";
-import { checkJson, isExact, parseJson } from "./json.ts";
+import { isExact, parseJson } from "./json.ts";
+import { checkParts } from "./json-parts.ts";
 import { dataOf, MAX_RANK, tensorOfNested } from "./nested.ts";
 
 /** What a request of `POST /score` wants scored: images, a tensor, or tensors by the names of the model's inputs. */
@@ -136,7 +137,7 @@ function readTensor(value: unknown, port: ScorePort, what: string): Tensor {
 
 function unwrap(text: string, ports: ScorePorts): readonly unknown[] {
   // The check of the body skips strings.
-  checkJson(Buffer.from(text), "input", MAX_RANK);
+  checkParts(text, "input", MAX_RANK);
   const what = "input is a string that";
   let value: unknown;
   try {

@@ -1,11 +1,12 @@
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { ServerError } from "../errors.ts";
-import { checkJson } from "./json.ts";
+import { checkParts } from "./json-parts.ts";
 
 function refusal(text: string): string {
   try {
-    checkJson(Buffer.from(text), "the body");
+    checkParts(text, "the body");
     return "taken";
   } catch (error) {
     return error instanceof ServerError ? `${error.code}: ${error.message}` : String(error);
@@ -52,4 +53,38 @@ describe("JSON that a request may be is taken", () => {
   ])("%s", (_, text) => {
     expect(refusal(text)).toBe("taken");
   });
+});
+
+/** As `checkParts`, character by character, of text that is not large. */
+function deepest(text: string): number {
+  let [depth, most] = [0, 0];
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text[at] ?? "";
+    if (character === '"')
+      for (at += 1; at < text.length && text[at] !== '"'; at += 1) at += text[at] === "\\" ? 1 : 0;
+    else if ("[{".includes(character)) depth += 1;
+    else if ("]}".includes(character)) depth -= 1;
+    most = Math.max(most, depth);
+  }
+  return most;
+}
+
+test("numbers and texts of any length between brackets do not hide any of them", () => {
+  const part = fc.oneof(
+    fc.constantFrom("[", "[", "[", "{", "]", "}", '"', "\\", '\\"', ":", ",", " ", "é"),
+    fc.integer({ min: 0, max: 80 }).map((length) => "1".repeat(length)),
+    fc.integer({ min: 0, max: 80 }).map((length) => `"${"[".repeat(length)}"`),
+  );
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 60 }), (parts) => {
+      const text = parts.join("");
+      const depth = deepest(text);
+      for (const max of [depth - 1, depth].filter((one) => one >= 0)) {
+        const check = (): void => checkParts(text, "the body", max);
+        if (max < depth) expect(check).toThrow(`nested deeper than ${max} levels`);
+        else expect(check).not.toThrow();
+      }
+    }),
+    { numRuns: 2000 },
+  );
 });
