@@ -97,26 +97,43 @@ function writeTensor(
   const count = channelsOf(how);
   const area = how.width * how.height;
   const isPlanar = how.layout === "NCHW";
+  const source = how.channels === "grey" ? greysOf(pixels) : pixels;
+  const step = how.channels === "grey" ? 1 : CHANNELS;
   for (let channel = 0; channel < count; channel += 1) {
-    const mean = how.mean[channel] ?? how.mean[0] ?? 0;
-    const scale = how.scale[channel] ?? how.scale[0] ?? 1;
-    const source = how.channels === "BGR" ? CHANNELS - 1 - channel : channel;
-    const write = (pixel: number, value: number): void => {
-      into[isPlanar ? channel * area + pixel : pixel * count + channel] = (value - mean) / scale;
-    };
-    if (window.width * window.height < area)
-      for (let pixel = 0; pixel < area; pixel += 1) write(pixel, 0);
+    const values = valuesOf(how, channel);
+    const from = how.channels === "BGR" ? CHANNELS - 1 - channel : channel;
+    const first = isPlanar ? channel * area : channel;
+    const stride = isPlanar ? 1 : count;
+    if (window.width * window.height < area) {
+      const border = values[0] ?? 0;
+      for (let pixel = 0; pixel < area; pixel += 1) into[first + pixel * stride] = border;
+    }
     for (let y = 0; y < window.height; y += 1) {
+      let at = y * window.width * step + from;
+      let to = first + ((top + y) * how.width + left) * stride;
       for (let x = 0; x < window.width; x += 1) {
-        const at = (y * window.width + x) * CHANNELS;
-        const value =
-          how.channels === "grey"
-            ? greyOf(pixels[at] ?? 0, pixels[at + 1] ?? 0, pixels[at + 2] ?? 0)
-            : (pixels[at + source] ?? 0);
-        write((top + y) * how.width + left + x, value);
+        into[to] = values[source[at] ?? 0] ?? 0;
+        at += step;
+        to += stride;
       }
     }
   }
+}
+
+/** What each value of a pixel becomes. */
+function valuesOf({ mean, scale }: Preprocessing, channel: number): Float32Array {
+  const ofMean = mean[channel] ?? mean[0] ?? 0;
+  const ofScale = scale[channel] ?? scale[0] ?? 1;
+  return Float32Array.from({ length: 256 }, (_, value) => (value - ofMean) / ofScale);
+}
+
+function greysOf(pixels: Uint8Array): Uint8Array {
+  const greys = new Uint8Array(pixels.length / CHANNELS);
+  for (let pixel = 0; pixel < greys.length; pixel += 1) {
+    const at = pixel * CHANNELS;
+    greys[pixel] = greyOf(pixels[at] ?? 0, pixels[at + 1] ?? 0, pixels[at + 2] ?? 0);
+  }
+  return greys;
 }
 
 function unreadable(cause: unknown): ImageError {
