@@ -25,21 +25,20 @@ export type Sample = z.infer<typeof Sample>;
 
 /** Numbers up to this may differ by the tolerance itself: percentages are among them. */
 const ABSOLUTE_UP_TO = 100;
-/** Floats of 32 bits hold all whole numbers below this one. */
-const MAX_EXACT_WHOLE = 2 ** 24;
+/** From here on most results of 32 bits are whole, and a step between them is this part of them. */
+const MIN_WHOLE_STEPS = 2 ** 22;
+const STEP = 2 ** -23;
 
 /**
  * How far a number of a response may be from the expected one. The tolerance counts for numbers up to 100 and grows with
- * larger ones: a float of 32 bits near 250,000 has steps of 0.016, and another CPU may round the last of them. It does not
- * grow for whole numbers below 2^24, such as ids and indices, which every datatype holds exactly.
+ * larger ones: a float of 32 bits near 250,000 has steps of 0.016, and another CPU may round the last of them. Between whole
+ * numbers it does not grow, since they may be ids and indices; large ones may differ by one step of such a float.
  */
 export function allowedDifference(actual: number, expected: number, tolerance: number): number {
-  if (isExactWhole(actual) && isExactWhole(expected)) return tolerance;
-  return tolerance * Math.max(1, Math.abs(expected) / ABSOLUTE_UP_TO);
-}
-
-function isExactWhole(value: number): boolean {
-  return Number.isInteger(value) && Math.abs(value) < MAX_EXACT_WHOLE;
+  const size = Math.abs(expected);
+  if (!Number.isInteger(actual) || !Number.isInteger(expected))
+    return tolerance * Math.max(1, size / ABSOLUTE_UP_TO);
+  return tolerance > 0 && size >= MIN_WHOLE_STEPS ? Math.max(tolerance, size * STEP) : tolerance;
 }
 
 function problemOf(value: unknown): string | undefined {
