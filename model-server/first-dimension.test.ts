@@ -231,6 +231,32 @@ describe("a model of several inputs", () => {
       expect(await scores(server, { input: { a, b } })).toEqual(y);
     },
   );
+
+  test("answers each row where the output has the name of one of them, and as many rows", async () => {
+    const both = buildModel({
+      nodes: [{ op: "Add", inputs: ["a", "b"], outputs: ["y"] }],
+      inputs: [
+        { name: "a", type: "float", dims: ["users", 2] },
+        { name: "b", type: "float", dims: ["items", 2] },
+      ],
+      outputs: [{ name: "y", type: "float", dims: ["users", 2] }],
+    });
+    const server = await serving({ "model.onnx": both });
+    const [a, b] = [
+      [1, 2, 3, 4],
+      [1, 0, 0, 1],
+    ];
+    const input = { a: [a.slice(0, 2), a.slice(2)], b: [b.slice(0, 2), b.slice(2)] };
+    expect(await scores(server, { input })).toEqual([
+      [2, 2],
+      [3, 5],
+    ]);
+    const inputs = [tensor("a", "FP32", [2, 2], a), tensor("b", "FP32", [2, 2], b)];
+    const outputs = [{ name: "y", parameters: { classification: 1 } }];
+    expect((await infer(server, { inputs, outputs })).body).toMatchObject({
+      outputs: [tensor("y", "BYTES", [2, 1], ["2:0", "5:1"])],
+    });
+  });
 });
 
 describe("a model whose output has another name for its rows, as exporters make them", () => {

@@ -88,6 +88,15 @@ describe("an output", () => {
       ],
       "none",
     ],
+    [
+      "perhaps each row of several inputs, by the name of one",
+      ["user", 3],
+      [
+        ["user", 4],
+        ["item", 4],
+      ],
+      "perhaps",
+    ],
     ["no row, by another size", [3], [[1, 3]], "none"],
     ["no row of a vector", [4], [[4]], "none"],
     ["no row, as a scalar", [], [["N", 3]], "none"],

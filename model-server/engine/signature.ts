@@ -66,11 +66,18 @@ export function rowsOf(output: DeclaredDims, inputs: readonly DeclaredDims[]): O
   const firsts = new Set(ranked.map(([dim]) => dim));
   const [lead, ...others] = firsts;
   if (first === undefined || lead === undefined) return "none";
-  if (others.length > 0) return firsts.has(first) && first !== "" ? "none" : "perhaps";
+  if (others.length > 0)
+    return firsts.has(first) && first !== "" && areMixed(ranked) ? "none" : "perhaps";
   if (typeof first === "string" || typeof lead === "string")
     return first === lead && first !== "" ? "each" : "perhaps";
   if (first !== lead || !ranked.every(isOfRows)) return "none";
   return isOfRows(output) || first === 1 ? "each" : "perhaps";
+}
+
+/** Whether the first dimension of an input is another one of an input, as in a product of matrices. */
+function areMixed(inputs: readonly DeclaredDims[]): boolean {
+  const others = new Set(inputs.flatMap((dims) => dims.slice(1)));
+  return inputs.some(([dim]) => typeof dim === "string" && dim !== "" && others.has(dim));
 }
 
 /** Of one dimension, rows of one number cannot be distinguished from elements. */

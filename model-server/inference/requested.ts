@@ -1,9 +1,10 @@
+import type { OutputPort } from "../engine/signature.ts";
 import { ServerError } from "../errors.ts";
 import { classify } from "../protocol/classification.ts";
 import type { NamedOutput } from "../protocol/infer-answer.ts";
 import type { InferRequest, RequestedOutput } from "../protocol/infer.ts";
 import type { OnStage } from "../stages.ts";
-import type { Tensors } from "../tensor/tensor.ts";
+import type { Tensor, Tensors } from "../tensor/tensor.ts";
 import type { Model } from "./model.ts";
 
 export interface InferResult {
@@ -34,11 +35,22 @@ export async function inferRequested(
         throw new ServerError("INTERNAL", `the model gave no output ${name}`);
       if (classes === 0) return { name, tensor, isBinary };
       const port = signature.outputs.find((one) => one.name === name);
-      const hasRows = tensor.dims.length > 0 && (hasBatch || port?.rows === "each");
+      const hasRows = tensor.dims.length > 0 && (hasBatch || isOfRows(port, tensor, rows));
       const classified = classify(name, tensor, classes, { labels: model.labelsOf(name), hasRows });
       return { name, tensor: classified, isBinary };
     }),
   };
+}
+
+/** Without a batch, what is declared decides; where that is open, whether there are as many rows as in the inputs. */
+function isOfRows(
+  port: OutputPort | undefined,
+  { dims }: Tensor,
+  rows: number | undefined,
+): boolean {
+  return (
+    port?.rows === "each" || (port?.rows === "perhaps" && rows !== undefined && dims[0] === rows)
+  );
 }
 
 function outputsOf(
