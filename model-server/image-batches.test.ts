@@ -239,7 +239,7 @@ describe("a detector", () => {
     expect(await refusalOf({ ...finder(), "labels.txt": "a\nb\nc\nd\n" })).toMatchObject({
       code: "BUNDLE_INVALID",
       message:
-        "labels.txt has 4 lines, but the output y gives no row of classes for a row of input: on zeros its shape is [0, 4]. Remove labels.txt, or name the output of the classes in postprocessing.json",
+        "labels.txt has 4 lines, but the output y gives no row of classes for a row of input: in the first run its shape is [0, 4]. Remove labels.txt, or name the output of the classes in postprocessing.json",
     });
     expect(await refusalOf({ ...finder(), "labels.txt": "a\nb\n" })).toMatchObject({
       code: "BUNDLE_INVALID",

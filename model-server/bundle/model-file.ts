@@ -1,5 +1,5 @@
 import { readdir, realpath, stat } from "node:fs/promises";
-import { basename, dirname, extname, join, sep } from "node:path";
+import { basename, dirname, extname, join, relative } from "node:path";
 
 import { BundlePath } from "../../crds/bundle.ts";
 import { ServerError } from "../errors.ts";
@@ -122,7 +122,7 @@ async function hasAll(at: BundleFolder, paths: readonly string[]): Promise<boole
 /** The runtime reads external data below the folder of the model itself, wherever links to them are. */
 async function checkReach(target: string, weights: BundleFolder, path: string): Promise<void> {
   const data = await realpath(join(weights.folder, path));
-  if (data.startsWith(dirname(target) + sep)) return;
+  if (!relative(dirname(target), data).startsWith("..")) return;
   throw new ServerError(
     "BUNDLE_UNREADABLE",
     `${path} is in another folder than the model that it belongs to, once links are followed, and the runtime does not read it there: put copies in the place of the links`,

@@ -47,7 +47,7 @@ export function fitLabelsToRun(
   if (rows === declared.rows) throw wrongLabels(labels, data.length);
   throw new ServerError(
     "BUNDLE_INVALID",
-    `labels.txt has ${labels.length} lines, but the output ${declared.name} gives no row of classes for a row of input: on zeros its shape is ${describeDims(dims)}. Remove labels.txt, or name the output of the classes in postprocessing.json`,
+    `labels.txt has ${labels.length} lines, but the output ${declared.name} gives no row of classes for a row of input: in the first run its shape is ${describeDims(dims)}. Remove labels.txt, or name the output of the classes in postprocessing.json`,
   );
 }
 
