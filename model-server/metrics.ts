@@ -2,7 +2,7 @@ import type { AddressInfo } from "node:net";
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
-import type { RunReport } from "./engine/engine.ts";
+import type { RunReport } from "./engine/options.ts";
 import { createStatistics, type RequestTimes, type Statistics } from "./statistics.ts";
 
 /** Names that dashboards for inference servers know (Triton's), with ours beside them. */

@@ -1,4 +1,4 @@
-import type { RunReport } from "./engine/engine.ts";
+import type { RunReport } from "./engine/options.ts";
 import type { StageSums } from "./stages.ts";
 
 /** How long a request took, in milliseconds, and its stages. */

@@ -3,7 +3,8 @@ import type { Worker } from "node:worker_threads";
 
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
-import { createEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { createEngine, type Engine } from "./engine.ts";
+import type { EngineOptions } from "./options.ts";
 import { kill, threads, watchThreads } from "./threads.testing.ts";
 import type { Stage } from "../stages.ts";
 import type { Tensor } from "../tensor/tensor.ts";

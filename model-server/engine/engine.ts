@@ -12,9 +12,9 @@ import {
   type BatchLimits,
 } from "./batcher.ts";
 import { createMainThread, type MainThread } from "./main-thread.ts";
-import type { SessionOptions } from "./messages.ts";
+import type { EngineOptions } from "./options.ts";
 import { startPool, type PoolState } from "./pool.ts";
-import { createQueue, type QueueLimits } from "./queue.ts";
+import { createQueue } from "./queue.ts";
 import { withBatching, type Signature } from "./signature.ts";
 import type { WorkerHandle } from "./worker-handle.ts";
 
@@ -36,7 +36,7 @@ export interface Engine {
   /** As it is served: with what `BATCHING` makes of the batch. */
   readonly signature: Signature;
   readonly run: Run;
-  /** Runs of one worker each, past the queue and without sharing: what every worker has to do reaches each of them. */
+  /** Runs of one worker each, past the queue and without sharing, to warm up every worker. */
   readonly perWorker: readonly Run[];
   readonly state: () => PoolState;
   /** Requests that wait for a worker. */
@@ -45,39 +45,8 @@ export interface Engine {
   readonly close: () => Promise<void>;
 }
 
-export interface EngineOptions extends SessionOptions {
-  readonly workers: number;
-  readonly queue: QueueLimits;
-  /** How many rows and bytes of several requests share a run. */
-  readonly batch: BatchLimits;
-  /**
-   * `auto`: requests share a run where the model itself names its first dimension a batch, as many as get cheaper together.
-   * `on`: as many as fit, wherever it is free. `off`: never, and no request is split or padded.
-   */
-  readonly batching: "auto" | "on" | "off";
-  /** The longest that a run on the main thread is expected to take; 0: workers run all. */
-  readonly mainThreadMs: number;
-  /** The longest that a request may take. */
-  readonly requestTimeoutMs: number;
-  readonly onWorkerLost: (error: Error) => void;
-  readonly onRun?: (run: RunReport) => void;
-}
-
 /** What runs a batch: a worker, or the main thread. */
 type Runner = Pick<WorkerHandle, "run">;
-
-/** What a run took, in milliseconds. */
-export interface RunReport {
-  readonly rows: number;
-  /** No worker ran it. */
-  readonly isOnMainThread: boolean;
-  /** How long each of its requests waited. */
-  readonly queued: readonly number[];
-  /** In the runtime. */
-  readonly computed: number;
-  /** From the queue and back, the way to the worker included. */
-  readonly total: number;
-}
 
 interface Request extends Batchable {
   /** Runs of the same shape cost the same a row. */
@@ -161,7 +130,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     return options.batching === "on" ? options.batch : { ...options.batch, rows: size.rows() };
   }
 
-  async function runBatch(runner: Runner, batch: readonly Request[]): Promise<void> {
+  /** @param isCold the first run of a worker, which says nothing of what later ones take */
+  async function runBatch(
+    runner: Runner,
+    batch: readonly Request[],
+    isCold = false,
+  ): Promise<void> {
     const began = performance.now();
     const outputs = batch[0]?.outputs ?? [];
     for (const { onStage, since } of batch)
@@ -179,8 +153,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         batch[index]?.onStage?.({ kind: "run", began, ended, ...run });
         batch[index]?.resolve(part);
       }
-      size.observe(rows, result.ms);
-      mainThread?.observe(batch[0]?.shape ?? "", costRows(rows), result.ms);
+      if (!isCold) {
+        size.observe(rows, result.ms);
+        mainThread?.observe(batch[0]?.shape ?? "", costRows(rows), result.ms);
+      }
       options.onRun?.({
         rows,
         isOnMainThread: runner === mainThread,
@@ -284,7 +260,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       else pump();
     }),
     perWorker: Array.from({ length: options.workers }, (_, slot) =>
-      runOf((request) => void runBatch(pool.worker(slot), [request])),
+      runOf((request) => void runBatch(pool.worker(slot), [request], true)),
     ),
     close,
   };

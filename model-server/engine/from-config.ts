@@ -2,7 +2,8 @@ import type { Bundle } from "../bundle/bundle.ts";
 import type { OnnxFile } from "../onnx/onnx-file.ts";
 import type { Config } from "../config.ts";
 import { cores } from "../cores.ts";
-import { createEngine, type Engine, type EngineOptions } from "./engine.ts";
+import { createEngine, type Engine } from "./engine.ts";
+import type { EngineOptions } from "./options.ts";
 
 /** An engine of the bundle's model, as the configuration says. @throws MODEL_LOAD_FAILED */
 export async function engineOf(

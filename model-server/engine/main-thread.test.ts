@@ -7,7 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { buildModel } from "../onnx/build.testing.ts";
 import { readOnnxFile } from "../onnx/onnx-file.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { createEngine, type Engine, type EngineOptions, type RunReport } from "./engine.ts";
+import { createEngine, type Engine } from "./engine.ts";
+import type { EngineOptions, RunReport } from "./options.ts";
 import { mayRunOnMainThread } from "./from-config.ts";
 
 /** Runs that no worker is woken for. */
