@@ -111,6 +111,16 @@ describe("npm run serve", () => {
     expect(code).toBe(0);
   });
 
+  test("ends on a file that is no model, and names it", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "aiapp-alone-"));
+    onTestFinished(async () => rm(folder, { recursive: true }));
+    await writeFile(join(folder, "net.onnx"), "no model");
+    expect(await run([join(folder, "net.onnx")])).toEqual({
+      code: 1,
+      text: expect.stringMatching(/^the runtime rejects net\.onnx: /),
+    });
+  });
+
   test("ends on a link that leads to no file, and says that it is one", async () => {
     const folder = await mkdtemp(join(tmpdir(), "aiapp-alone-"));
     onTestFinished(async () => rm(folder, { recursive: true }));

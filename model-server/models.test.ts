@@ -527,7 +527,7 @@ describe("a model that the runtime does not know is rejected at the start", () =
     expect(await refusalOf({ "model.onnx": buildModel({ ...ports, ...spec }) })).toMatchObject({
       code: "MODEL_LOAD_FAILED",
       message: expect.stringMatching(
-        new RegExp(`^the runtime rejects the model: ${message.source}`),
+        new RegExp(`^the runtime rejects model\\.onnx: ${message.source}`),
       ),
     });
   });

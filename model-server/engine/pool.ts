@@ -75,7 +75,7 @@ export function startPool(options: PoolOptions): Pool {
           if (started) loading.resolve(signature);
           options.onIdle();
         },
-        onRefused: (message) => fail(errorOfLoad(message, options.provider)),
+        onRefused: (message) => fail(errorOfLoad(message, options)),
         onExit: (error) => {
           fail(new ServerError("MODEL_LOAD_FAILED", `the model's worker died: ${error.message}`));
           if (closing) return;

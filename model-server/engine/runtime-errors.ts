@@ -1,5 +1,7 @@
+import { basename } from "node:path";
+
 import { ServerError } from "../errors.ts";
-import type { Provider } from "./messages.ts";
+import type { SessionOptions } from "./messages.ts";
 
 /** A file of the runtime's sources with its line, which it puts into its messages; some come without their path. */
 const PATH = String.raw`(?:[A-Za-z]:)?[\w.+~-]*[\\/][\w.+~\\/-]*\.(?:cc|cpp|h|hpp|cu|cuh)`;
@@ -55,13 +57,19 @@ const NO_OPERATOR =
 const NO_PROVIDER = /AppendExecutionProvider|backend not found|providers_shared/;
 
 /** Why the runtime does not load the model, and what to do. */
-export function errorOfLoad(message: string, provider: Provider): ServerError {
+export function errorOfLoad(
+  message: string,
+  { provider, modelFile }: Pick<SessionOptions, "provider" | "modelFile">,
+): ServerError {
   return NO_PROVIDER.test(message)
     ? new ServerError(
         "CONFIG_INVALID",
         `EXECUTION_PROVIDER is ${provider}, but this image or machine has no library for it: use an image with ${provider}, or set EXECUTION_PROVIDER=cpu`,
       )
-    : new ServerError("MODEL_LOAD_FAILED", `the runtime rejects the model: ${reasonOf(message)}`);
+    : new ServerError(
+        "MODEL_LOAD_FAILED",
+        `the runtime rejects ${basename(modelFile)}: ${reasonOf(message)}`,
+      );
 }
 
 function reasonOf(message: string): string {
