@@ -18,7 +18,7 @@ export interface ClientErrors {
 
 /** @param log gets a line for each of them; undefined where requests are not logged */
 export function createClientErrors(maxHeaderBytes: number, log: Logger | undefined): ClientErrors {
-  const last = new WeakMap<Duplex, { readonly raw: IncomingMessage; readonly id: string }>();
+  const last = new WeakMap<Duplex, FastifyRequest>();
 
   function lastAnswer(id: string, error: ServerError, headers: readonly string[] = []): string {
     log?.info({ id, status: error.status }, "request");
@@ -36,7 +36,7 @@ export function createClientErrors(maxHeaderBytes: number, log: Logger | undefin
   }
 
   return {
-    arrived: ({ raw, id }) => last.set(raw.socket, { raw, id }),
+    arrived: (request) => last.set(request.raw.socket, request),
     answer: (error, socket) => {
       if (error.code === "ECONNRESET" || !socket.writable) {
         socket.destroy();
