@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { infer, serving, tensor } from "./infer.testing.ts";
 import { buildModel } from "./onnx/build.testing.ts";
+import { zipMapOf } from "./onnx/models.testing.ts";
 import { score, scores, type BundleFiles } from "./serve.testing.ts";
 
 /** Labels beside outputs that have not one value for each of them. */
@@ -78,13 +79,7 @@ test("classes that the model itself names are left out where its answers have no
       { op: "NonZero", inputs: ["x"], outputs: ["i"] },
       { op: "Transpose", inputs: ["i"], outputs: ["t"] },
       { op: "Cast", inputs: ["t"], outputs: ["f"], integers: { to: 1 } },
-      {
-        op: "ZipMap",
-        domain: "ai.onnx.ml",
-        inputs: ["f"],
-        outputs: ["y"],
-        integers: { classlabels_int64s: [7, 300] },
-      },
+      zipMapOf("f"),
     ],
     inputs: [{ name: "x", type: "float", dims: ["N", 4] }],
     outputs: [{ name: "y", type: "map", dims: [] }],

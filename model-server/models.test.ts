@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
 import { buildModel, type ModelSpec } from "./onnx/build.testing.ts";
+import { zipMapOf } from "./onnx/models.testing.ts";
 import {
   copyOf,
   fixtures,
@@ -77,15 +78,7 @@ describe("a classifier of scikit-learn, whose output is a sequence of maps", () 
   test("that imports no operators but those of ai.onnx.ml is served, too", async () => {
     const model = buildModel({
       opsets: { "ai.onnx.ml": 1 },
-      nodes: [
-        {
-          op: "ZipMap",
-          domain: "ai.onnx.ml",
-          inputs: ["x"],
-          outputs: ["y"],
-          integers: { classlabels_int64s: [7, 300] },
-        },
-      ],
+      nodes: [zipMapOf("x")],
       inputs: [{ name: "x", type: "float", dims: ["N", 2] }],
       outputs: [{ name: "y", type: "map", dims: [] }],
     });

@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import type { FromWorker } from "./engine/messages.ts";
 import { kill } from "./engine/threads.testing.ts";
 import { buildModel } from "./onnx/build.testing.ts";
+import { QUOTIENT, RESHAPE } from "./onnx/models.testing.ts";
 import { copyOf, refusalOf, scores, serve } from "./serve.testing.ts";
 
 /** What the server runs before it is ready, and in which workers. */
@@ -32,13 +33,6 @@ function watchRuns(
   return answers;
 }
 
-/** Rejects a divisor of 0. */
-const quotient = buildModel({
-  nodes: [{ op: "Div", inputs: ["a", "b"], outputs: ["y"] }],
-  inputs: ["a", "b"].map((name) => ({ name, type: "int64", dims: ["batch", 2] })),
-  outputs: [{ name: "y", type: "int64", dims: ["batch", 2] }],
-});
-
 /** Rejects a step of 0. */
 const range = buildModel({
   nodes: [{ op: "Range", inputs: ["start", "limit", "delta"], outputs: ["y"] }],
@@ -46,15 +40,7 @@ const range = buildModel({
   outputs: [{ name: "y", type: "int64", dims: ["k"] }],
 });
 
-/** Rejects a shape of another number of elements than four: [0, 0] and [1, 1] as well. */
-const reshape = buildModel({
-  nodes: [{ op: "Reshape", inputs: ["x", "shape"], outputs: ["y"] }],
-  inputs: [
-    { name: "x", type: "float", dims: [4] },
-    { name: "shape", type: "int64", dims: [2] },
-  ],
-  outputs: [{ name: "y", type: "float", dims: ["a", "b"] }],
-});
+/** Of `RESHAPE`. */
 const FOUR = { input: { x: [1, 2, 3, 4], shape: [2, 2] } };
 
 /** On zeros it gives more than an address space holds; on ones, nothing. */
@@ -83,7 +69,7 @@ describe("the server is ready", () => {
 
   test("once every worker has run a model on ones that rejects zeros", async () => {
     const runs = watchRuns();
-    const server = await serve({ "model.onnx": quotient }, { WORKERS: "2" });
+    const server = await serve({ "model.onnx": QUOTIENT }, { WORKERS: "2" });
     await server.loaded;
     expect([...runs.values()]).toEqual([
       ["failed", "result"],
@@ -103,7 +89,7 @@ describe("the server is ready", () => {
   test("once every worker has scored the first sample of a model that rejects zeros and ones", async () => {
     const runs = watchRuns();
     const sample = { request: FOUR, expected: [[1, 2, 3, 4]] };
-    const files = { "model.onnx": reshape, "samples/1.json": sample };
+    const files = { "model.onnx": RESHAPE, "samples/1.json": sample };
     const server = await serve(files, { WORKERS: "2" });
     await server.loaded;
     const warm = ["failed", "failed", "result"];
@@ -115,7 +101,7 @@ describe("the server is ready", () => {
 
 describe("the start ends", () => {
   test("with what to do where a model rejects zeros and ones, and there is no sample", async () => {
-    expect(await refusalOf({ "model.onnx": reshape })).toMatchObject({
+    expect(await refusalOf({ "model.onnx": RESHAPE })).toMatchObject({
       code: "BUNDLE_INVALID",
       message: expect.stringMatching(
         /^the model rejects the runs that warm it up, on zeros and on ones \(Non-zero status code returned while running Reshape node\..*requested shape:\{1,1\}\): add a sample that it accepts, samples\/1\.json of the bundle or aiapp bundle --sample$/,
@@ -125,7 +111,7 @@ describe("the start ends", () => {
 
   test("where a model that rejects zeros and ones rejects its sample, too", async () => {
     const sample = { request: { input: { x: [1, 2, 3, 4], shape: [3, 3] } }, expected: [] };
-    expect(await refusalOf({ "model.onnx": reshape, "samples/1.json": sample })).toMatchObject({
+    expect(await refusalOf({ "model.onnx": RESHAPE, "samples/1.json": sample })).toMatchObject({
       code: "BUNDLE_INVALID",
       message: expect.stringContaining(
         "the request of samples/1.json cannot be scored: the model rejects this input: ",
@@ -135,7 +121,7 @@ describe("the start ends", () => {
 
   test("where the answer to the sample of such a model differs", async () => {
     const sample = { request: FOUR, expected: [[1, 2, 3, 5]] };
-    expect(await refusalOf({ "model.onnx": reshape, "samples/1.json": sample })).toMatchObject({
+    expect(await refusalOf({ "model.onnx": RESHAPE, "samples/1.json": sample })).toMatchObject({
       code: "SAMPLE_MISMATCH",
     });
   });

@@ -15,6 +15,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 // oxlint-disable-next-line no-restricted-imports -- Models that no example has.
 import { buildModel } from "../../model-server/onnx/build.testing.ts";
+// oxlint-disable-next-line no-restricted-imports -- The same.
+import { QUOTIENT, RESHAPE } from "../../model-server/onnx/models.testing.ts";
 import type { CliError } from "../errors.ts";
 import { runCheck } from "../verify/model-server.ts";
 import { makeBundle, type BundleOptions } from "./bundle.ts";
@@ -24,23 +26,6 @@ const idle = new AbortController().signal;
 const examples = join(import.meta.dirname, "..", "..", "examples");
 const digits = join(examples, "digits", "models", "2");
 const iris = join(examples, "iris", "models", "1.0.0");
-
-/** Rejects a divisor of 0. */
-const QUOTIENT = buildModel({
-  nodes: [{ op: "Div", inputs: ["a", "b"], outputs: ["y"] }],
-  inputs: ["a", "b"].map((name) => ({ name, type: "int64", dims: ["batch", 2] })),
-  outputs: [{ name: "y", type: "int64", dims: ["batch", 2] }],
-});
-
-/** Rejects all shapes but those of four elements. */
-const RESHAPE = buildModel({
-  nodes: [{ op: "Reshape", inputs: ["x", "shape"], outputs: ["y"] }],
-  inputs: [
-    { name: "x", type: "float", dims: [4] },
-    { name: "shape", type: "int64", dims: [2] },
-  ],
-  outputs: [{ name: "y", type: "float", dims: ["a", "b"] }],
-});
 
 /** Of one number, which is 0 in an example. */
 const SHARES = buildModel({
