@@ -2,7 +2,8 @@ import { Agent, request as httpRequest } from "node:http";
 
 import sharp from "sharp";
 
-import type { FuzzAnswer, FuzzRequest } from "./fuzz.testing.ts";
+import type { FuzzAnswer } from "./fuzz-answers.testing.ts";
+import type { FuzzRequest } from "./fuzz.testing.ts";
 
 const agent = new Agent({ keepAlive: true, maxSockets: 32 });
 

@@ -2,7 +2,9 @@ import * as fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
 
 import { sendFuzz, picturesOf } from "./fuzz-client.testing.ts";
-import { faultOf, requestsTo, targets, type FuzzTarget } from "./fuzz.testing.ts";
+import { faultOf } from "./fuzz-answers.testing.ts";
+import { targets, type FuzzTarget } from "./fuzz-targets.testing.ts";
+import { requestsTo } from "./fuzz.testing.ts";
 import { callFaultOf, fuzzCalls, openFuzzSession } from "./grpc/fuzz.testing.ts";
 import { serve } from "./serve.testing.ts";
 

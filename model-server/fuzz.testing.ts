@@ -2,10 +2,9 @@ import { gzipSync } from "node:zlib";
 
 import * as fc from "fast-check";
 
-import { buildModel } from "./onnx/build.testing.ts";
-import type { BundleFiles } from "./serve.testing.ts";
+import type { FuzzTarget } from "./fuzz-targets.testing.ts";
 
-/** Requests that are malformed in one way or another, and what every answer must hold to. */
+/** Requests that are malformed in one way or another. */
 
 export interface FuzzRequest {
   readonly method: string;
@@ -13,64 +12,6 @@ export interface FuzzRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
 }
-
-export interface FuzzAnswer {
-  readonly status: number;
-  readonly text: string;
-}
-
-/** Bundles that take images; tensors of a number, an integer and a text; and integers on which runs fail. */
-export const targets = {
-  images: {
-    "model.onnx": buildModel({
-      nodes: [{ op: "GlobalAveragePool", inputs: ["x"], outputs: ["y"] }],
-      inputs: [{ name: "x", type: "float", dims: ["N", 3, 16, 16] }],
-      outputs: [{ name: "y", type: "float", dims: ["N", 3, 1, 1] }],
-    }),
-    "preprocessing.json": { width: 16, height: 16, kernel: "linear" },
-  },
-  tensors: {
-    "model.onnx": buildModel({
-      nodes: ["a", "b", "c"].map((name) => ({
-        op: "Identity",
-        inputs: [name],
-        outputs: [`${name}_out`],
-      })),
-      inputs: [
-        { name: "a", type: "float", dims: ["N", 2] },
-        { name: "b", type: "int64", dims: ["N", 1] },
-        { name: "c", type: "string", dims: ["N", "M"] },
-      ],
-      outputs: [
-        { name: "a_out", type: "float", dims: ["N", 2] },
-        { name: "b_out", type: "int64", dims: ["N", 1] },
-        { name: "c_out", type: "string", dims: ["N", "M"] },
-      ],
-    }),
-  },
-  integers: {
-    "model.onnx": buildModel({
-      nodes: [
-        { op: "Div", inputs: ["a", "b"], outputs: ["quotient"] },
-        { op: "Mod", inputs: ["a", "b"], outputs: ["rest"] },
-        { op: "Gather", inputs: ["a", "b"], outputs: ["picked"] },
-        { op: "Shape", inputs: ["b"], outputs: ["shape"] },
-        { op: "Reshape", inputs: ["a", "shape"], outputs: ["reshaped"] },
-      ],
-      inputs: [
-        { name: "a", type: "int64", dims: ["N", "K"] },
-        { name: "b", type: "int64", dims: ["M", "L"] },
-      ],
-      outputs: [
-        { name: "quotient", type: "int64", dims: ["Q", "R"] },
-        { name: "rest", type: "int64", dims: ["S", "T"] },
-        { name: "picked", type: "int64", dims: ["U", "V", "W"] },
-        { name: "reshaped", type: "int64", dims: ["X", "Y"] },
-      ],
-    }),
-  },
-} as const satisfies Record<string, BundleFiles>;
-export type FuzzTarget = keyof typeof targets;
 
 const INFER = "/v2/models/model/infer";
 const LENGTH = "inference-header-content-length";
@@ -338,29 +279,4 @@ export function requestsTo(
         ),
         post("/score", score.map(jsonOf), json),
       );
-}
-
-const PATH =
-  /(?<=^|[\s"'(])\/(?:tmp|app|home|root|work|usr|opt|var|models)\b|node_modules|\.ts\b|\bat \w+ \(|\w\.(?:cc|cpp|cu|hh?|hpp):\d+|onnxruntime::|\boperator\(\)/;
-const MAX_MESSAGE = 1000;
-
-/** The path of a file, or the place in the code, that a message names. */
-export function leakOf(message: string): string | undefined {
-  return PATH.exec(message)?.[0];
-}
-
-/** What is wrong with an answer: undefined where nothing is. */
-export function faultOf({ status, text }: FuzzAnswer, sent = ""): string | undefined {
-  if (status >= 200 && status < 300) return undefined;
-  if (status < 400 || status >= 500) return `the status is ${status}`;
-  let error: unknown;
-  try {
-    error = (JSON.parse(text) as { readonly error?: unknown }).error;
-  } catch {
-    return "the body is not JSON";
-  }
-  if (typeof error !== "string" || error.length < 10) return "the body has no error that says why";
-  if (error.length > MAX_MESSAGE) return `the message has ${error.length} characters`;
-  const leak = leakOf(error);
-  return leak !== undefined && !sent.includes(leak) ? `the message has ${leak}` : undefined;
 }

@@ -6,7 +6,8 @@ import { status, type ServiceDefinition } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import * as fc from "fast-check";
 
-import { leakOf, mutated } from "../fuzz.testing.ts";
+import { leakOf } from "../fuzz-answers.testing.ts";
+import { mutated } from "../fuzz.testing.ts";
 
 /** Malformed calls of gRPC, as bytes on a stream of HTTP/2, and what every answer must hold to. */
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { checkBundle } from "../check/check.ts";
-import { targets } from "../fuzz.testing.ts";
+import { targets } from "../fuzz-targets.testing.ts";
 import { floats, identity, send, tensor } from "../infer.testing.ts";
 import type { Scores } from "../inference/scores.ts";
 import { createLogger } from "../log.ts";

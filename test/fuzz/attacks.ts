@@ -1,12 +1,9 @@
 import * as fc from "fast-check";
 
 import { picturesOf, sendFuzz } from "../../model-server/fuzz-client.testing.ts";
-import {
-  faultOf,
-  requestsTo,
-  type FuzzRequest,
-  type FuzzTarget,
-} from "../../model-server/fuzz.testing.ts";
+import { faultOf } from "../../model-server/fuzz-answers.testing.ts";
+import type { FuzzTarget } from "../../model-server/fuzz-targets.testing.ts";
+import { requestsTo, type FuzzRequest } from "../../model-server/fuzz.testing.ts";
 import {
   callFaultOf,
   fuzzCalls,

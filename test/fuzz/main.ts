@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 
 import { startOurs } from "../../bench/server/ours.ts";
 import type { ServerProcess } from "../../bench/server/process.ts";
-import { targets } from "../../model-server/fuzz.testing.ts";
+import { targets } from "../../model-server/fuzz-targets.testing.ts";
 import { freePort } from "../support/process.ts";
 import { leakIn, WINDOWS, type Measured } from "./memory.ts";
 import { attacks, type Attack, type Sender } from "./attacks.ts";
