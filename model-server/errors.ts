@@ -98,6 +98,16 @@ export function invalidRequest(message: string, options?: ErrorOptions): ServerE
   return new ServerError("REQUEST_INVALID", message, options);
 }
 
+/** Of a file of the bundle, or of files that do not fit each other. */
+export function invalidBundle(message: string, options?: ErrorOptions): ServerError {
+  return new ServerError("BUNDLE_INVALID", message, options);
+}
+
+/** What a client or a file says, in a message: in quotes, without control characters, and no longer than so many. */
+export function quoted(text: string, limit = 100): string {
+  return JSON.stringify(text.slice(0, limit));
+}
+
 /** Of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,7 +1,7 @@
 import { basename, dirname } from "node:path";
 
 import { MANIFEST, Manifest, MAX_MANIFEST_BYTES } from "../../crds/bundle.ts";
-import { ServerError } from "../errors.ts";
+import { invalidBundle } from "../errors.ts";
 import type { OnnxFile } from "../onnx/onnx-file.ts";
 import {
   MAX_TEXT_BYTES,
@@ -90,8 +90,7 @@ function createFiles(at: BundleFolder, manifest: Manifest | undefined): Files {
 
   function checkListed(path: string): void {
     if (listed === undefined || listed.has(path)) return;
-    throw new ServerError(
-      "BUNDLE_INVALID",
+    throw invalidBundle(
       `${path} is in the bundle, but not in its ${MANIFEST}: publish the version again, or remove the file`,
     );
   }

@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 
 import type { Manifest } from "../../crds/bundle.ts";
-import { ServerError } from "../errors.ts";
+import { invalidBundle, ServerError } from "../errors.ts";
 
 export const MAX_TEXT_BYTES = 16 * 1024 * 1024;
 
@@ -95,8 +95,7 @@ export async function readBytes(
 ): Promise<Buffer | undefined> {
   const size = await findSize(at, path);
   if (size === undefined) return undefined;
-  if (size > limit)
-    throw new ServerError("BUNDLE_INVALID", `${path} of the bundle is larger than ${limit} bytes`);
+  if (size > limit) throw invalidBundle(`${path} of the bundle is larger than ${limit} bytes`);
   return readFile(join(at.folder, path)).catch((error: unknown) => {
     throw unreadable(path, error);
   });
@@ -115,8 +114,7 @@ export async function readText(
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
     const { line, byte } = findInvalid(bytes);
-    throw new ServerError(
-      "BUNDLE_INVALID",
+    throw invalidBundle(
       `${path} of the bundle is not UTF-8: line ${line} has the byte 0x${byte.toString(16)}; save the file as UTF-8`,
       { cause },
     );
@@ -145,14 +143,11 @@ export function parseJson<T>(path: string, schema: z.ZodType<T>, text: string): 
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new ServerError("BUNDLE_INVALID", `${path} of the bundle is not JSON`, { cause });
+    throw invalidBundle(`${path} of the bundle is not JSON`, { cause });
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new ServerError(
-    "BUNDLE_INVALID",
-    `${path} of the bundle: ${z.prettifyError(parsed.error)}`,
-  );
+  throw invalidBundle(`${path} of the bundle: ${z.prettifyError(parsed.error)}`);
 }
 
 /** Compares every file with its manifest. @throws BUNDLE_CHECKSUM, BUNDLE_UNREADABLE naming the file */

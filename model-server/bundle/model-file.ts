@@ -2,7 +2,7 @@ import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, relative } from "node:path";
 
 import { BundlePath } from "../../crds/bundle.ts";
-import { ServerError } from "../errors.ts";
+import { invalidBundle, quoted, ServerError } from "../errors.ts";
 import { readOnnxFile, type OnnxFile } from "../onnx/onnx-file.ts";
 import { findSize, unreadable, type BundleFolder } from "./files.ts";
 
@@ -74,13 +74,11 @@ export async function readModel(
   const model = openModel(at, name);
   for (const path of model.external)
     if (!BundlePath.safeParse(path).success)
-      throw new ServerError(
-        "BUNDLE_INVALID",
-        `${name} keeps weights in ${JSON.stringify(path.slice(0, 200))}, which is no file of the bundle: export it with its external data in the same folder`,
+      throw invalidBundle(
+        `${name} keeps weights in ${quoted(path, 200)}, which is no file of the bundle: export it with its external data in the same folder`,
       );
   if (model.patches.length > 0 && model.external.length > 0)
-    throw new ServerError(
-      "BUNDLE_INVALID",
+    throw invalidBundle(
       `${name} has a ZipMap and external data: export it with zipmap=False, or in one file`,
     );
   if (at.links === "follow" && model.external.length > 0) return followWeights(at, model, files);

@@ -4,7 +4,7 @@ import type { Sample } from "../bundle/samples.ts";
 import { readConfig, type Config } from "../config.ts";
 import { cores } from "../cores.ts";
 import { engineOf } from "../engine/from-config.ts";
-import { messageOf, ServerError } from "../errors.ts";
+import { invalidBundle, messageOf, ServerError } from "../errors.ts";
 import { createDecoder } from "../images/decoder.ts";
 import { warmModel, type Model } from "../inference/model.ts";
 import { checkSample, scoreSample } from "../inference/samples.ts";
@@ -142,8 +142,7 @@ async function examples(model: Model, signal: AbortSignal): Promise<readonly Sam
       rejection = error;
     }
   }
-  throw new ServerError(
-    "BUNDLE_INVALID",
+  throw invalidBundle(
     `no sample can be made from the model's inputs (${messageOf(rejection?.cause)}): give one that the model scores, by aiapp bundle --sample`,
     { cause: rejection },
   );

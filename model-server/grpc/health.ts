@@ -1,6 +1,6 @@
 import { type ServerWritableStream, type UntypedServiceImplementation } from "@grpc/grpc-js";
 
-import { ServerError } from "../errors.ts";
+import { quoted, ServerError } from "../errors.ts";
 import { checkMessage, requestIdOfCall, statusOf, unary, type GrpcParts } from "./call.ts";
 
 interface HealthRequest {
@@ -50,10 +50,7 @@ export function healthService(
     Check: unary(parts, ({ service }: HealthRequest): HealthAnswer => {
       const serving = servingOf(service);
       if (serving !== "SERVICE_UNKNOWN") return { status: serving };
-      throw new ServerError(
-        "NOT_FOUND",
-        `there is no service ${JSON.stringify(service.slice(0, 100))}`,
-      );
+      throw new ServerError("NOT_FOUND", `there is no service ${quoted(service)}`);
     }),
     Watch: watch,
   };

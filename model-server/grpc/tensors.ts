@@ -1,4 +1,4 @@
-import { invalidRequest } from "../errors.ts";
+import { invalidRequest, quoted } from "../errors.ts";
 import { bytesOfTensor, tensorOfBytes, textOfBytes, type RawShape } from "../protocol/binary.ts";
 import {
   addInput,
@@ -114,7 +114,7 @@ function readOutput(name: string, parameters: Parameters): RequestedOutput {
   const classes = Number(classification.int64_param ?? classification.uint64_param);
   if (!(classes >= 0 && classes <= MAX_CLASSES))
     throw invalidRequest(
-      `the classification of ${JSON.stringify(name.slice(0, 100))} must be an int64_param from 0 to ${MAX_CLASSES}`,
+      `the classification of ${quoted(name)} must be an int64_param from 0 to ${MAX_CLASSES}`,
     );
   return { name, isBinary: true, classes };
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 
-import { invalidRequest, ServerError } from "../errors.ts";
+import { invalidRequest, quoted, ServerError } from "../errors.ts";
 
 const CHUNKED = /^chunked$/i;
 /** As Node.js recognises it, which answers it by itself. */
@@ -18,7 +18,7 @@ export function checkHead({ headers, httpVersion }: IncomingMessage): void {
     if (headers.expect !== undefined && !CONTINUE.test(headers.expect))
       throw new ServerError(
         "EXPECTATION_FAILED",
-        `the server does not know what Expect: ${quote(headers.expect)} asks for: send 100-continue, or none`,
+        `the server does not know what Expect: ${quoted(headers.expect, 50)} asks for: send 100-continue, or none`,
       );
   }
   const coding = headers["transfer-encoding"];
@@ -26,10 +26,6 @@ export function checkHead({ headers, httpVersion }: IncomingMessage): void {
   if (coding !== undefined && !CHUNKED.test(coding))
     throw new ServerError(
       "UNSUPPORTED",
-      `the Transfer-Encoding ${quote(coding)} is not supported: send chunked alone, and name a compression in Content-Encoding`,
+      `the Transfer-Encoding ${quoted(coding, 50)} is not supported: send chunked alone, and name a compression in Content-Encoding`,
     );
-}
-
-function quote(value: string): string {
-  return JSON.stringify(value.slice(0, 50));
 }

@@ -1,4 +1,4 @@
-import { ServerError } from "../errors.ts";
+import { quoted, ServerError } from "../errors.ts";
 
 /** Which of the images of a request, for its client. */
 export interface ImagePlace {
@@ -33,10 +33,6 @@ export class ImageError extends ServerError {
 function nameOf(place: ImagePlace | undefined): string {
   if (place === undefined || place.count === 1) return "the image";
   const { index, count, field } = place;
-  const which = field === undefined ? "" : ` (in the field ${quote(field)})`;
+  const which = field === undefined ? "" : ` (in the field ${quoted(field, MAX_FIELD)})`;
   return `image ${index + 1} of ${count}${which}`;
-}
-
-function quote(field: string): string {
-  return JSON.stringify(field.slice(0, MAX_FIELD));
 }

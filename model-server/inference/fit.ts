@@ -2,7 +2,7 @@ import type { Bundle } from "../bundle/bundle.ts";
 import type { Activation } from "../bundle/postprocessing.ts";
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import type { Batch, OutputPort, Port, Signature } from "../engine/signature.ts";
-import { ServerError } from "../errors.ts";
+import { invalidBundle } from "../errors.ts";
 import { numbersOf } from "../tensor/numbers.ts";
 import { sliceRows } from "../tensor/rows.ts";
 import type { Tensors } from "../tensor/tensor.ts";
@@ -22,10 +22,6 @@ export interface Scoring {
   /** Undefined where only the values themselves can say. */
   readonly activation: Activation | undefined;
   readonly preprocessing: Preprocessing | undefined;
-}
-
-function invalid(message: string): ServerError {
-  return new ServerError("BUNDLE_INVALID", message);
 }
 
 /** Checks that labels, preprocessing, postprocessing and model fit each other. @throws BUNDLE_INVALID */
@@ -71,24 +67,30 @@ export function observeScoring(
 
 function inputOf(inputs: readonly Port[], preprocessing: Preprocessing | undefined): Port {
   const [first] = inputs;
-  if (first === undefined) throw invalid("the model has no inputs: there is nothing to score");
+  if (first === undefined)
+    throw invalidBundle("the model has no inputs: there is nothing to score");
   const name = preprocessing?.input;
   if (name === undefined) return first;
   const input = inputs.find((port) => port.name === name);
   if (input !== undefined) return input;
-  throw invalid(`preprocessing.json names the input ${name}; the model has ${namesOf(inputs)}`);
+  throw invalidBundle(
+    `preprocessing.json names the input ${name}; the model has ${namesOf(inputs)}`,
+  );
 }
 
 /** The first output of floating-point numbers: classifiers of scikit-learn give their label first. */
 function outputOf(outputs: readonly OutputPort[], name: string | undefined): OutputPort {
   if (name === undefined) {
     const output = outputs.find(({ datatype }) => datatype.startsWith("FP")) ?? outputs[0];
-    if (output === undefined) throw invalid("the model has no outputs: there is nothing to score");
+    if (output === undefined)
+      throw invalidBundle("the model has no outputs: there is nothing to score");
     return output;
   }
   const output = outputs.find((port) => port.name === name);
   if (output !== undefined) return output;
-  throw invalid(`postprocessing.json names the output ${name}; the model has ${namesOf(outputs)}`);
+  throw invalidBundle(
+    `postprocessing.json names the output ${name}; the model has ${namesOf(outputs)}`,
+  );
 }
 
 function namesOf(ports: readonly Port[]): string {

@@ -1,6 +1,6 @@
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import { describeDims, type Batch, type OutputPort, type Port } from "../engine/signature.ts";
-import { ServerError } from "../errors.ts";
+import { invalidBundle } from "../errors.ts";
 import { shapeOf } from "../images/shape.ts";
 import { imageDatatypes, isImageDatatype } from "../tensor/numbers.ts";
 
@@ -30,7 +30,7 @@ export function imageBatchOf(
 /** @throws BUNDLE_INVALID where the model takes no such images, or several at once for one answer */
 export function checkImages(input: Port, output: OutputPort, preprocessing: Preprocessing): void {
   if (!isImageDatatype(input.datatype))
-    throw invalid(
+    throw invalidBundle(
       `preprocessing.json makes images ${imageDatatypes.join(", ")}, the model's input ${input.name} is ${input.datatype}: export it with one of these, or remove preprocessing.json`,
     );
   const shape = shapeOf(preprocessing);
@@ -38,17 +38,13 @@ export function checkImages(input: Port, output: OutputPort, preprocessing: Prep
   const fits =
     image.length === shape.length && shape.every((dim, axis) => (image[axis] ?? dim) === dim);
   if (!fits)
-    throw invalid(
+    throw invalidBundle(
       `preprocessing.json makes images of shape [${shape.join(", ")}], the model takes ${describeDims(input.dims)}`,
     );
   const [first] = input.dims;
   const together = imageBatchOf(input, output, { kind: "free" }, preprocessing);
   if (together?.kind === "fixed" && output.rows === "none")
-    throw invalid(
+    throw invalidBundle(
       `the model takes ${first} images at once, and its output ${output.name} of shape ${describeDims(output.dims)} has no row for each: export it for one image, or remove preprocessing.json`,
     );
-}
-
-function invalid(message: string): ServerError {
-  return new ServerError("BUNDLE_INVALID", message);
 }

@@ -1,5 +1,5 @@
 import type { Engine } from "../engine/engine.ts";
-import { ServerError } from "../errors.ts";
+import { quoted, ServerError } from "../errors.ts";
 import type { OnStage } from "../stages.ts";
 import type { Tensor, Tensors } from "../tensor/tensor.ts";
 import { checkInputs } from "./inputs.ts";
@@ -35,7 +35,7 @@ export async function runChecked(
     if (!signature.outputs.some((port) => port.name === name))
       throw new ServerError(
         "REQUEST_INVALID",
-        `the model has no output ${JSON.stringify(name.slice(0, 100))}: it gives ${signature.outputs.map((port) => port.name).join(", ")}`,
+        `the model has no output ${quoted(name)}: it gives ${signature.outputs.map((port) => port.name).join(", ")}`,
       );
   // In the model's order: requests that name their inputs in another one may share a run.
   const ordered = new Map<string, Tensor>();

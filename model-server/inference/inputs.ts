@@ -1,5 +1,5 @@
 import { describeDims, type Batch, type Port } from "../engine/signature.ts";
-import { invalidRequest } from "../errors.ts";
+import { invalidRequest, quoted } from "../errors.ts";
 import type { Tensors } from "../tensor/tensor.ts";
 import { checkShape } from "./shape.ts";
 
@@ -18,7 +18,7 @@ export function checkInputs(
   for (const name of inputs.keys())
     if (!ports.some((port) => port.name === name))
       throw invalidRequest(
-        `the model has no input ${JSON.stringify(name.slice(0, 100))}: it takes ${ports.map((port) => port.name).join(", ")}`,
+        `the model has no input ${quoted(name)}: it takes ${ports.map((port) => port.name).join(", ")}`,
       );
   const rows = new Set<number>();
   for (const port of ports) {

@@ -1,6 +1,6 @@
 import type { Bundle } from "../bundle/bundle.ts";
 import { describeDims, type OutputPort, type OutputRows } from "../engine/signature.ts";
-import { ServerError } from "../errors.ts";
+import { invalidBundle, type ServerError } from "../errors.ts";
 import { elementsOf, type Tensor } from "../tensor/tensor.ts";
 
 /** Names of classes, and the values that they name. */
@@ -45,8 +45,7 @@ export function fitLabelsToRun(
   if (labels === undefined || nameClasses(labels, data.length)) return labels;
   if (given === undefined) return undefined;
   if (rows === declared.rows) throw wrongLabels(labels, data.length);
-  throw new ServerError(
-    "BUNDLE_INVALID",
+  throw invalidBundle(
     `labels.txt has ${labels.length} lines, but the output ${declared.name} gives no row of classes for a row of input: in the first run its shape is ${describeDims(dims)}. Remove labels.txt, or name the output of the classes in postprocessing.json`,
   );
 }
@@ -66,10 +65,7 @@ export function isBinary(labels: Labels, classes: number): boolean {
 }
 
 function wrongLabels(labels: Labels, classes: number): ServerError {
-  return new ServerError(
-    "BUNDLE_INVALID",
-    `labels.txt has ${labels.length} lines, the model ${classes} classes`,
-  );
+  return invalidBundle(`labels.txt has ${labels.length} lines, the model ${classes} classes`);
 }
 
 /** The elements of a shape; undefined where a dimension is free. */

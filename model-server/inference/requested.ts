@@ -1,5 +1,5 @@
 import type { OutputPort } from "../engine/signature.ts";
-import { ServerError } from "../errors.ts";
+import { quoted, ServerError } from "../errors.ts";
 import { classify } from "../protocol/classification.ts";
 import type { NamedOutput } from "../protocol/infer-answer.ts";
 import type { InferRequest, RequestedOutput } from "../protocol/infer.ts";
@@ -64,7 +64,7 @@ function outputsOf(
     if (names.has(name))
       throw new ServerError(
         "REQUEST_INVALID",
-        `the output ${JSON.stringify(name.slice(0, 100))} is there twice: name it once`,
+        `the output ${quoted(name)} is there twice: name it once`,
       );
     names.add(name);
   }

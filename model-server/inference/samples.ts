@@ -1,6 +1,6 @@
 import { allowedDifference } from "../../crds/samples.ts";
 import type { Sample } from "../bundle/samples.ts";
-import { ServerError } from "../errors.ts";
+import { invalidBundle, ServerError } from "../errors.ts";
 import { DEFAULT_TOP, readScoreInput } from "../protocol/score.ts";
 import type { Model } from "./model.ts";
 import type { Scores } from "./scores.ts";
@@ -42,11 +42,7 @@ export async function scoreSample(
     if (!(cause instanceof ServerError)) throw cause;
     // A fault of the request is here a fault of a file of the bundle.
     throw cause.status < 500
-      ? new ServerError(
-          "BUNDLE_INVALID",
-          `the request of ${name} cannot be scored: ${cause.message}`,
-          { cause },
-        )
+      ? invalidBundle(`the request of ${name} cannot be scored: ${cause.message}`, { cause })
       : new ServerError(cause.code, `${name} was not scored: ${cause.message}`, { cause });
   }
 }

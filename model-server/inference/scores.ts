@@ -1,4 +1,4 @@
-import { ServerError } from "../errors.ts";
+import { invalidBundle, ServerError } from "../errors.ts";
 import { numbersOf } from "../tensor/numbers.ts";
 import { sliceRows } from "../tensor/rows.ts";
 import type { Tensor, Tensors } from "../tensor/tensor.ts";
@@ -65,8 +65,7 @@ export function scoresOf(
 /** Of both classes, by the probability of the second. @throws BUNDLE_INVALID where it is none */
 function ofBoth([second = 0]: Float64Array): readonly number[] {
   if (second >= 0 && second <= 1) return [1 - second, second];
-  throw new ServerError(
-    "BUNDLE_INVALID",
+  throw invalidBundle(
     `the model gave ${second}, which is no probability of the second of two labels: set "activation" in postprocessing.json, such as sigmoid`,
   );
 }

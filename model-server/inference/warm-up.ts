@@ -2,7 +2,7 @@ import type { Engine, Run } from "../engine/engine.ts";
 import { reasonOfRejection } from "../engine/runtime-errors.ts";
 import type { Preprocessing } from "../bundle/preprocessing.ts";
 import type { Port } from "../engine/signature.ts";
-import { ServerError } from "../errors.ts";
+import { invalidBundle, ServerError } from "../errors.ts";
 import { shapeOf } from "../images/shape.ts";
 import { encodeHalf } from "../tensor/half.ts";
 import { isOneImage } from "./image-input.ts";
@@ -74,8 +74,7 @@ function isRejection(error: unknown): error is ServerError {
 }
 
 function needsSample(rejection: ServerError): ServerError {
-  return new ServerError(
-    "BUNDLE_INVALID",
+  return invalidBundle(
     `the model rejects the runs that warm it up, on zeros and on ones (${reasonOfRejection(rejection)}): add a sample that it accepts, samples/1.json of the bundle or aiapp bundle --sample`,
     { cause: rejection },
   );

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { invalidRequest, ServerError } from "../errors.ts";
+import { invalidRequest, quoted, ServerError } from "../errors.ts";
 import { arrays, createTensor, type Datatype, type Tensor } from "../tensor/tensor.ts";
 import { tensorOfBytes, textOfBytes, type RawShape } from "./binary.ts";
 import { describeIssue } from "./issue.ts";
@@ -108,14 +108,14 @@ export function addInput(inputs: Map<string, Tensor>, name: string, tensor: Tens
 }
 
 export function nameInput(name: string): string {
-  return `the input ${JSON.stringify(name.slice(0, 100))}`;
+  return `the input ${quoted(name)}`;
 }
 
 /** What a request says of a tensor. @throws REQUEST_INVALID for an unknown datatype, or a shape beyond any memory */
 export function readShape(datatype: string, dims: readonly number[], what: string): RawShape {
   if (!isDatatype(datatype))
     throw invalidRequest(
-      `${what} has the datatype ${JSON.stringify(datatype.slice(0, 50))}: use one of ${datatypes.join(", ")}`,
+      `${what} has the datatype ${quoted(datatype, 50)}: use one of ${datatypes.join(", ")}`,
     );
   let count = 1;
   for (const dim of dims) {

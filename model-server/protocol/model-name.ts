@@ -1,4 +1,4 @@
-import { ServerError } from "../errors.ts";
+import { quoted, ServerError } from "../errors.ts";
 
 /** The server's only model. */
 export interface ModelName {
@@ -15,12 +15,12 @@ export function checkModel(
   if (name !== own.name)
     throw new ServerError(
       "NOT_FOUND",
-      `there is no model ${JSON.stringify(name.slice(0, 100))}: this server has ${own.name}`,
+      `there is no model ${quoted(name)}: this server has ${own.name}`,
     );
   if (version === "" || version === own.version) return;
   const serves = own.version === "" ? "has no versions" : `serves ${own.version}`;
   throw new ServerError(
     "NOT_FOUND",
-    `there is no version ${JSON.stringify(version.slice(0, 100))} of ${own.name}: this server ${serves}`,
+    `there is no version ${quoted(version)} of ${own.name}: this server ${serves}`,
   );
 }

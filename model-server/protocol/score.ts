@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { invalidRequest, type ServerError } from "../errors.ts";
+import { invalidRequest, quoted, type ServerError } from "../errors.ts";
 import { createTensor, type Datatype, type Tensor, type Tensors } from "../tensor/tensor.ts";
 import { isExact, parseJson } from "./json.ts";
 import { checkParts } from "./json-parts.ts";
@@ -119,7 +119,7 @@ function readTensors(values: Readonly<Record<string, unknown>>, { inputs }: Scor
     const port = inputs.get(name);
     if (port === undefined)
       throw invalidRequest(
-        `the model has no input ${JSON.stringify(name.slice(0, 100))}: it takes ${[...inputs.keys()].join(", ")}`,
+        `the model has no input ${quoted(name)}: it takes ${[...inputs.keys()].join(", ")}`,
       );
     tensors.set(name, readTensor(value, port, `input.${name}`));
   }
